@@ -1,0 +1,194 @@
+"""The cell as plugins see it: its scan, its own coordinates, and the surfaces found in it.
+
+Segmenters fill in the surfaces, metrics read them; neither cares who the other is. All positions are in the cell's
+cylindrical coordinates (see :mod:`xctrules.frame`): height ``z_mm`` along the cell's own axis growing from the first
+slice to the last, ``theta_deg`` from +x towards +y, ``r_mm`` from the axis. NaN means "not found here".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.errors import NotMeasurable
+
+if TYPE_CHECKING:
+    from xctrules.frame import CellFrame
+    from xctrules.measurement import Scale
+    from xctrules.scan import Scan
+
+End = Literal["top", "bottom"]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class CanSurface:
+    """The can's outer and inner surface, located below the voxel.
+
+    Attributes
+    ----------
+    z_mm : (nz,)
+    theta_deg : (nt,)
+    outer_mm, inner_mm : (nz, nt)
+        Radius from the axis.
+    straight : (nz,) bool
+        Whether the height belongs to the straight part of the can (no bead, crimp, or bottom radius).
+    edge_sigma_mm
+        Standard uncertainty of one located outer edge from noise alone.
+    inner_sigma_mm
+        The same for one inner edge.
+    blur_mm
+        Standard deviation of the scan's edge spread, as fitted at the outer surface.
+    """
+
+    z_mm: Floats
+    theta_deg: Floats
+    outer_mm: Floats
+    inner_mm: Floats
+    straight: NDArray[np.bool_]
+    edge_sigma_mm: float
+    inner_sigma_mm: float
+    blur_mm: float
+
+
+@dataclass(frozen=True)
+class FoilTrace:
+    """The anode's copper foil (or the masked electrode) followed through the roll, turn by turn.
+
+    Attributes
+    ----------
+    z_mm : (nz,)
+        Heights at which it was followed, clear of both electrode edges.
+    theta_deg : (nt,)
+        Equally spaced over the whole turn, starting at 0.
+    radius_mm : (nz, nturns, nt)
+        Radius of the foil's centre. Turn 0 is the innermost. The foil is one line: with ``handedness`` +1 turn k at
+        the last angle goes on as turn k + 1 at the first one; with -1 turn k at the first angle goes on as turn
+        k + 1 at the last one.
+    handedness
+        +1 when the foil moves outward with growing theta, -1 otherwise.
+    sigma_mm
+        Standard uncertainty of one located radius from noise alone.
+    followed
+        ``"copper"``, or ``"electrode mask"`` where a two-valued image of the electrode is the scan.
+    """
+
+    z_mm: Floats
+    theta_deg: Floats
+    radius_mm: Floats
+    handedness: int
+    sigma_mm: float
+    followed: str = "copper"
+
+
+#: Why an overhang has no value at a turn and angle (``EndEdges.state``).
+MEASURED, NO_FOIL, NO_FACING_CATHODE, TAB, UNCLEAR = range(5)
+STATE_NAMES = ("measured", "no foil here", "no cathode faces it", "hidden by a tab", "edge not clear")
+
+
+@dataclass(frozen=True)
+class EndEdges:
+    """The electrode edges at one end of the cell.
+
+    Attributes
+    ----------
+    end
+        ``"top"`` (cap) or ``"bottom"``.
+    outward
+        +1 where leaving the cell at this end means growing z, -1 otherwise.
+    theta_deg : (nt,)
+        The half-planes looked at.
+    anode_z_mm : (nturns, nt)
+        Height of the anode's (copper's) edge.
+    cathode_z_mm : (2, nturns, nt)
+        Height of the edge of the cathode facing the foil from inside [0] and from outside [1].
+    path_z_mm : (nturns, nt, npath)
+        Heights along the free foil, from the cathode's edge to the tip; NaN padded.
+    path_r_mm : (nturns, nt, npath)
+        Radius of the foil's centre at those heights.
+    state : (nturns, nt) int
+        ``MEASURED`` or why not.
+    anode_sigma_mm, cathode_sigma_mm
+        Standard uncertainty of one located edge from noise alone.
+    threshold_shift_mm
+        Mean change of length when the edge criterion moves from 50 % to 60 % of the step.
+    """
+
+    end: End
+    outward: int
+    theta_deg: Floats
+    anode_z_mm: Floats
+    cathode_z_mm: Floats
+    path_z_mm: Floats
+    path_r_mm: Floats
+    state: NDArray[np.int8]
+    anode_sigma_mm: float
+    cathode_sigma_mm: float
+    threshold_shift_mm: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a segmenter found. A part that is missing has its reason in ``missing`` under the same name
+    (``can``, ``foil``, ``top``, ``bottom``)."""
+
+    segmenter: str
+    can: CanSurface | None = None
+    foil: FoilTrace | None = None
+    ends: Mapping[End, EndEdges] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    separability: float | None = None
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def need_can(self) -> CanSurface:
+        """The can, or NotMeasurable with the reason why there is none."""
+        if self.can is None:
+            raise NotMeasurable(self.missing.get("can", "the can was not segmented"))
+        return self.can
+
+    def need_foil(self) -> FoilTrace:
+        """The foil's trace, or NotMeasurable with the reason why there is none."""
+        if self.foil is None:
+            raise NotMeasurable(self.missing.get("foil", "the winding was not segmented"))
+        return self.foil
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked of this inspection."""
+
+    angles: int = 360
+    segmenter: str = "classical"
+    mask_of: Literal["canister", "electrode"] | None = None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All that a segmenter, screen or metric may look at."""
+
+    scan: Scan
+    frame: CellFrame
+    scale: Scale
+    settings: Settings
+    nominal: Mapping[str, float]
+    segmentation: Segmentation | None = None
+
+    @property
+    def surfaces(self) -> Segmentation:
+        """The segmentation, for metrics; NotMeasurable where no segmenter could run."""
+        if self.segmentation is None:
+            raise NotMeasurable("the scan could not be segmented")
+        return self.segmentation
+
+
+class Segmenter(Protocol):
+    """What a plugin's segmenter looks like to the engine."""
+
+    name: str
+
+    def segment(self, cell: Cell) -> Segmentation: ...
