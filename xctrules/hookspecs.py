@@ -47,7 +47,7 @@ def xctrules_frames() -> list[Any]:
 def xctrules_screens() -> list[Any]:
     """Screens: metrics that judge the scan rather than the cell and may reject it.
 
-    Called once the frame is known, and again after segmentation for those that declare ``needs_segmentation``.
+    Called after segmentation, before the metrics, since screening compares materials and edges inside the can.
     """
     return []
 
@@ -56,7 +56,7 @@ def xctrules_screens() -> list[Any]:
 def xctrules_segmenters() -> list[Any]:
     """Segmenters (:class:`xctrules.cell.Segmenter`), chosen by name.
 
-    Called after screening.
+    Called once the frame is known.
     """
     return []
 
@@ -65,6 +65,6 @@ def xctrules_segmenters() -> list[Any]:
 def xctrules_metrics() -> list[Any]:
     """Metrics (:class:`xctrules.measurement.Metric`), all of which run.
 
-    Called after segmentation.
+    Called after screening.
     """
     return []
