@@ -1,0 +1,601 @@
+"""Follows the anode's copper foil through the wound roll, and finds where a cathode faces it.
+
+The roll is unrolled (height, angle, radius). All layers are then lines that run roughly along the angle, one pitch
+apart, and the foil is one single line: turn k goes on as turn k + 1 where the angle starts anew. Three steps:
+
+1. The phase of the layers' radial wave gives pitch, handedness and one sound turn to start from. Along a line of
+   constant phase the mean profile of one pitch tells the copper from the cathode: the copper is the narrower one.
+2. From that turn the foil is followed inward and outward. Each next turn is sought relative to the one just found
+   (minimum-cost path), so buckles, tabs and ovality that neighbours share cost nothing, and it has to start where the
+   last one ended. It ends where the evidence along the line stops adding up.
+3. At each height the radius is located below the voxel by fitting a blurred line on a curved background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import CanSurface, Cell, Floats, FoilTrace
+from xctrules.errors import NotMeasurable
+
+Image = NDArray[np.float32]
+
+_BANDS, _SLICES_PER_BAND = 8, 3
+_REFERENCE_HEIGHT_MM = 3.0
+"""Bands this near to the middle one are averaged for the first trace; farther ones are reached band by band."""
+_STEPS_PER_PITCH = 24
+
+
+@dataclass(frozen=True)
+class CathodeFaces:
+    """Where a cathode faces the foil.
+
+    Attributes
+    ----------
+    inner_mm, outer_mm : (nturns, nt)
+        Radius of the centre of the cathode next to the foil on its inner and outer side; NaN where none is there.
+    half_width_mm
+        Half the cathode's thickness (median over the roll).
+    """
+
+    inner_mm: Floats
+    outer_mm: Floats
+    half_width_mm: float
+
+
+@dataclass(frozen=True)
+class _Unrolled:
+    """Grey values (nz, nt, nr) of the roll, the can's grey clipped down to that of the roll."""
+
+    z_mm: Floats
+    theta_deg: Floats
+    r_mm: Floats
+    grey: Image
+    limit_mm: Floats
+    """(nt,) radius beyond which there is no roll: the can's inner surface, or the end of what was sampled."""
+
+
+@dataclass(frozen=True)
+class _Ridge:
+    """The mean profile across the followed layer: ``profile`` at offsets ``x_mm``, and its width."""
+
+    x_mm: Floats
+    profile: Floats
+
+
+# --- sampling --------------------------------------------------------------------------------------------
+
+
+def _columns(angles: int) -> int:
+    """Number of angles to trace at: the multiple of ``angles`` that is at least 360."""
+    return angles * max(1, -(-360 // angles))
+
+
+def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
+    """Heights (nbands, nslices) to sample in the roll clear of the electrode's edges, and the bands' mean heights."""
+    frame = cell.frame
+    grid = np.asarray(frame.z_grid_mm(), dtype=float)
+    step = abs(grid[1] - grid[0]) if grid.size > 1 else 1.0
+    low, high = frame.roll_mm
+    # The edges' own heights scatter by some tenths of a millimetre from turn to turn.
+    margin = min(max(3 * step, 0.3), 0.25 * (high - low))
+    for end in frame.ends:
+        if end.outward > 0:
+            high = min(high, end.z_mm) - margin
+        else:
+            low = max(low, end.z_mm) + margin
+    inside = grid[(grid >= low - 1e-9) & (grid <= high + 1e-9)]
+    if inside.size == 0:
+        inside = grid[[int(np.argmin(np.abs(grid - 0.5 * (low + high))))]]
+    bands = min(_BANDS, inside.size)
+    per_band = min(_SLICES_PER_BAND, inside.size // bands)
+    starts = np.round(np.linspace(0, inside.size - per_band, bands)).astype(int)
+    heights = inside[starts[:, None] + np.arange(per_band)]
+    return heights, heights.mean(axis=1)
+
+
+def _unroll(cell: Cell, can: CanSurface | None) -> _Unrolled:
+    """Sample the roll on bands of height, all angles, and radii half a voxel apart."""
+    frame = cell.frame
+    heights, z_mm = _band_heights(cell)
+    theta = np.arange(_columns(cell.settings.angles)) * (360.0 / _columns(cell.settings.angles))
+    voxel = min(cell.scan.voxel_size_mm[1:])
+    radius = frame.outer_radius_mm
+    if radius is None:
+        ny, nx = cell.scan.shape[1:]
+        x0, y0 = frame.origin_mm
+        radius = min(
+            np.hypot(max(x0, nx * voxel - x0), max(y0, ny * voxel - y0)), 0.75 * max(nx, ny) * voxel
+        )
+    r_mm = np.arange(0.0, radius * 1.01, 0.5 * voxel)
+    bands = []
+    for band in heights:
+        grey = frame.cylinder(cell.scan, z_mm=band, theta_deg=theta, r_mm=r_mm)
+        bands.append(np.nan_to_num(grey, copy=False, nan=0.0).mean(axis=0))
+    grey = np.stack(bands).astype(np.float32)
+    limit = _roll_limit(grey.mean(axis=0), r_mm, frame.outer_radius_mm)
+    if can is not None:
+        inner = np.nanmedian(np.where(can.straight[:, None], can.inner_mm, np.nan), axis=0)
+        found = np.isfinite(inner)
+        if found.any():
+            limit = np.interp(theta, can.theta_deg[found], inner[found], period=360.0)
+    inside = r_mm[None, :] < limit[:, None] - voxel
+    # Above the roll's own greys there is only the can: cut down to theirs it looks like one more slab.
+    ceiling = np.float32(np.percentile(grey.mean(axis=0)[inside], 97.0) * 1.05)
+    np.minimum(grey, ceiling, out=grey)
+    return _Unrolled(z_mm, theta, r_mm, grey, limit)
+
+
+def _roll_limit(grey: Image, r_mm: Floats, outer_mm: float | None) -> Floats:
+    """Radius (nt,) at which the can begins, seen from inside; the end of the samples without a can."""
+    limit = np.full(grey.shape[0], r_mm[-1])
+    if outer_mm is None:
+        return limit
+    roll = (r_mm > 0.4 * outer_mm) & (r_mm < 0.85 * outer_mm)
+    bright = float(np.percentile(grey[:, roll], 95.0))
+    rim = r_mm > 0.9 * outer_mm
+    offset = int(np.argmax(rim))
+    peak = grey[:, rim].argmax(axis=1) + offset
+    wall = float(np.median(grey[np.arange(grey.shape[0]), peak]))
+    if wall < 1.2 * bright:
+        return np.full(grey.shape[0], 0.985 * outer_mm)
+    level = 0.5 * (bright + wall)
+    below = (grey < level) & (np.arange(r_mm.size) < peak[:, None])
+    last = r_mm.size - 1 - below[:, ::-1].argmax(axis=1)
+    return np.asarray(r_mm[last], dtype=float)
+
+
+# --- pitch, handedness, and the profile of one pitch ------------------------------------------------------
+
+
+def _pitch(grey: Image, r_mm: Floats, limit: Floats) -> float:
+    """Radial period of the layers, from the autocorrelation of all columns' slopes."""
+    slope = np.gradient(grey, axis=1)
+    slope[r_mm[None, :] > limit[:, None]] = 0.0
+    n = slope.shape[1]
+    size = 1 << (2 * n - 1).bit_length()
+    power = (np.abs(np.fft.rfft(slope, size, axis=1)) ** 2).mean(axis=0)
+    correlation = np.fft.irfft(power)[: n // 3]
+    if correlation[0] <= 0:
+        raise NotMeasurable("the roll shows no layers: its grey is uniform along the radius")
+    correlation /= correlation[0]
+    peaks = 1 + np.flatnonzero(
+        (correlation[1:-1] >= correlation[:-2]) & (correlation[1:-1] > correlation[2:])
+    )
+    peaks = peaks[peaks >= 6]  # six half-voxels: finer layers are not resolved by any scan
+    if peaks.size == 0 or correlation[peaks].max() < 0.03:
+        raise NotMeasurable("the roll's layers are not resolved: no period is found along the radius")
+    best = correlation[peaks].max()
+    # The first period nearly as good as the best: the best may be a multiple of the pitch.
+    peak = int(peaks[correlation[peaks] >= 0.8 * best][0])
+    left, mid, right = correlation[peak - 1 : peak + 2]
+    shift = 0.5 * (left - right) / (left - 2 * mid + right)
+    return float((peak + shift) * (r_mm[1] - r_mm[0]))
+
+
+def _wave(grey: Image, r_mm: Floats, pitch: float) -> NDArray[np.complex128]:
+    """Complex amplitude (nt, nr) of the layers' radial wave: exp(2 pi i r / pitch) demodulated."""
+    from scipy.ndimage import gaussian_filter1d
+
+    sigma = 0.6 * pitch / (r_mm[1] - r_mm[0])
+    ac = grey - gaussian_filter1d(grey, sigma, axis=1)
+    turning = np.exp(-2j * np.pi * r_mm / pitch)
+    real = gaussian_filter1d(ac * turning.real.astype(np.float32), sigma, axis=1)
+    imag = gaussian_filter1d(ac * turning.imag.astype(np.float32), sigma, axis=1)
+    return np.asarray(real + 1j * imag)
+
+
+def _handedness(wave: NDArray[np.complex128], r_mm: Floats, limit: Floats, pitch: float) -> int:
+    """+1 where the layers move outward with growing angle: their phase falls by one period in a turn."""
+    step = np.angle(np.roll(wave, -1, axis=0) * wave.conj())
+    periods = np.round(step.sum(axis=0) / (2 * np.pi)).astype(int)
+    inside = (r_mm > 2 * pitch) & (r_mm < limit.min() - pitch)
+    weight = np.where(inside, np.percentile(np.abs(wave), 10, axis=0) ** 2, 0.0)
+    votes = {n: float(weight[periods == n].sum()) for n in (-1, 1)}
+    if max(votes.values()) <= 0.5 * float(weight.sum()):
+        raise NotMeasurable("the layers of the roll do not form one spiral")
+    return 1 if votes[-1] > votes[1] else -1
+
+
+def _constant_phase(wave: NDArray[np.complex128], r_mm: Floats, pitch: float, start_mm: float) -> Floats:
+    """Radius (nt,) of a line of phase 0 of the layers' wave, from near ``start_mm`` at the first angle."""
+    dr = r_mm[1] - r_mm[0]
+    path = np.empty(wave.shape[0])
+    r = start_mm
+    for j in range(wave.shape[0]):
+        for _ in range(3 if j == 0 else 2):
+            i = min(max(int(r / dr), 0), r_mm.size - 2)
+            w = r / dr - i
+            phase = np.angle(
+                ((1 - w) * wave[j, i] + w * wave[j, i + 1]) * np.exp(2j * np.pi * (r % pitch) / pitch)
+            )
+            r -= phase * pitch / (2 * np.pi)
+        path[j] = r
+    return path
+
+
+def _sample(grey: Image, r_mm: Floats, radius: Floats) -> Image:
+    """Linear interpolation along r: grey (nt, nr) at radius (..., nt, n) -> (..., nt, n); ends are held."""
+    dr = r_mm[1] - r_mm[0]
+    position = np.clip(radius / dr, 0.0, r_mm.size - 1.001)
+    index = position.astype(np.intp)
+    fraction = (position - index).astype(np.float32)
+    rows = np.arange(grey.shape[0])[:, None]
+    return np.asarray(grey[rows, index] * (1 - fraction) + grey[rows, index + 1] * fraction)
+
+
+def _followed_layer(profile: Floats, mask: bool) -> tuple[int, int]:
+    """Centre and half-window (samples) of the layer to follow in the mean profile of one pitch.
+
+    Two bright layers share a pitch: the cathode, a slab, and the copper, a line. At any level at which there are
+    exactly two bright runs the copper is the narrower; its grey may be above or below the cathode's.
+    """
+    n = profile.size
+    low, high = float(profile.min()), float(profile.max())
+    wanted = 1 if mask else 2
+    found: list[tuple[int, int]] = []  # start and length of the narrowest run at each level
+    for level in np.linspace(low, high, 42)[2:-2]:
+        bright = profile > level
+        starts = np.flatnonzero(bright & ~np.roll(bright, 1))
+        lengths = []
+        for s in starts:
+            run = np.roll(bright, -s)
+            lengths.append(int(n if run.all() else np.argmin(run)))
+        if len(starts) == wanted:
+            k = int(np.argmin(lengths))
+            found.append((int(starts[k]), lengths[k]))
+    if len(found) < 2:
+        raise NotMeasurable(
+            "the copper foil is not resolved from the cathode: one pitch of the roll shows "
+            "no two separate bright layers"
+        )
+    start, length = found[len(found) // 2]
+    inner = (start + np.arange(length)) % n
+    if mask:
+        centre = (start + (length - 1) / 2) % n
+        return round(centre) % n, round(0.45 * n)
+    weight = profile[inner] - profile[inner].min() + 1e-9
+    centre = int(round(start + float((np.arange(length) * weight).sum() / weight.sum()))) % n
+    ahead = np.roll(profile, -centre)[: n // 2]
+    behind = np.roll(profile, -centre)[::-1][: n // 2]
+    reach = []
+    for side in (ahead, behind):
+        turn = np.flatnonzero(np.diff(side) > 0.02 * (high - low))
+        reach.append(int(turn[turn > length // 2][0]) if (turn > length // 2).any() else n // 3)
+    return centre, int(np.clip(round(1.1 * np.mean(reach)), 3, round(0.35 * n)))
+
+
+# --- evidence for the foil, and the path through it -------------------------------------------------------
+
+
+def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> Image:
+    """How much each place of ``grey`` (..., nr) looks like the foil, 0 to 1.
+
+    Product of two ratios to the mean foil: the amplitude of its profile by least squares on a sloping background,
+    which averages noise; and the height above the darker flanks *on both sides* within the reach of the profile, which
+    is nothing on a cathode, because that is wider than the reach. Either counts up to 1, and fades again where it
+    is far above: a thin bare end of another layer may be as narrow as the foil, but is then much brighter.
+    """
+    from scipy.ndimage import correlate1d, gaussian_filter1d, minimum_filter1d
+
+    x = ridge.x_mm / (r_mm[1] - r_mm[0])
+    half = max(2, int(np.floor(x[-1])))
+    offsets = np.arange(-half, half + 1, dtype=float)
+    template = np.interp(offsets, x, ridge.profile)
+    template -= template.mean()
+    template -= offsets * (template @ offsets) / (offsets @ offsets)
+    kernel = (template / (template @ template)).astype(np.float32)
+    amplitude = correlate1d(grey, kernel, axis=-1, mode="nearest")
+
+    def height(values: Any) -> Any:
+        smooth = gaussian_filter1d(values, 0.2 * half, axis=-1, mode="nearest")
+        # The lowest grey within `half` on either side, read at the middle of that side.
+        lowest = minimum_filter1d(smooth, half, axis=-1, mode="nearest")
+        shift = half - half // 2
+        pad = [(0, 0)] * (lowest.ndim - 1) + [(shift, shift)]
+        padded = np.pad(lowest, pad, mode="edge")
+        n = smooth.shape[-1]
+        return smooth - np.maximum(padded[..., :n], padded[..., 2 * shift : 2 * shift + n])
+
+    profile = np.interp(np.arange(-2 * half, 2 * half + 1), x, ridge.profile)
+    typical = float(np.max(height(profile)))
+
+    def likeness(ratio: Any) -> Any:
+        return np.clip(ratio, 0, 1) * np.clip(2.6 - ratio, 0, 1)
+
+    return np.asarray(likeness(amplitude) * likeness(height(grey) / np.float32(typical)), dtype=np.float32)
+
+
+def _best_path(evidence: Image, stiffness: float, start: Floats | None = None) -> NDArray[np.intp]:
+    """Path (nt,) through evidence (nt, nd) with the greatest sum of evidence less ``stiffness * step**2``.
+
+    ``start`` (nd,) is added to the first column. Also takes many at once: (n, nt, nd) -> (n, nt).
+    """
+    many = evidence if evidence.ndim == 3 else evidence[None]
+    n, nt, nd = many.shape
+    reach = 3
+    total = many[:, 0].astype(np.float64)
+    if start is not None:
+        total = total + start
+    came_from = np.zeros((nt, n, nd), dtype=np.int8)
+    padded = np.full((n, nd + 2 * reach), -1e9)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, nd, axis=1)  # (n, 2 reach + 1, nd)
+    cost = stiffness * np.arange(-reach, reach + 1, dtype=float)[None, :, None] ** 2
+    for j in range(1, nt):
+        padded[:, reach : reach + nd] = total
+        candidates = windows - cost
+        best = candidates.argmax(axis=1)
+        came_from[j] = best - reach
+        total = np.take_along_axis(candidates, best[:, None], axis=1)[:, 0] + many[:, j]
+    path = np.empty((n, nt), dtype=np.intp)
+    path[:, -1] = total.argmax(axis=1)
+    for j in range(nt - 1, 0, -1):
+        path[:, j - 1] = path[:, j] + came_from[j, np.arange(n), path[:, j]]
+    return path if evidence.ndim == 3 else path[0]
+
+
+def _next_turn(
+    evidence: Image, r_mm: Floats, limit: Floats, turn: Floats, pitch: float, outward: bool
+) -> tuple[Floats, Floats]:
+    """The turn next to ``turn`` and the evidence along it, (nt,) each; the foil runs outward with the angle."""
+    step = pitch / _STEPS_PER_PITCH
+    sign = 1.0 if outward else -1.0
+    offsets = sign * np.arange(0.25 * pitch, 1.75 * pitch, step)
+    radius = turn[:, None] + offsets
+    seen = _sample(evidence, r_mm, radius)
+    seen = np.where((radius > 0) & (radius < limit[:, None]), seen, 0.0).astype(np.float32)
+    # One line: the next turn starts at the radius at which this one ends.
+    joint = (turn[-1] - turn[0]) if outward else (turn[0] - turn[-1])
+    start = -4.0 * np.abs(offsets - joint) / pitch
+    if not outward:
+        seen = seen[::-1]
+    path = _best_path(seen, 0.03, start)
+    along = seen[np.arange(seen.shape[0]), path]
+    found = offsets[path]
+    if not outward:
+        along, found = along[::-1], found[::-1]
+    return turn + found, np.asarray(along, dtype=float)
+
+
+def _follow(
+    evidence: Image, r_mm: Floats, limit: Floats, seed: Floats, seed_evidence: Floats, pitch: float
+) -> Floats:
+    """All turns (nturns, nt) of the foil, NaN before its inner and after its outer end."""
+    sound = float(np.median(seed_evidence))
+    threshold = 0.5 * sound
+    turns, gains = [seed], [seed_evidence]
+    for outward in (True, False):
+        while len(turns) < 400:
+            last = turns[-1] if outward else turns[0]
+            turn, gain = _next_turn(evidence, r_mm, limit, last, pitch, outward)
+            if outward:
+                turns.append(turn)
+                gains.append(gain)
+            else:
+                turns.insert(0, turn)
+                gains.insert(0, gain)
+            if (gain > threshold).mean() < 0.2:
+                break
+    radius = np.concatenate(turns)
+    margin = np.concatenate(gains) - threshold
+    seed_at = next(i for i, t in enumerate(turns) if t is seed) * seed.size
+    # The evidence beyond an end no longer outweighs its lack: the greatest sum marks the end.
+    last = seed_at + int(np.argmax(np.cumsum(margin[seed_at:])))
+    first = seed_at - int(np.argmax(np.cumsum(margin[: seed_at + 1][::-1])))
+    radius[:first] = np.nan
+    radius[last + 1 :] = np.nan
+    table = radius.reshape(len(turns), -1)
+    return np.asarray(table[np.isfinite(table).any(axis=1)])
+
+
+def _seed(
+    unrolled_mean: Image, r_mm: Floats, limit: Floats, pitch: float, mask: bool
+) -> tuple[Image, _Ridge, Floats, Floats]:
+    """Evidence image, profile, and the soundest turn to start from with the evidence along it."""
+    wave = _wave(unrolled_mean, r_mm, pitch)
+    strength = np.percentile(np.abs(wave), 25, axis=0)
+    layered = np.flatnonzero((strength > 0.5 * np.percentile(strength, 90)) & (r_mm < limit.min()))
+    if layered.size < 2:
+        raise NotMeasurable("the roll's layers are not resolved")
+    low, high = r_mm[layered[0]], r_mm[layered[-1]]
+    lines = []
+    for share in (0.3, 0.42, 0.54, 0.66, 0.78):
+        line = _constant_phase(wave, r_mm, pitch, low + share * (high - low))
+        if line.min() > 1.2 * pitch and line.max() < r_mm[-1] - 1.2 * pitch:
+            lines.append(line)
+    if not lines:
+        raise NotMeasurable("too few turns of the roll are seen")
+    n = 4 * _STEPS_PER_PITCH
+    offsets = np.arange(n) * (pitch / n)
+    profiles = [_sample(unrolled_mean, r_mm, line[:, None] + offsets).mean(axis=0) for line in lines]
+    profile = np.mean(profiles, axis=0).astype(float)
+    centre, half = _followed_layer(profile, mask)
+    x = np.arange(-half, half + 1)
+    ridge = _Ridge(x * (pitch / n), profile[(centre + x) % n])
+    evidence = _evidence(unrolled_mean, r_mm, ridge)
+    best: tuple[float, Floats, Floats] | None = None
+    window = np.arange(-0.3 * pitch, 0.3 * pitch, pitch / _STEPS_PER_PITCH)
+    for line in lines:
+        radius = (line + centre * pitch / n)[:, None] + window
+        seen = _sample(evidence, r_mm, radius)
+        path = _best_path(seen, 0.03)
+        rows = np.arange(path.size)
+        along = np.asarray(seen[rows, path], dtype=float)
+        score = float(np.percentile(along, 5))
+        if best is None or score > best[0]:
+            best = (score, np.asarray(radius[rows, path]), along)
+    assert best is not None
+    return evidence, ridge, best[1], best[2]
+
+
+# --- below the voxel --------------------------------------------------------------------------------------
+
+
+def _line_width(grey: Image, r_mm: Floats, radius: Floats, half_mm: float) -> float:
+    """Standard deviation of the blurred foil's profile, mm, from the mean profile across it."""
+    dr = r_mm[1] - r_mm[0]
+    x = np.arange(-half_mm, half_mm + 0.5 * dr, 0.5 * dr)
+    at = np.where(np.isfinite(radius), radius, 0.0)[..., None] + x
+    profile = _sample(grey, r_mm, at)[np.isfinite(radius)].mean(axis=0)
+    best, width = np.inf, half_mm / 2
+    for sigma in np.linspace(0.15 * half_mm, 0.9 * half_mm, 31):
+        model = np.stack([np.exp(-0.5 * (x / sigma) ** 2), np.ones_like(x), x, x**2], axis=1)
+        coefficients, *_ = np.linalg.lstsq(model, profile, rcond=None)
+        residual = float(((profile - model @ coefficients) ** 2).sum())
+        if residual < best and coefficients[0] > 0:
+            best, width = residual, float(sigma)
+    return width
+
+
+def _fit_line(
+    grey: Image, r_mm: Floats, radius: Floats, sigma: float, half_mm: float
+) -> tuple[Floats, Floats]:
+    """Centre and amplitude (nturns, nt) of a Gaussian line on a parabolic background, near ``radius``.
+
+    Model: ``a exp(-(r - c)^2 / 2 sigma^2) + b0 + b1 r + b2 r^2``; the parabola takes up the tails of the two
+    neighbouring slabs, which lie at unequal distances and would draw the centre towards the nearer one.
+    Gauss-Newton on ``c``, all places at once.
+    """
+    dr = r_mm[1] - r_mm[0]
+    half = max(3, round(half_mm / dr))
+    offsets = np.arange(-half, half + 1)
+    valid = np.isfinite(radius) & (radius > half_mm) & (radius < r_mm[-1] - half_mm)
+    turn, column = np.nonzero(valid)
+    start = radius[valid] / dr
+    centre = start.copy()
+    nearest = np.round(start).astype(np.intp)
+    index = np.clip(nearest[:, None] + offsets, 0, r_mm.size - 1)
+    values = grey[column[:, None], index].astype(np.float64)
+    s = sigma / dr
+    amplitude = np.zeros(centre.size)
+    scaled = offsets / half
+    for _ in range(3):
+        x = index - centre[:, None]
+        line = np.exp(-0.5 * (x / s) ** 2)
+        model = np.empty((*x.shape, 5))
+        model[..., 0] = line
+        model[..., 1] = line * x / s**2
+        model[..., 2] = 1.0
+        model[..., 3] = scaled
+        model[..., 4] = scaled**2
+        transposed = model.transpose(0, 2, 1)
+        normal = transposed @ model
+        normal[:, np.arange(5), np.arange(5)] += 1e-9
+        fitted = np.linalg.solve(normal, (transposed @ values[..., None]))[..., 0]
+        amplitude = fitted[:, 0]
+        sound = amplitude > 0
+        shift = np.where(sound, fitted[:, 1] / np.where(sound, amplitude, 1.0), 0.0)
+        centre = np.clip(centre + np.clip(shift, -1.0, 1.0), start - half, start + half)
+    out = np.full(radius.shape, np.nan)
+    height = np.full(radius.shape, np.nan)
+    out[turn, column] = centre * dr
+    height[turn, column] = amplitude
+    return out, height
+
+
+def _fit_area(grey: Image, r_mm: Floats, radius: Floats, pitch: float) -> tuple[Floats, Floats]:
+    """Centre by area, and area (nturns, nt), of a two-valued layer around ``radius``; its neighbours are left out."""
+    dr = r_mm[1] - r_mm[0]
+    x = np.arange(-0.5 * pitch, 0.5 * pitch + 0.5 * dr, 0.5 * dr)
+    start = radius.copy()
+    area = np.full(radius.shape, np.nan)
+    for _ in range(3):
+        at = np.where(np.isfinite(start), start, 0.0)[..., None] + x
+        values = _sample(grey, r_mm, at)
+        area = values.sum(axis=-1) * (0.5 * dr)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            start = start + (values * x).sum(axis=-1) / values.sum(axis=-1)
+    return start, area
+
+
+def _reach(
+    evidence: Image, r_mm: Floats, reference: Floats, pitch: float
+) -> Floats:
+    """All turns at one height, (nturns, nt), sought within a third of a pitch of those at a height near by."""
+    window = np.arange(-0.33 * pitch, 0.331 * pitch, pitch / _STEPS_PER_PITCH)
+    known = np.isfinite(reference)
+    radius = np.where(known, reference, 0.0)[..., None] + window
+    seen = np.where(known[..., None], _sample(evidence, r_mm, radius), 0.0)
+    path = _best_path(seen, 0.03)
+    return np.where(known, reference + window[path], np.nan)
+
+
+def _noise(radius: Floats) -> float:
+    """Standard deviation of a single located radius, from second differences along the angle, robustly."""
+    second = radius[..., 2:] - 2 * radius[..., 1:-1] + radius[..., :-2]
+    second = second[np.isfinite(second)]
+    if second.size == 0:
+        return float("nan")
+    return float(1.4826 * np.median(np.abs(second - np.median(second))) / np.sqrt(6.0))
+
+
+# --- the two public entrances -----------------------------------------------------------------------------
+
+
+def trace_foil(cell: Cell, can: CanSurface | None = None) -> FoilTrace:
+    """Follow the copper foil (or the masked electrode) from its inner to its outer end.
+
+    Parameters
+    ----------
+    cell
+        Needs ``scan``, ``frame`` and ``settings`` only.
+    can
+        The can, where it was located already: bounds the roll outside. Found coarsely here otherwise.
+
+    Raises
+    ------
+    NotMeasurable
+        When no layers, no spiral, or no separate copper foil is seen.
+    """
+    return _trace(_unroll(cell, can), mask=cell.settings.mask_of == "electrode")
+
+
+def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
+    """:func:`trace_foil` on an unrolled roll."""
+    r_mm, limit, bands = unrolled.r_mm, unrolled.limit_mm, unrolled.grey
+    near = np.abs(unrolled.z_mm - np.median(unrolled.z_mm)) <= 0.5 * _REFERENCE_HEIGHT_MM
+    if not near.any():
+        near[np.argmin(np.abs(unrolled.z_mm - np.median(unrolled.z_mm)))] = True
+    mean = bands[near].mean(axis=0)
+    pitch = _pitch(mean, r_mm, limit)
+    handedness = _handedness(_wave(mean, r_mm, pitch), r_mm, limit, pitch)
+    if handedness < 0:  # seen from the other end the foil runs outward with the angle
+        bands, mean, limit = bands[:, ::-1], mean[::-1], limit[::-1]
+    evidence, ridge, seed, seed_evidence = _seed(mean, r_mm, limit, pitch, mask)
+    turns = _follow(evidence, r_mm, limit, seed, seed_evidence, pitch)
+
+    half_mm = float(ridge.x_mm[-1])
+    sigma = 0.0 if mask else _line_width(mean, r_mm, turns, half_mm)
+    radius = np.empty((bands.shape[0], *turns.shape))
+
+    def locate(band: int, reference: Floats) -> Floats:
+        coarse = _reach(_evidence(bands[band], r_mm, ridge), r_mm, reference, pitch)
+        if mask:
+            fine, weight = _fit_area(bands[band], r_mm, coarse, pitch)
+        else:
+            fine, weight = _fit_line(bands[band], r_mm, coarse, sigma, half_mm)
+        lost = (np.abs(fine - coarse) > 0.15 * pitch) | ~(weight > 0.25 * np.nanmedian(weight))
+        radius[band] = np.where(lost, np.nan, fine)
+        return coarse
+
+    centre = int(np.argmin(np.abs(unrolled.z_mm - np.median(unrolled.z_mm))))
+    for order in (range(centre, bands.shape[0]), range(centre - 1, -1, -1)):
+        reference = turns
+        for band in order:
+            coarse = locate(band, turns if near[band] else reference)
+            reference = coarse
+    if handedness < 0:
+        radius = radius[..., ::-1]
+    return FoilTrace(
+        z_mm=unrolled.z_mm,
+        theta_deg=unrolled.theta_deg,
+        radius_mm=radius,
+        handedness=handedness,
+        sigma_mm=_noise(radius),
+        followed="electrode mask" if mask else "copper",
+    )
