@@ -1,0 +1,335 @@
+"""How a scan was acquired: one flat set of named values, gathered from every file that tells of it.
+
+The sources, each winning over those before it: the scanner's own file (Nikon ``.xtekct``, phoenix ``.pca``,
+SkyScan ``.log``), the image's metadata or header, ``acquisition.yaml``, the command line. Where two of them
+disagree on the voxel size, or the geometry contradicts it, a warning names both.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xctrules.errors import ScanError
+
+SIDECAR = "acquisition.yaml"
+COMMAND_LINE = "command line"
+DISAGREEMENT = 0.005
+"""Relative difference from which two sources of one voxel size are said to disagree."""
+
+Voxel = tuple[float | None, float | None, float | None]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class Acquisition(BaseModel):
+    """Every value that may be known of an acquisition; ``None`` where it is not.
+
+    The names are the keys of ``acquisition.yaml`` (there ``calibration: {artefact: ...}`` may be nested), and
+    units are part of the name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    cell_id: str | None = None
+    format: str | None = None
+    field_of_view: Literal["top", "bottom", "middle", "whole"] | None = None
+    slice_order: Literal["top_to_bottom", "bottom_to_top"] | None = None
+    voxel_size_mm: tuple[Positive, Positive, Positive] | None = None
+    voxel_scale_relative_uncertainty: Annotated[float, Field(gt=0, le=0.05)] | None = None
+    calibration_artefact: str | None = None
+    calibration_certificate: str | None = None
+    calibration_date: str | None = None
+    scanned_at: str | None = None
+    operator: str | None = None
+    temperature_c: Finite | None = None
+    state_of_charge_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    cycle_count: Annotated[int, Field(ge=0)] | None = None
+    sleeve: bool | None = None
+    instrument: str | None = None
+    software: str | None = None
+    tube_voltage_kv: Positive | None = None
+    tube_current_ua: Positive | None = None
+    filter: str | None = None
+    exposure_ms: Positive | None = None
+    frames_averaged: Count | None = None
+    projections: Count | None = None
+    angular_step_deg: Positive | None = None
+    source_to_object_mm: Positive | None = None
+    source_to_detector_mm: Positive | None = None
+    detector_pixel_mm: Positive | None = None
+    detector_pixels_x: Count | None = None
+    detector_pixels_y: Count | None = None
+    detector_binning: Count | None = None
+    reconstruction: str | None = None
+    notes: str | None = None
+    shape: tuple[Count, Count, Count] | None = None
+    dtype: str | None = None
+    byte_order: Literal["little", "big"] | None = None
+    header_bytes: Annotated[int, Field(ge=0)] | None = None
+
+
+LAYOUT_KEYS = ("shape", "dtype", "byte_order", "header_bytes")
+"""Keys that describe a raw volume rather than its acquisition."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one source says, by the names of :class:`Acquisition`.
+
+    ``voxel_size_mm`` may have ``None`` for an axis that the source does not know.
+    """
+
+    origin: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Merged:
+    """All sources together: the winning values, where each came from, and what they disagree on."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    voxel_size_mm: Voxel
+    warnings: tuple[str, ...] = ()
+
+
+# --- acquisition.yaml ------------------------------------------------------------------------------------
+
+
+def read_sidecar(file: Path) -> Found:
+    """Read an ``acquisition.yaml``.
+
+    Raises
+    ------
+    ScanError
+        With ``file:line``, when it is no YAML mapping, a key is unknown or given twice, or a value cannot be.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScanError("the file is not UTF-8 text", where=file, todo="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ScanError(
+            f"the file cannot be read: {error.strerror}", where=file, todo="Check the path."
+        ) from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else file
+        raise ScanError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from error
+    values, lines = _entries(root, file)
+    if isinstance(values.get("voxel_size_mm"), str):  # one number: the voxels are cubes
+        values["voxel_size_mm"] = [values["voxel_size_mm"]] * 3
+    try:
+        model = Acquisition.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(error, values, lines, file) from error
+    return Found(file.name, model.model_dump(exclude_none=True))
+
+
+def _entries(root: yaml.Node | None, file: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Keys to values, scalars as the text that stands there, and the line of each key.
+
+    YAML's own idea of scalars is not used: it reads ``1e-3`` as text, ``012`` as ten and a date as an object.
+    """
+    values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    if root is None or _is_null(root):
+        return values, lines
+    if not isinstance(root, yaml.MappingNode):
+        raise ScanError("the file must hold lines of `key: value`", where=f"{file}:1")
+    for key, line, node in _pairs(root, file):
+        if key == "calibration" and not _is_null(node):
+            if not isinstance(node, yaml.MappingNode):
+                raise ScanError(
+                    "calibration must be a mapping of artefact, certificate and date", where=f"{file}:{line}"
+                )
+            for inner, inner_line, value in _pairs(node, file):
+                if inner not in ("artefact", "certificate", "date"):
+                    raise _unknown(
+                        f"calibration.{inner}", inner, ("artefact", "certificate", "date"), file, inner_line
+                    )
+                values[f"calibration_{inner}"], lines[f"calibration_{inner}"] = (
+                    _plain(value, file),
+                    inner_line,
+                )
+        elif key == "voxel_size_mm" and isinstance(node, yaml.MappingNode):
+            axes = {}
+            for axis, axis_line, value in _pairs(node, file):
+                if axis not in ("z", "y", "x"):
+                    raise _unknown(f"voxel_size_mm.{axis}", axis, ("z", "y", "x"), file, axis_line)
+                axes[axis], lines[f"{key}.{axis}"] = _plain(value, file), axis_line
+            lines[key] = line
+            given = [axes.get(axis) for axis in "zyx"]
+            if any(v is not None for v in given):
+                missing = [axis for axis, v in zip("zyx", given, strict=True) if v is None]
+                if missing:
+                    raise ScanError(
+                        f"voxel_size_mm has no {' and no '.join(missing)}",
+                        where=f"{file}:{line}",
+                        todo="Give z, y and x in millimetres.",
+                    )
+                values[key] = given
+        elif key == "calibration":
+            continue
+        elif key in Acquisition.model_fields:
+            values[key], lines[key] = _plain(node, file), line
+        else:
+            raise _unknown(key, key, tuple(Acquisition.model_fields), file, line)
+    return values, lines
+
+
+def _pairs(node: yaml.MappingNode, file: Path) -> list[tuple[str, int, yaml.Node]]:
+    """(key, line, value) of a mapping; a key that stands there twice is refused."""
+    seen: dict[str, int] = {}
+    pairs = []
+    for key_node, value in node.value:
+        line = key_node.start_mark.line + 1
+        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+        if key in seen:
+            raise ScanError(
+                f"the key {key!r} stands here a second time (first in line {seen[key]})",
+                where=f"{file}:{line}",
+            )
+        seen[key] = line
+        pairs.append((key, line, value))
+    return pairs
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return node.tag == "tag:yaml.org,2002:null"
+
+
+def _plain(node: yaml.Node, file: Path) -> Any:
+    if _is_null(node):
+        return None
+    if isinstance(node, yaml.ScalarNode):
+        return node.value
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, file) for item in node.value]
+    raise ScanError("a mapping is not expected here", where=f"{file}:{node.start_mark.line + 1}")
+
+
+def _unknown(shown: str, key: str, known: Sequence[str], file: Path, line: int) -> ScanError:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    todo = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+    return ScanError(f"unknown key {shown!r}", where=f"{file}:{line}", todo=todo)
+
+
+def _invalid(
+    error: ValidationError, values: Mapping[str, Any], lines: Mapping[str, int], file: Path
+) -> ScanError:
+    """The first of pydantic's complaints as one sentence with its line."""
+    first = error.errors()[0]
+    key = str(first["loc"][0])
+    shown, given = key, first["input"]
+    if key == "voxel_size_mm" and len(first["loc"]) > 1 and isinstance(first["loc"][1], int):
+        shown = f"{key}.{'zyx'[first['loc'][1]]}"
+    line = lines.get(shown, lines.get(key, 1))
+    todo = None
+    if key == "voxel_scale_relative_uncertainty":
+        todo = "Give the standard uncertainty of the length scale as a fraction, above 0 and up to 0.05."
+    elif isinstance(given, str) and "," in given and given.replace(",", ".", 1).replace(".", "", 1).isdigit():
+        todo = "Write decimals with a point."
+    what = first["msg"][0].lower() + first["msg"][1:]
+    return ScanError(f"{shown}: {what} (found {given!r})", where=f"{file}:{line}", todo=todo)
+
+
+# --- which files belong to a scan ------------------------------------------------------------------------
+
+
+def find_sidecar(scan: Path) -> Path | None:
+    """The ``acquisition.yaml`` in the scan's folder, or beside the scan."""
+    places = [scan / SIDECAR] if scan.is_dir() else []
+    places += [scan.parent / f"{scan.stem}.{SIDECAR}", scan.parent / SIDECAR]
+    return next((p for p in places if p.is_file()), None)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What stands in files in and beside a scan, before the scan itself is opened."""
+
+    scanner: tuple[Found, ...] = ()
+    sidecar: tuple[Found, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def layout(self) -> Mapping[str, Any]:
+        """What the sidecar says of a raw volume: shape, dtype, byte order, length of its header."""
+        return {k: v for s in self.sidecar for k, v in s.values.items() if k in LAYOUT_KEYS}
+
+
+def gather(scan: Path, sidecar: Path | None = None) -> Gathered:
+    """Read the files that tell of a scan's acquisition.
+
+    Parameters
+    ----------
+    scan
+        The scan's folder or file.
+    sidecar
+        The ``acquisition.yaml`` to use instead of the one in or beside the scan.
+    """
+    file = sidecar if sidecar is not None else find_sidecar(scan)
+    return Gathered(sidecar=() if file is None else (read_sidecar(file),))
+
+
+# --- putting them together -------------------------------------------------------------------------------
+
+
+def merge(found: Sequence[Found]) -> Merged:
+    """Put sources together, later ones winning, and say where they disagree.
+
+    Parameters
+    ----------
+    found
+        From the least to the most trusted.
+    """
+    values: dict[str, Any] = {key: None for key in Acquisition.model_fields}
+    sources: dict[str, str] = {}
+    voxel: list[float | None] = [None, None, None]
+    for source in found:
+        for key, value in source.values.items():
+            if key == "voxel_size_mm":
+                voxel = [v if v is not None else old for v, old in zip(value, voxel, strict=True)]
+            else:
+                values[key] = value
+            sources[key] = source.origin
+    z, y, x = voxel
+    del values["voxel_size_mm"]
+    warnings = (*_voxel_disagreements(found, (z, y, x)),)
+    return Merged(values, sources, (z, y, x), warnings)
+
+
+def _voxel_disagreements(found: Sequence[Found], used: Voxel) -> list[str]:
+    """One warning for each overruled source that differs by more than :data:`DISAGREEMENT`."""
+    said = [s for s in found if s.values.get("voxel_size_mm")]
+    if not said:
+        return []
+    winner = said[-1]
+    warnings = []
+    for source in said[:-1]:
+        apart = [
+            f"{axis} {theirs:.6g} against {ours:.6g} mm"
+            for axis, theirs, ours in zip("zyx", source.values["voxel_size_mm"], used, strict=True)
+            if theirs is not None and ours is not None and _relative(theirs, ours) > DISAGREEMENT
+        ]
+        if apart:
+            warnings.append(
+                f"{source.origin} and {winner.origin} disagree on the voxel size ({', '.join(apart)}); "
+                f"{winner.origin} is used"
+            )
+    return warnings
+
+
+def _relative(a: float, b: float) -> float:
+    return abs(a / b - 1) if b and math.isfinite(b) else math.inf
