@@ -177,6 +177,8 @@ class Cell:
     settings: Settings
     nominal: Mapping[str, float]
     segmentation: Segmentation | None = None
+    labels: NDArray[np.integer] | None = None
+    """A label image brought in by the user (``--segmentation``), with the volume's shape."""
 
     @property
     def surfaces(self) -> Segmentation:

@@ -63,6 +63,8 @@ class CellFrame:
         Radius of the can's straight part; ``None`` for a scan that shows no can (a mask of the electrode).
     straight_mm, roll_mm
         First and last height of the straight part of the can, and of the roll with its cathode; ``None`` if not seen.
+    seen_mm
+        First and last height at which the cell's outline is seen; ``None`` without a can.
     ends
         Ends of the roll in view.
     tilt_sigma_deg, axis_residual_mm
@@ -80,6 +82,7 @@ class CellFrame:
     outer_radius_mm: float | None
     straight_mm: tuple[float, float] | None
     roll_mm: tuple[float, float] | None
+    seen_mm: tuple[float, float] | None = None
     ends: tuple[EndInView, ...] = ()
     tilt_sigma_deg: float = 0.0
     axis_residual_mm: float = 0.0
@@ -254,6 +257,7 @@ class CylinderFinder:
         dz = scan.voxel_size_mm[0] / axis[2]
         half = 0.5 * step * dz
         radius = float(np.median([o.radius_mm for o in straight]))
+        seen = [o.slice_index for o in outlines if o.radius_mm > 0.5 * radius]
         frame = CellFrame(
             origin_mm=origin,
             axis=axis,
@@ -262,13 +266,17 @@ class CylinderFinder:
             outer_radius_mm=radius,
             straight_mm=(straight[0].slice_index * dz - half, straight[-1].slice_index * dz + half),
             roll_mm=None,
+            seen_mm=(seen[0] * dz - half, seen[-1] * dz + half),
             tilt_sigma_deg=tilt_sigma,
             axis_residual_mm=residual,
             outline_missing=float(np.mean([o.cut for o in straight])),
             can_grey=2 * level,
         )
         if mask_of == "electrode":
-            return _replaced(frame, outer_radius_mm=None, straight_mm=None, roll_mm=_whole(frame), can_grey=1.0)
+            whole = _whole(frame)
+            return _replaced(
+                frame, outer_radius_mm=None, straight_mm=None, roll_mm=whole, seen_mm=None, can_grey=1.0
+            )
         if mask_of == "canister":
             return _replaced(frame, can_grey=1.0)
         frame = _replaced(frame, can_grey=_require_wall(scan, frame))
