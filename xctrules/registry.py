@@ -44,9 +44,11 @@ class PluginProblem:
     plugin: str
     message: str
     traceback: str | None = None
+    metric: str | None = None
 
     def __str__(self) -> str:
-        return f"plugin {self.plugin}: {self.message}"
+        where = f", metric {self.metric}" if self.metric else ""
+        return f"plugin {self.plugin}{where}: {self.message}"
 
 
 @dataclass(frozen=True)
