@@ -253,6 +253,7 @@ def load_spec(
     *,
     folders: Iterable[Path] = (),
     known: Mapping[str, str] | None = None,
+    open_ended: bool = False,
 ) -> CellSpec:
     """Read a spec by name (``21700``) or by path (``my/21700.yaml``), with all that it extends.
 
@@ -262,6 +263,9 @@ def load_spec(
         Spec folders that plugins bring along, searched after the bundled one.
     known
         Measurements that the loaded plugins declare, name to unit, beside those of the contract.
+    open_ended
+        Whether ``known`` may be incomplete because a plugin could not be loaded. A measurement whose first word no
+        known one has is then taken to be that plugin's.
 
     Raises
     ------
@@ -276,7 +280,7 @@ def load_spec(
         base = child.path.parent if child.path is not None else None
         return _read(_locate(reference, base, searched, where=where), shown_from=child)
 
-    return _resolve(source, parent, known)
+    return _resolve(source, parent, known, open_ended)
 
 
 def parse_spec(
@@ -557,7 +561,9 @@ def _dotted(location: Location) -> str:
 FindParent = Callable[[str, _Source, str], _Source]
 
 
-def _resolve(source: _Source, parent: FindParent, known: Mapping[str, str] | None) -> CellSpec:
+def _resolve(
+    source: _Source, parent: FindParent, known: Mapping[str, str] | None, open_ended: bool = False
+) -> CellSpec:
     chain = [_read_document(source)]
     while (reference := chain[-1].entry.extends) is not None:
         where = chain[-1].where("extends")
@@ -583,7 +589,7 @@ def _resolve(source: _Source, parent: FindParent, known: Mapping[str, str] | Non
         "decision_rule": default_rule,
         "includes_sleeve": settings["includes_sleeve"],
         "nominal": _merge_nominal(chain),
-        "rules": [rule.checked(known_units(known), default_rule) for rule in rules.values()],
+        "rules": [rule.checked(known_units(known), default_rule, open_ended) for rule in rules.values()],
     }
     texts = tuple(SpecText(document.source.file, document.source.text) for document in chain[1:])
     return CellSpec(resolved, source.text, source.file, texts, source.path)
@@ -638,7 +644,7 @@ class _Rule:
     limit_where: dict[str, str]
     places: dict[str, str]
 
-    def checked(self, known: Mapping[str, str], default_rule: str) -> dict[str, Any]:
+    def checked(self, known: Mapping[str, str], default_rule: str, open_ended: bool) -> dict[str, Any]:
         """The rule as the record holds it, once it is known to make sense."""
         name, unit = self.values.get("measurement"), self.values.get("unit")
         if name is None:
@@ -647,6 +653,8 @@ class _Rule:
                 where=self.where,
                 todo="Add `measurement:`; in a spec that extends another, check the rule's id.",
             )
+        if open_ended and unit is not None and not _family_known(name, known):
+            known = {**known, name: unit}
         if name not in known:
             raise SpecError(
                 f"unknown measurement {name!r}{suggest(name, known)}",
@@ -691,6 +699,11 @@ class _Rule:
             "decision_rule": decision_rule,
             "guard_band": guard_band,
         }
+
+
+def _family_known(name: str, known: Iterable[str]) -> bool:
+    """Whether any known measurement begins with the same word as ``name``."""
+    return name.partition(".")[0] in {other.partition(".")[0] for other in known}
 
 
 def _merge_rules(rules: dict[str, _Rule], document: _Document, *, has_parent: bool) -> None:
