@@ -264,8 +264,8 @@ def load_spec(
     known
         Measurements that the loaded plugins declare, name to unit, beside those of the contract.
     open_ended
-        Whether ``known`` may be incomplete because a plugin could not be loaded. A measurement whose first word no
-        known one has is then taken to be that plugin's.
+        Whether ``known`` may be incomplete because a plugin could not be loaded. A measurement whose first
+        word no known one has is then taken to be that plugin's.
 
     Raises
     ------
