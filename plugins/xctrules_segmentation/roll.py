@@ -13,8 +13,8 @@ apart, and the foil is one single line: turn k goes on as turn k + 1 where the a
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,10 +62,12 @@ class _Unrolled:
 
 @dataclass(frozen=True)
 class _Ridge:
-    """The mean profile across the followed layer: ``profile`` at offsets ``x_mm``, and its width."""
+    """The mean profile across the followed layer: ``profile`` at offsets ``x_mm``; at each angle its contrast
+    is ``strength`` (nt,) times that."""
 
     x_mm: Floats
     profile: Floats
+    strength: Floats
 
 
 # --- sampling --------------------------------------------------------------------------------------------
@@ -79,6 +81,8 @@ def _columns(angles: int) -> int:
 def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
     """Heights (nbands, nslices) to sample in the roll clear of the electrode's edges, and the bands' mean heights."""
     frame = cell.frame
+    if frame.roll_mm is None:
+        raise NotMeasurable("no electrode roll is in view")
     grid = np.asarray(frame.z_grid_mm(), dtype=float)
     step = abs(grid[1] - grid[0]) if grid.size > 1 else 1.0
     low, high = frame.roll_mm
@@ -99,7 +103,7 @@ def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
     return heights, heights.mean(axis=1)
 
 
-def _unroll(cell: Cell, can: CanSurface | None) -> _Unrolled:
+def _unroll(cell: Cell, can: CanSurface | None, *, two_valued: bool = False) -> _Unrolled:
     """Sample the roll on bands of height, all angles, and radii half a voxel apart."""
     frame = cell.frame
     heights, z_mm = _band_heights(cell)
@@ -109,9 +113,7 @@ def _unroll(cell: Cell, can: CanSurface | None) -> _Unrolled:
     if radius is None:
         ny, nx = cell.scan.shape[1:]
         x0, y0 = frame.origin_mm
-        radius = min(
-            np.hypot(max(x0, nx * voxel - x0), max(y0, ny * voxel - y0)), 0.75 * max(nx, ny) * voxel
-        )
+        radius = min(np.hypot(max(x0, nx * voxel - x0), max(y0, ny * voxel - y0)), 0.75 * max(nx, ny) * voxel)
     r_mm = np.arange(0.0, radius * 1.01, 0.5 * voxel)
     bands = []
     for band in heights:
@@ -124,6 +126,8 @@ def _unroll(cell: Cell, can: CanSurface | None) -> _Unrolled:
         found = np.isfinite(inner)
         if found.any():
             limit = np.interp(theta, can.theta_deg[found], inner[found], period=360.0)
+    if two_valued:
+        return _Unrolled(z_mm, theta, r_mm, grey, limit)
     inside = r_mm[None, :] < limit[:, None] - voxel
     # Above the roll's own greys there is only the can: cut down to theirs it looks like one more slab.
     ceiling = np.float32(np.percentile(grey.mean(axis=0)[inside], 97.0) * 1.05)
@@ -273,15 +277,16 @@ def _followed_layer(profile: Floats, mask: bool) -> tuple[int, int]:
 # --- evidence for the foil, and the path through it -------------------------------------------------------
 
 
-def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> Image:
-    """How much each place of ``grey`` (..., nr) looks like the foil, 0 to 1.
+def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> tuple[Image, Image]:
+    """How much each place of ``grey`` (nt, nr) looks like the foil, 0 to 1; and its contrast over the mean foil's.
 
-    Product of two ratios to the mean foil: the amplitude of its profile by least squares on a sloping background,
-    which averages noise; and the height above the darker flanks *on both sides* within the reach of the profile, which
-    is nothing on a cathode, because that is wider than the reach. Either counts up to 1, and fades again where it
-    is far above: a thin bare end of another layer may be as narrow as the foil, but is then much brighter.
+    Product of two ratios to the foil's typical contrast: the amplitude of its profile by least squares on a sloping
+    background, which averages noise; and the height above the darker flanks *on both sides* within the reach of the
+    profile, which is nothing on a cathode, because that is wider than the reach. Both count up to 1. Where the
+    amplitude rises far above the foil's near by, there is none: a cathode's thin end may be as narrow as the foil,
+    but is brighter.
     """
-    from scipy.ndimage import correlate1d, gaussian_filter1d, minimum_filter1d
+    from scipy.ndimage import correlate1d, gaussian_filter1d, maximum_filter1d, minimum_filter1d
 
     x = ridge.x_mm / (r_mm[1] - r_mm[0])
     half = max(2, int(np.floor(x[-1])))
@@ -303,12 +308,12 @@ def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> Image:
         return smooth - np.maximum(padded[..., :n], padded[..., 2 * shift : 2 * shift + n])
 
     profile = np.interp(np.arange(-2 * half, 2 * half + 1), x, ridge.profile)
-    typical = float(np.max(height(profile)))
-
-    def likeness(ratio: Any) -> Any:
-        return np.clip(ratio, 0, 1) * np.clip(2.6 - ratio, 0, 1)
-
-    return np.asarray(likeness(amplitude) * likeness(height(grey) / np.float32(typical)), dtype=np.float32)
+    strength = ridge.strength[:, None].astype(np.float32)
+    high = np.clip(height(grey) / (np.float32(np.max(height(profile))) * strength), 0, 1)
+    ratio = amplitude / strength
+    brightest = maximum_filter1d(ratio, 2 * round(0.75 * half) + 1, axis=-1, mode="nearest")
+    evidence = np.clip(ratio, 0, 1) * high * np.clip((1.9 - brightest) / 0.5, 0, 1)
+    return np.asarray(evidence, dtype=np.float32), amplitude
 
 
 def _best_path(evidence: Image, stiffness: float, start: Floats | None = None) -> NDArray[np.intp]:
@@ -397,9 +402,11 @@ def _seed(
     unrolled_mean: Image, r_mm: Floats, limit: Floats, pitch: float, mask: bool
 ) -> tuple[Image, _Ridge, Floats, Floats]:
     """Evidence image, profile, and the soundest turn to start from with the evidence along it."""
+    from scipy.ndimage import median_filter
+
     wave = _wave(unrolled_mean, r_mm, pitch)
-    strength = np.percentile(np.abs(wave), 25, axis=0)
-    layered = np.flatnonzero((strength > 0.5 * np.percentile(strength, 90)) & (r_mm < limit.min()))
+    power = np.percentile(np.abs(wave), 25, axis=0)
+    layered = np.flatnonzero((power > 0.5 * np.percentile(power, 90)) & (r_mm < limit.min()))
     if layered.size < 2:
         raise NotMeasurable("the roll's layers are not resolved")
     low, high = r_mm[layered[0]], r_mm[layered[-1]]
@@ -416,21 +423,24 @@ def _seed(
     profile = np.mean(profiles, axis=0).astype(float)
     centre, half = _followed_layer(profile, mask)
     x = np.arange(-half, half + 1)
-    ridge = _Ridge(x * (pitch / n), profile[(centre + x) % n])
-    evidence = _evidence(unrolled_mean, r_mm, ridge)
-    best: tuple[float, Floats, Floats] | None = None
+    ridge = _Ridge(x * (pitch / n), profile[(centre + x) % n], np.ones(unrolled_mean.shape[0]))
     window = np.arange(-0.3 * pitch, 0.3 * pitch, pitch / _STEPS_PER_PITCH)
-    for line in lines:
-        radius = (line + centre * pitch / n)[:, None] + window
-        seen = _sample(evidence, r_mm, radius)
-        path = _best_path(seen, 0.03)
-        rows = np.arange(path.size)
-        along = np.asarray(seen[rows, path], dtype=float)
-        score = float(np.percentile(along, 5))
-        if best is None or score > best[0]:
-            best = (score, np.asarray(radius[rows, path]), along)
-    assert best is not None
-    return evidence, ridge, best[1], best[2]
+    starts = np.stack(lines)[..., None] + centre * pitch / n + window
+
+    def paths(evidence: Image) -> tuple[Floats, Floats]:
+        seen = _sample(evidence, r_mm, starts)
+        path = _best_path(seen, 0.03)[..., None]
+        return np.take_along_axis(starts, path, -1)[..., 0], np.take_along_axis(seen, path, -1)[..., 0]
+
+    # Streaks and a tab's shadow change the contrast with the angle, alike in all turns.
+    evidence, contrast = _evidence(unrolled_mean, r_mm, ridge)
+    along = _sample(contrast, r_mm, paths(evidence)[0][..., None])[..., 0]
+    strength = median_filter(np.median(along, axis=0), 15, mode="wrap")
+    ridge = replace(ridge, strength=np.clip(strength, 0.4, 2.5))
+    evidence, _ = _evidence(unrolled_mean, r_mm, ridge)
+    turns, gains = paths(evidence)
+    best = int(np.argmax(np.percentile(gains, 5, axis=1)))
+    return evidence, ridge, turns[best], np.asarray(gains[best], dtype=float)
 
 
 # --- below the voxel --------------------------------------------------------------------------------------
@@ -513,9 +523,7 @@ def _fit_area(grey: Image, r_mm: Floats, radius: Floats, pitch: float) -> tuple[
     return start, area
 
 
-def _reach(
-    evidence: Image, r_mm: Floats, reference: Floats, pitch: float
-) -> Floats:
+def _reach(evidence: Image, r_mm: Floats, reference: Floats, pitch: float) -> Floats:
     """All turns at one height, (nturns, nt), sought within a third of a pitch of those at a height near by."""
     window = np.arange(-0.33 * pitch, 0.331 * pitch, pitch / _STEPS_PER_PITCH)
     known = np.isfinite(reference)
@@ -523,6 +531,19 @@ def _reach(
     seen = np.where(known[..., None], _sample(evidence, r_mm, radius), 0.0)
     path = _best_path(seen, 0.03)
     return np.where(known, reference + window[path], np.nan)
+
+
+def _without_lost_ends(radius: Floats) -> Floats:
+    """Cut (nz, nturns, nt) back to where most of the line was located; rows left empty go. The line runs outward."""
+    line = np.isfinite(radius).mean(axis=0).ravel()
+    gain = np.where(line >= 0.5, 1.0, -1.0)
+    # Either end: the greatest sum of located less lost places, counted from the line's middle.
+    middle = int(np.flatnonzero(line >= 0.5).mean()) if (line >= 0.5).any() else line.size // 2
+    last = middle + int(np.argmax(np.cumsum(gain[middle:])))
+    first = middle - int(np.argmax(np.cumsum(gain[: middle + 1][::-1])))
+    place = np.arange(line.size).reshape(radius.shape[1:])
+    inside = (place >= first) & (place <= last)
+    return np.where(inside, radius, np.nan)[:, inside.any(axis=1)]
 
 
 def _noise(radius: Floats) -> float:
@@ -552,7 +573,19 @@ def trace_foil(cell: Cell, can: CanSurface | None = None) -> FoilTrace:
     NotMeasurable
         When no layers, no spiral, or no separate copper foil is seen.
     """
-    return _trace(_unroll(cell, can), mask=cell.settings.mask_of == "electrode")
+    mask = cell.settings.mask_of == "electrode"
+    return _trace(_unroll(cell, can, two_valued=mask), mask)
+
+
+def trace_from_labels(
+    cell: Cell, labels: NDArray[np.integer[Any]], copper_value: int, can: CanSurface | None = None
+) -> FoilTrace:
+    """:func:`trace_foil` in a label image (nz, ny, nx) in which voxels of the copper have the value ``copper_value``."""
+    copper = np.asarray(labels == copper_value, dtype=np.uint8)
+    if not copper.any():
+        raise NotMeasurable(f"the label image holds no copper (value {copper_value})")
+    labelled = replace(cell, scan=replace(cell.scan, volume=copper))
+    return replace(_trace(_unroll(labelled, can, two_valued=True), mask=True), followed="copper")
 
 
 def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
@@ -574,7 +607,7 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
     radius = np.empty((bands.shape[0], *turns.shape))
 
     def locate(band: int, reference: Floats) -> Floats:
-        coarse = _reach(_evidence(bands[band], r_mm, ridge), r_mm, reference, pitch)
+        coarse = _reach(_evidence(bands[band], r_mm, ridge)[0], r_mm, reference, pitch)
         if mask:
             fine, weight = _fit_area(bands[band], r_mm, coarse, pitch)
         else:
@@ -589,6 +622,7 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
         for band in order:
             coarse = locate(band, turns if near[band] else reference)
             reference = coarse
+    radius = _without_lost_ends(radius)
     if handedness < 0:
         radius = radius[..., ::-1]
     return FoilTrace(
@@ -599,3 +633,96 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
         sigma_mm=_noise(radius),
         followed="electrode mask" if mask else "copper",
     )
+
+
+def facing_cathodes(cell: Cell, foil: FoilTrace, can: CanSurface | None = None) -> CathodeFaces:
+    """Where a cathode lies next to the foil, on either side, at every turn and angle.
+
+    A gap between neighbouring turns holds a cathode where a slab as wide and bright as the roll's typical one fits into it.
+    At the core, at the outer end, and where a tab interrupts the coating, there is none.
+
+    Parameters
+    ----------
+    foil
+        Traced at the same angles as :func:`trace_foil` uses.
+    can
+        Bounds the outermost gap; found coarsely otherwise.
+    """
+    missing = np.full(foil.radius_mm.shape[1:], np.nan)
+    if foil.followed != "copper":
+        return CathodeFaces(missing, missing, float("nan"))
+    unrolled = _unroll(cell, can)
+    return _faces(unrolled, foil)
+
+
+def _faces(unrolled: _Unrolled, foil: FoilTrace) -> CathodeFaces:
+    """:func:`facing_cathodes` on an unrolled roll."""
+    from scipy.ndimage import convolve1d, median_filter, uniform_filter1d
+
+    turns, nt = foil.radius_mm.shape[1:]
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # places without any foil
+        typical = np.nanmedian(foil.radius_mm, axis=0)
+        pitch = float(np.nanmedian(np.diff(typical, axis=0)))
+    if not np.isfinite(pitch) or pitch <= 0:
+        nothing = np.full((turns, nt), np.nan)
+        return CathodeFaces(nothing, nothing, float("nan"))
+
+    # Gap g lies between turns g - 1 and g; beyond the foil's ends it reaches one pitch, or to the can.
+    def gaps(radius: Floats) -> tuple[Floats, Floats]:
+        edge = np.full((1, nt), np.nan)
+        low, high = np.vstack([edge, radius]), np.vstack([radius, edge])
+        low = np.where(np.isfinite(low), low, high - 1.05 * pitch)
+        high = np.where(
+            np.isfinite(high), high, np.minimum(low + 1.05 * pitch, unrolled.limit_mm + 0.1 * pitch)
+        )
+        return low, high
+
+    step = pitch / _STEPS_PER_PITCH
+    x = np.arange(0.0, 2.0 * pitch, step)
+    total = np.zeros((turns + 1, nt, x.size))
+    for band in range(foil.z_mm.size):
+        radius = np.where(np.isfinite(foil.radius_mm[band]), foil.radius_mm[band], typical)
+        low, _ = gaps(radius)
+        total += _sample(unrolled.grey[band], unrolled.r_mm, np.nan_to_num(low)[..., None] + x)
+    grey = total / foil.z_mm.size
+    low, high = gaps(typical)
+    width = high - low
+
+    # Typical slab at each angle, from gaps of ordinary width with foil on both sides.
+    known = np.isfinite(typical)
+    sound = np.zeros(width.shape, dtype=bool)
+    sound[1:-1] = known[1:] & known[:-1] & (np.abs(width[1:-1] - pitch) < 0.15 * pitch)
+    one_pitch = x <= pitch
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # angles without any ordinary gap
+        profile = np.nanmedian(np.where(sound[..., None], grey, np.nan)[..., one_pitch], axis=0)
+    if not np.isfinite(profile).any():
+        return CathodeFaces(np.full((turns, nt), np.nan), np.full((turns, nt), np.nan), float("nan"))
+    profile = np.where(np.isfinite(profile), profile, np.nanmedian(profile, axis=0))
+    profile = uniform_filter1d(profile, 9, axis=0, mode="wrap")
+    inner = (x[one_pitch] > 0.1 * pitch) & (x[one_pitch] < 0.9 * pitch)
+    dark = profile[:, inner].min(axis=1)[:, None]
+    bright = profile[:, (x[one_pitch] > 0.3 * pitch) & (x[one_pitch] < 0.7 * pitch)].max(axis=1)[:, None]
+    scale = np.maximum(bright - dark, 1e-6)
+    slab = float(np.clip((profile[:, inner] - dark) / scale, 0, 1).sum(axis=1).mean() * step)
+
+    share = np.clip((grey - dark) / scale, -0.5, 1.2)
+    clear = 0.13 * pitch  # the foil's own blurred line
+    share[(x < clear) | (x > width[..., None] - clear)] = 0.0
+    kernel = np.ones(max(1, round(0.5 * slab / step)))  # half: at its ends a cathode may be coated on one side only
+    filled = convolve1d(share, kernel / kernel.size, axis=-1, mode="constant")
+    at = filled.argmax(axis=-1)
+    level = np.take_along_axis(filled, at[..., None], -1)[..., 0]
+    near = np.abs(x - x[at][..., None]) <= 0.8 * slab
+    weight = np.where(near, np.clip(share, 0, 1), 0.0)
+    area = weight.sum(axis=-1)
+    centre = low + (weight * x).sum(axis=-1) / np.maximum(area, 1e-6)
+    present = (level > 0.6) & (area * step > 0.4 * slab) & np.isfinite(width)
+    present = median_filter(present.astype(np.uint8), (1, 5), mode="wrap").astype(bool) & np.isfinite(width)
+    centre = np.where(present, centre, np.nan)
+    inner_mm = np.where(known, centre[:-1], np.nan)
+    outer_mm = np.where(known, centre[1:], np.nan)
+    ordinary = present & sound
+    half_width = 0.5 * float(np.median(area[ordinary]) * step) if ordinary.any() else 0.5 * slab
+    return CathodeFaces(inner_mm, outer_mm, half_width)
