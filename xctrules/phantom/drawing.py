@@ -1,0 +1,473 @@
+"""Draw a cell by area: each voxel gets the grey of what it holds, layer by layer.
+
+A layer a few micrometres thick is far below the voxel, so nothing is sampled: the radial mean of the layer stack over the
+voxel's width comes from its antiderivative, an edge along the axis covers the voxel by its exact share. The width
+used is the one that gives a box the variance of the voxel seen along the surface's normal; for cubes it is the voxel itself. What is left of the
+voxel's true shape is of fourth order and far below the scan's own blur.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.phantom.geometry import (
+    PHASES_PER_TURN,
+    Can,
+    Pose,
+    Winding,
+    dent_depth,
+    dent_height,
+    pose,
+)
+from xctrules.phantom.spec import EndName, PhantomSpec, Tab
+
+Image = NDArray[np.float32]
+
+_BINS = 8192
+"""Entries of a layer table over one pitch: steps of 0.05 um."""
+_ANGLES = 4096
+
+
+def share(distance: NDArray[Any], width: float | NDArray[Any]) -> NDArray[Any]:
+    """Share of a box of ``width`` centred ``distance`` inside an edge that lies on the edge's inner side."""
+    return np.clip(distance / width + 0.5, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """The pixels of one slice near the can, flat: where they are in the cell, and in the spiral."""
+
+    index: NDArray[np.int64]
+    s: Image | float
+    r: Image
+    theta_bin: NDArray[np.int32]
+    phase: Image
+    """Continuous phase of copper whose centre would lie here, from radius and angle."""
+    within: Image
+    """Share of a turn that the angle is past the copper's start, 0 to 1."""
+    in_tab: tuple[Image, ...]
+    """For each tab: share of the pixel inside the metal strip, without regard to height."""
+    in_gap: NDArray[np.bool_] | None
+
+
+class Drawing:
+    """Draws single slices of one cell, before blur and noise."""
+
+    def __init__(self, spec: PhantomSpec) -> None:
+        self.spec = spec
+        self.place = pose(spec)
+        self.winding = Winding(spec)
+        self.can = Can(spec)
+        dz, dy, dx = spec.voxel_size_mm
+        tilt = math.radians(spec.tilt_deg)
+        plane = (dy * dy + dx * dx) / 2
+        # box widths with the voxel's variance along the radius and along the axis
+        self.width_mm = math.sqrt(plane * (1 + math.cos(tilt) ** 2) / 2 + (dz * math.sin(tilt)) ** 2 / 2)
+        self.width_z_mm = math.sqrt((dz * math.cos(tilt)) ** 2 + plane * math.sin(tilt) ** 2)
+        self._plain: tuple[_Pixels, Image] | None = None
+
+    # tables ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def stack(self) -> dict[str, Image]:
+        """Share of each layer in a voxel, over the offset from the copper's (or cathode's) centre in pitches.
+
+        Entry i stands for an offset of (i + 0.5) / n - 0.5 pitches.
+        """
+        layers, pitch = self.spec.layers, self.spec.pitch_mm
+        offset = ((np.arange(_BINS) + 0.5) / _BINS - 0.5) * pitch
+        half = self.width_mm / 2
+
+        def band(inner: float, outer: float) -> NDArray[np.float64]:
+            low, high = np.maximum(offset - half, inner), np.minimum(offset + half, outer)
+            return np.maximum(high - low, 0.0) / self.width_mm
+
+        def both(inner: float, outer: float) -> NDArray[np.float64]:
+            return band(inner, outer) + band(-outer, -inner)
+
+        cathode = layers.cathode_mm / 2
+        separator = pitch / 2 - cathode
+        coat = separator - layers.separator_mm
+        shares = {
+            "copper": band(-layers.copper_mm / 2, layers.copper_mm / 2),
+            "anode_coating": both(layers.copper_mm / 2, coat),
+            "separator": both(coat, separator),
+            "aluminium": band(-layers.aluminium_mm / 2, layers.aluminium_mm / 2),
+            "cathode_coating": both(layers.aluminium_mm / 2, cathode),
+        }
+        return {name: value.astype(np.float32) for name, value in shares.items()}
+
+    @cached_property
+    def edges(self) -> dict[EndName, dict[str, Image]]:
+        """For each end in view: outward heights of the edges, and the lean's tangent, over the tape."""
+        margin = self.spec.anode_margin_mm
+        found: dict[EndName, dict[str, Image]] = {}
+        for end in self.place.edges:
+            anode = self.winding.anode_edge(end)
+            base = self.winding.base_edge(end)
+            found[end] = {
+                "copper": anode.astype(np.float32),
+                "coating": (anode - margin).astype(np.float32),
+                "separator": base.astype(np.float32),
+                "cathode": self.winding.cathode_edge(end).astype(np.float32),
+                "base": base.astype(np.float32),
+                "lean": np.tan(np.radians(self.winding.deflection_deg(end))).astype(np.float32),
+            }
+        return found
+
+    @cached_property
+    def surfaces(self) -> tuple[Image, Image]:
+        """Outer and inner radius of the sound can over ``_ANGLES`` bins of the angle."""
+        theta = (np.arange(_ANGLES) + 0.5) * 360.0 / _ANGLES
+        outer = self.can.sound_outer(theta)
+        return outer.astype(np.float32), (outer - self.can.wall(theta)).astype(np.float32)
+
+    @cached_property
+    def fittings(self) -> dict[EndName, tuple[Image, float, float]]:
+        """For each end in view: (maps, first height, step) of its axisymmetric parts over (height outward, r).
+
+        Channels: signed distance to the sheet's surface (positive outside the metal), box width along its normal, grey of all else.
+        """
+        if not self.spec.fittings:
+            return {}
+        return {end: self._fitting_maps(end) for end in self.place.edges}
+
+    def _fitting_maps(self, end: EndName) -> tuple[Image, float, float]:
+        from scipy.spatial import cKDTree
+        from skimage.draw import polygon2mask
+
+        spec, greys = self.spec, self.spec.greys
+        profile = self.can.top_profile() if end == "top" else self.can.bottom_profile()
+        step = max(0.01, min(0.5 * min(spec.voxel_size_mm), 0.04))
+        first = self.can.straight_out_mm(end) - 2 * step
+        top = self.can.end_height_mm(end) + spec.border_mm + 1.0
+        z = first + step * np.arange(math.ceil((top - first) / step))
+        r = step * np.arange(math.ceil((self.can.outer_radius_mm + spec.border_mm + 1.5) / step))
+        grid = np.stack(np.meshgrid(z, r, indexing="ij"), axis=-1)
+
+        distance, nearest = cKDTree(profile[:, :2]).query(grid.reshape(-1, 2))
+        near = profile[nearest]
+        normal = (grid.reshape(-1, 2) - near[:, :2]) / np.maximum(distance, 1e-9)[:, None]
+        width = np.hypot(normal[:, 0] * self.width_z_mm, normal[:, 1] * self.width_mm)
+        width = np.where(distance < step, (self.width_z_mm + self.width_mm) / 2, width)
+
+        closed = np.vstack([profile[:, :2], [profile[-1, 0], -1.0], [profile[0, 0], -1.0]])
+        inside = polygon2mask(grid.shape[:2], (closed - [first, 0.0]) / step)
+        grey = np.where(inside, greys.void, greys.outside)
+        for z0, z1, r0, r1, value in self._parts(end):
+            low_z, high_z = share(z - z0, self.width_z_mm), share(z1 - z, self.width_z_mm)
+            low_r, high_r = share(r - r0, self.width_mm), share(r1 - r, self.width_mm)
+            cover = np.minimum(low_z, high_z)[:, None] * np.minimum(low_r, high_r)[None, :]
+            grey = grey + cover * (value - grey)
+        flat = (distance - near[:, 2] / 2, width, grey.ravel())
+        return np.stack([c.reshape(grid.shape[:2]) for c in flat], axis=-1).astype(np.float32), first, step
+
+    def _parts(self, end: EndName) -> list[tuple[float, float, float, float, float]]:
+        """Rings and discs at an end, (z0, z1, r0, r1, grey): insulator, gasket, cap and its terminal."""
+        spec, greys = self.spec, self.spec.greys
+        inner = self.can.outer_radius_mm - spec.wall_mm
+        if end == "bottom":
+            face = self.can.end_height_mm("bottom") - spec.bottom_mm
+            return [(face - 0.3, face - 0.1, 0.3 * inner, inner - 0.15, greys.gasket)]
+        profile = self.can.top_profile()
+        lip = float(profile[-1, 0]) - spec.wall_mm / 2
+        throat = float(profile[:, 1].min())
+        z_outer = profile[profile[:, 1] > inner - 0.05]
+        groove = float(z_outer[z_outer[:, 0] > spec.bead_out_mm + spec.bead_depth_mm / 2, 0].min())
+        seat = groove + spec.wall_mm / 2
+        rim = max(throat, inner - 0.4)
+        thick = 0.35 * (lip - seat)
+        return [
+            (seat, lip, rim - 0.1, inner, greys.gasket),
+            (seat + 0.2 * thick, seat + 1.4 * thick, 0.0, rim - 0.15, greys.cap),
+            (seat + 1.4 * thick, lip + 0.25, 0.0, 0.35 * inner, greys.cap),
+        ]
+
+    # where the pixels are ----------------------------------------------------------------------------------
+
+    def pixels(self, k: int) -> _Pixels:
+        """The pixels of slice ``k`` that lie in or near the can."""
+        spec, place = self.spec, self.place
+        dz, dy, dx = spec.voxel_size_mm
+        _, ny, nx = place.shape
+        x = (np.arange(nx) * dx - place.origin_mm[0])[None, :]
+        y = (np.arange(ny) * dy - place.origin_mm[1])[:, None]
+        e = place.basis
+        across = [np.float32(e[i, 0]) * x + np.float32(e[i, 1]) * y + e[i, 2] * (k * dz) for i in range(3)]
+        reach = self.can.outer_radius_mm + abs(spec.ovality_mm) + spec.sleeve_mm + 3 * self.width_mm
+        index = np.flatnonzero((across[0] ** 2 + across[1] ** 2 < reach**2).ravel())
+        u, v = (a.astype(np.float32).ravel()[index] for a in across[:2])
+        s: Image | float = across[2].astype(np.float32).ravel()[index] if spec.tilt_deg else k * dz
+        r, angle = np.hypot(u, v), np.arctan2(v, u)
+        theta_bin = (angle * np.float32(_ANGLES / (2 * np.pi))).astype(np.int32) & (_ANGLES - 1)
+        ox, oy = spec.roll_offset_mm
+        r_roll, roll_angle = r, angle
+        if ox or oy:
+            r_roll, roll_angle = (
+                np.hypot(u - np.float32(ox), v - np.float32(oy)),
+                np.arctan2(v - np.float32(oy), u - np.float32(ox)),
+            )
+        r_roll, in_tab, in_gap = self._undisturb(r_roll, roll_angle)
+        away = roll_angle * np.float32(1 / (2 * np.pi)) - np.float32(self.winding.start_deg / 360.0)
+        within = np.float32(spec.handedness) * away
+        within -= np.floor(within)
+        phase = (r_roll - np.float32(spec.core_radius_mm)) * np.float32(1 / spec.pitch_mm)
+        return _Pixels(index, s, r, theta_bin, phase, within, in_tab, in_gap)
+
+    def _undisturb(self, r: Image, angle: Image) -> tuple[Image, tuple[Image, ...], NDArray[np.bool_] | None]:
+        """Nominal radius of the material at each pixel: tabs, then the buckle, taken back."""
+        spec, winding = self.spec, self.winding
+        if not spec.tabs and not spec.buckle:
+            return r, (), None
+        theta = np.degrees(angle)
+        strips: list[Image] = []
+        gap: NDArray[np.bool_] | None = None
+        for tab in reversed(spec.tabs):
+            seat, lift = winding.seat_radius(tab, theta), winding.tab_lift(tab, theta)
+            strips.append(self._strip(tab, r, theta, seat))
+            free = (r > seat) & (r < seat + lift)
+            gap = free if gap is None else gap | free
+            r = np.where(r >= seat + lift, _unlift(r, seat, lift, tab.decay_mm), np.minimum(r, seat))
+        if spec.buckle:
+            push = winding.buckle_push(spec.buckle, theta)
+            r = _unlift(r, np.full_like(r, spec.core_radius_mm), -push, spec.buckle.decay_mm)
+        return r.astype(np.float32), tuple(reversed(strips)), gap
+
+    def _strip(self, tab: Tab, r: Image, theta: NDArray[Any], seat: NDArray[Any]) -> Image:
+        from xctrules.phantom.geometry import wrap_deg
+
+        arc = np.radians(wrap_deg(theta - tab.theta_deg)) * r
+        cover = share(tab.width_mm / 2 - np.abs(arc), self.width_mm)
+        low = np.maximum(r - self.width_mm / 2, seat)
+        high = np.minimum(r + self.width_mm / 2, seat + tab.thickness_mm)
+        return (cover * np.maximum(high - low, 0.0) / self.width_mm).astype(np.float32)
+
+    # one slice -----------------------------------------------------------------------------------------------
+
+    def slice(self, k: int) -> Image:
+        """Slice ``k`` of the volume, float32 (ny, nx), in :class:`Greys` units."""
+        untilted = self.spec.tilt_deg == 0
+        plain = untilted and self._is_plain(k * self.spec.voxel_size_mm[0])
+        if plain and self._plain is not None and self._plain[1].size:
+            return self._plain[1]
+        pixels = self._plain[0] if untilted and self._plain is not None else self.pixels(k)
+        if untilted:
+            pixels = _at_height(pixels, k * self.spec.voxel_size_mm[0])
+        image = np.full(self.place.shape[1:], self.spec.greys.outside, np.float32)
+        image.ravel()[pixels.index] = self._greys(pixels)
+        if untilted and (self._plain is None or plain):
+            self._plain = (pixels, image if plain else np.empty((0, 0), np.float32))
+        return image
+
+    def _is_plain(self, s: float) -> bool:
+        """Whether an untilted slice lies where nothing changes along the axis."""
+        half = self.width_z_mm
+        for end, (edge, outward) in self.place.edges.items():
+            tables = self.edges[end]
+            lows = [
+                t[np.isfinite(t)].min() for n, t in tables.items() if n != "lean" and np.isfinite(t).any()
+            ]
+            low = min([*map(float, lows), -(self.spec.pin.short_mm if self.spec.pin else 0.0), 0.0])
+            if outward * (s - edge) > low - half:
+                return False
+        for dent in self.spec.dents:
+            at = dent_height(dent.out_mm, dent.end, self.place)
+            if at is not None and abs(s - at) < dent.height_mm / 2 + half:
+                return False
+        return True
+
+    def _greys(self, px: _Pixels) -> Image:
+        spec, greys = self.spec, self.spec.greys
+        outward = {
+            end: (direction * (px.s - np.float32(edge)))
+            for end, (edge, direction) in self.place.edges.items()
+        }
+        grey = np.full(px.r.shape, greys.electrolyte, np.float32)
+        for out in outward.values():  # liquid stands between the edges, gas beyond
+            grey += share(np.asarray(out), self.width_z_mm) * np.float32(greys.void - greys.electrolyte)
+        metal_maps = self._add_fittings(grey, px, outward)
+        self._add_roll(grey, px, outward)
+        self._add_tabs_and_pin(grey, px, outward)
+        self._add_can(grey, px, metal_maps)
+        return grey
+
+    def _add_fittings(
+        self, grey: Image, px: _Pixels, outward: dict[EndName, Any]
+    ) -> list[tuple[Any, Image, Image]]:
+        """Replace the filler where an end's parts are; return what the can's sheet needs there."""
+        found: list[tuple[Any, Image, Image]] = []
+        for end, (maps, first, step) in self.fittings.items():
+            out = np.asarray(outward[end])
+            if float(out.max()) <= first + step:
+                continue
+            here = np.flatnonzero(np.broadcast_to(out > first + step, px.r.shape))
+            outer, _ = self.surfaces
+            shift = np.float32(self.can.outer_radius_mm) - outer[px.theta_bin[here]]
+            radius = (px.r[here] + shift) * np.float32(1 / step)
+            height = np.broadcast_to((out - np.float32(first)) * np.float32(1 / step), px.r.shape)[here]
+            sampled = _sample(maps, np.minimum(height, maps.shape[0] - 1.001), radius)
+            grey[here] = sampled[:, 2]
+            found.append((here, sampled[:, 0], sampled[:, 1]))
+        return found
+
+    def _add_roll(self, grey: Image, px: _Pixels, outward: dict[EndName, Any]) -> None:
+        greys, stack = self.spec.greys, self.stack
+        tables = self.edges
+        reach = max((float(t["copper"].max()) for t in tables.values()), default=0.0) + 1.0
+        if any(float(np.min(out)) > reach for out in outward.values()):
+            return
+        void = grey.copy()
+        phase = px.phase - px.within
+        in_roll = np.flatnonzero((phase > -1.0) & (phase < self.spec.turns + 1.0))
+        phase, within, under = phase[in_roll], px.within[in_roll], void[in_roll]
+        out = {end: _take(o, in_roll) for end, o in outward.items()}
+        if px.in_gap is not None:
+            under = np.where(px.in_gap[in_roll], np.float32(greys.electrolyte), under)
+
+        def add(layer_shares: Sequence[tuple[str, Image]], total: Image) -> None:
+            for name, amount in layer_shares:
+                total += amount * (np.float32(getattr(greys, name)) - under)
+
+        total = np.zeros_like(under)
+        # cathode: does not lean
+        offset, entry, valid = self._locate(phase - np.float32(0.5), within)
+        present = valid.astype(np.float32)
+        for end, o in out.items():
+            present *= self._covers(o, tables[end]["cathode"], entry)
+        if not out:
+            first, last = self.winding.cathode_range
+            at = self.winding.phases[entry]
+            present *= (at >= first) & (at <= last)
+        add([(n, stack[n][offset] * present) for n in ("cathode_coating", "aluminium")], total)
+        # anode with its separators: leans where it is free
+        offset, entry, valid = self._locate(self._unlean(phase, within, out), within)
+        present = valid.astype(np.float32)
+        for name, edge in (("copper", "copper"), ("anode_coating", "coating"), ("separator", "separator")):
+            amount = stack[name][offset] * present
+            for end, o in out.items():
+                amount *= self._covers(o, tables[end][edge], entry)
+            add([(name, amount)], total)
+        if px.in_gap is not None:
+            total[px.in_gap[in_roll]] = 0.0
+        grey[in_roll] = under + total
+
+    def _locate(
+        self, phase: Image, within: Image
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
+        """Entry in the layer table and on the tape for a phase less its share of a turn; whether tape is there."""
+        turn = np.floor(phase + np.float32(0.5))
+        offset = ((phase - turn + np.float32(0.5)) * np.float32(_BINS)).astype(np.int32)
+        np.clip(offset, 0, _BINS - 1, out=offset)
+        entry = ((turn + within) * np.float32(PHASES_PER_TURN)).astype(np.int32)
+        n = self.winding.phases.size
+        valid = (turn + within >= 0) & (entry < n)
+        np.clip(entry, 0, n - 1, out=entry)
+        return offset, entry, valid
+
+    def _covers(self, out: Any, edge: Image, entry: NDArray[np.int32]) -> Any:
+        """Share of the voxel's height inside an edge; 1 without a look at the table where far inside."""
+        finite = edge[np.isfinite(edge)]
+        if finite.size == edge.size and float(np.max(out)) < float(finite.min()) - self.width_z_mm:
+            return np.float32(1.0)
+        return share(edge[entry] - out, self.width_z_mm)
+
+    def _unlean(self, phase: Image, within: Image, out: dict[EndName, Any]) -> Image:
+        """Phase that the material had before its foil leaned."""
+        leaned = phase
+        for end, o in out.items():
+            tables = self.edges[end]
+            if float(np.max(o)) < float(tables["base"].min()):
+                continue
+            upright = phase
+            for _ in range(2):
+                _, entry, _ = self._locate(upright, within)
+                free = np.clip(o - tables["base"][entry], 0.0, None)
+                upright = phase - tables["lean"][entry] * free * np.float32(1 / self.spec.pitch_mm)
+            leaned = upright
+        return leaned
+
+    def _add_tabs_and_pin(self, grey: Image, px: _Pixels, outward: dict[EndName, Any]) -> None:
+        greys = self.spec.greys
+        for tab, strip in zip(self.spec.tabs, px.in_tab, strict=True):
+            cover = strip
+            if tab.end in outward:
+                cover = cover * share(tab.beyond_mm - outward[tab.end], self.width_z_mm)
+            other = [o for end, o in outward.items() if end != tab.end]
+            for o in other:  # it is welded along most of the roll and ends short of the other edge
+                cover = cover * share(-o - 1.0, self.width_z_mm)
+            grey += cover * (np.float32(greys.tab) - grey)
+        pin = self.spec.pin
+        if pin:
+            outer = pin.outer_diameter_mm / 2
+            cover = share(outer - px.r, self.width_mm) - share(outer - pin.wall_mm - px.r, self.width_mm)
+            for o in outward.values():
+                cover = cover * share(-pin.short_mm - o, self.width_z_mm)
+            grey += cover * (np.float32(greys.pin) - grey)
+
+    def _add_can(self, grey: Image, px: _Pixels, fittings: list[tuple[Any, Image, Image]]) -> None:
+        greys = self.spec.greys
+        outer, inner = (surface[px.theta_bin] for surface in self.surfaces)
+        if self._dented(px):
+            theta = (px.theta_bin + 0.5) * (360.0 / _ANGLES)
+            push = dent_depth(self.spec, self.place, theta, np.asarray(px.s)).astype(np.float32)
+            outer, inner = outer - push, inner - push
+        kept = [(here, grey[here].copy()) for here, _, _ in fittings]
+        in_outer, in_inner = share(outer - px.r, self.width_mm), share(inner - px.r, self.width_mm)
+        around: Any = np.float32(greys.outside)
+        if self.spec.sleeve_mm:
+            sleeve = share(outer + np.float32(self.spec.sleeve_mm) - px.r, self.width_mm)
+            around = greys.outside + sleeve * (greys.sleeve - greys.outside)
+        grey *= in_inner
+        grey += (in_outer - in_inner) * np.float32(greys.can) + (1 - in_outer) * around
+        for (here, before), (_, distance, width) in zip(kept, fittings, strict=True):
+            thicker = (self.can.wall((px.theta_bin[here] + 0.5) * (360.0 / _ANGLES)) - self.spec.wall_mm) / 2
+            metal = share(thicker.astype(np.float32) - distance, width)
+            grey[here] = before + metal * (np.float32(greys.can) - before)
+
+    def _dented(self, px: _Pixels) -> bool:
+        low, high = float(np.min(px.s)), float(np.max(px.s))
+        for dent in self.spec.dents:
+            at = dent_height(dent.out_mm, dent.end, self.place)
+            if at is not None and low - dent.height_mm / 2 < at < high + dent.height_mm / 2:
+                return True
+        return False
+
+
+def _at_height(px: _Pixels, s: float) -> _Pixels:
+    from dataclasses import replace
+
+    return replace(px, s=s)
+
+
+def _take(value: Any, index: NDArray[np.int64]) -> Any:
+    return value[index] if isinstance(value, np.ndarray) and value.ndim else value
+
+
+def _unlift(r: NDArray[Any], seat: NDArray[Any], lift: NDArray[Any], decay_mm: float) -> NDArray[Any]:
+    """Solve y + lift exp(-max(y - seat, 0) / decay) = r for y by Newton's method."""
+    y = r - lift
+    for _ in range(5):
+        e = lift * np.exp(-np.maximum(y - seat, 0.0) / decay_mm)
+        slope = np.where(y > seat, 1.0 - e / decay_mm, 1.0)
+        y = y - (y + e - r) / np.maximum(slope, 0.2)
+    return np.asarray(y)
+
+
+def _sample(maps: Image, row: Image, column: Image) -> Image:
+    """Bilinear values (n, channels) of ``maps`` (rows, columns, channels) at fractional places, edges held."""
+    wide = 1024
+    n = row.size
+    rows = -(-n // wide)
+    places = np.zeros((2, rows * wide), np.float32)
+    places[0, :n], places[1, :n] = column, row
+    grid = places.reshape(2, rows, wide)
+    sampled = cv2.remap(maps, grid[0], grid[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled).reshape(-1, maps.shape[2])[:n]
