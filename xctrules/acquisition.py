@@ -19,7 +19,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xctrules.errors import ScanError
 
-SIDECAR = "acquisition.yaml"
 COMMAND_LINE = "command line"
 DISAGREEMENT = 0.005
 """Relative difference from which two sources of one voxel size are said to disagree."""
@@ -63,6 +62,7 @@ class Acquisition(BaseModel):
     frames_averaged: Count | None = None
     projections: Count | None = None
     angular_step_deg: Positive | None = None
+    full_turn: bool | None = None
     source_to_object_mm: Positive | None = None
     source_to_detector_mm: Positive | None = None
     detector_pixel_mm: Positive | None = None
@@ -90,6 +90,8 @@ class Found:
 
     origin: str
     values: Mapping[str, Any]
+    nominal_geometry: bool = False
+    """Whether distances and detector pixel are round figures that do not give the voxel size exactly."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class Merged:
 # --- acquisition.yaml ------------------------------------------------------------------------------------
 
 
-def read_sidecar(file: Path) -> Found:
-    """Read an ``acquisition.yaml``.
+def read_sidecar(file: Path, origin: str | None = None) -> Found:
+    """Read an ``acquisition.yaml``; ``origin`` is how it is called in the record, by default its name.
 
     Raises
     ------
@@ -134,7 +136,7 @@ def read_sidecar(file: Path) -> Found:
         model = Acquisition.model_validate(values)
     except ValidationError as error:
         raise _invalid(error, values, lines, file) from error
-    return Found(file.name, model.model_dump(exclude_none=True))
+    return Found(origin or file.name, model.model_dump(exclude_none=True))
 
 
 def _entries(root: yaml.Node | None, file: Path) -> tuple[dict[str, Any], dict[str, int]]:
@@ -245,44 +247,6 @@ def _invalid(
     return ScanError(f"{shown}: {what} (found {given!r})", where=f"{file}:{line}", todo=todo)
 
 
-# --- which files belong to a scan ------------------------------------------------------------------------
-
-
-def find_sidecar(scan: Path) -> Path | None:
-    """The ``acquisition.yaml`` in the scan's folder, or beside the scan."""
-    places = [scan / SIDECAR] if scan.is_dir() else []
-    places += [scan.parent / f"{scan.stem}.{SIDECAR}", scan.parent / SIDECAR]
-    return next((p for p in places if p.is_file()), None)
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """What stands in files in and beside a scan, before the scan itself is opened."""
-
-    scanner: tuple[Found, ...] = ()
-    sidecar: tuple[Found, ...] = ()
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def layout(self) -> Mapping[str, Any]:
-        """What the sidecar says of a raw volume: shape, dtype, byte order, length of its header."""
-        return {k: v for s in self.sidecar for k, v in s.values.items() if k in LAYOUT_KEYS}
-
-
-def gather(scan: Path, sidecar: Path | None = None) -> Gathered:
-    """Read the files that tell of a scan's acquisition.
-
-    Parameters
-    ----------
-    scan
-        The scan's folder or file.
-    sidecar
-        The ``acquisition.yaml`` to use instead of the one in or beside the scan.
-    """
-    file = sidecar if sidecar is not None else find_sidecar(scan)
-    return Gathered(sidecar=() if file is None else (read_sidecar(file),))
-
-
 # --- putting them together -------------------------------------------------------------------------------
 
 
@@ -294,41 +258,87 @@ def merge(found: Sequence[Found]) -> Merged:
     found
         From the least to the most trusted.
     """
-    values: dict[str, Any] = {key: None for key in Acquisition.model_fields}
+    values: dict[str, Any] = dict.fromkeys(Acquisition.model_fields)
     sources: dict[str, str] = {}
     voxel: list[float | None] = [None, None, None]
+    nominal: set[str] = set()
     for source in found:
         for key, value in source.values.items():
+            if value is None or key not in values:
+                continue
             if key == "voxel_size_mm":
-                voxel = [v if v is not None else old for v, old in zip(value, voxel, strict=True)]
+                voxel = [old if new is None else float(new) for new, old in zip(value, voxel, strict=True)]
             else:
                 values[key] = value
             sources[key] = source.origin
+            (nominal.add if source.nominal_geometry else nominal.discard)(key)
     z, y, x = voxel
     del values["voxel_size_mm"]
-    warnings = (*_voxel_disagreements(found, (z, y, x)),)
-    return Merged(values, sources, (z, y, x), warnings)
+    warnings = _voxel_disagreements(found)
+    if not nominal & set(_GEOMETRY):
+        warnings += _geometry_disagreement(values, sources, (y, x))
+    return Merged(values, sources, (z, y, x), tuple(warnings + _rotation_disagreement(values, sources)))
 
 
-def _voxel_disagreements(found: Sequence[Found], used: Voxel) -> list[str]:
-    """One warning for each overruled source that differs by more than :data:`DISAGREEMENT`."""
+def _voxel_disagreements(found: Sequence[Found]) -> list[str]:
+    """One warning for each pair of sources, an overruled one and the next above it that differs."""
     said = [s for s in found if s.values.get("voxel_size_mm")]
-    if not said:
-        return []
-    winner = said[-1]
     warnings = []
-    for source in said[:-1]:
-        apart = [
-            f"{axis} {theirs:.6g} against {ours:.6g} mm"
-            for axis, theirs, ours in zip("zyx", source.values["voxel_size_mm"], used, strict=True)
-            if theirs is not None and ours is not None and _relative(theirs, ours) > DISAGREEMENT
-        ]
-        if apart:
-            warnings.append(
-                f"{source.origin} and {winner.origin} disagree on the voxel size ({', '.join(apart)}); "
-                f"{winner.origin} is used"
-            )
+    for k, source in enumerate(said):
+        for winner in reversed(said[k + 1 :]):
+            apart = [
+                f"{axis} {theirs:.6g} against {ours:.6g} mm"
+                for axis, theirs, ours in zip(
+                    "zyx", source.values["voxel_size_mm"], winner.values["voxel_size_mm"], strict=True
+                )
+                if theirs is not None and ours is not None and _relative(theirs, ours) > DISAGREEMENT
+            ]
+            if apart:
+                warnings.append(
+                    f"{source.origin} and {winner.origin} disagree on the voxel size ({', '.join(apart)}); "
+                    f"{winner.origin} is used"
+                )
+                break
     return warnings
+
+
+_GEOMETRY = ("detector_pixel_mm", "source_to_object_mm", "source_to_detector_mm")
+
+
+def _geometry_disagreement(
+    values: Mapping[str, Any], sources: Mapping[str, str], voxel_yx_mm: tuple[float | None, float | None]
+) -> list[str]:
+    """A warning where the voxel in the slice is not what the cone beam makes of it.
+
+    That is the detector's pixel times the distance from source to object over that from source to detector.
+    """
+    pixel, to_object, to_detector = (values[key] for key in _GEOMETRY)
+    if not (pixel and to_object and to_detector) or (values["detector_binning"] or 1) != 1:
+        return []  # whether a binned detector's pixel is the small or the large one differs between makers
+    expected = pixel * to_object / to_detector
+    y, x = voxel_yx_mm
+    apart = [v for v in (y, x) if v is not None and _relative(v, expected) > DISAGREEMENT]
+    if not apart:
+        return []
+    origins = " and ".join(sorted({sources[key] for key in _GEOMETRY}))
+    return [
+        f"the voxel size {apart[0]:.6g} mm ({sources['voxel_size_mm']}) disagrees with detector pixel * "
+        f"source-object / source-detector distance = {expected:.6g} mm ({origins}); the former is used"
+    ]
+
+
+def _rotation_disagreement(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
+    """A warning where angular step times projections is no full turn.
+
+    One step more or less is none: the first view may be repeated at the end.
+    """
+    step, count = values["angular_step_deg"], values["projections"]
+    if not (step and count) or values["full_turn"] is False or abs(step * count - 360) <= 1.01 * step:
+        return []
+    origins = " and ".join(sorted({sources["angular_step_deg"], sources["projections"]}))
+    return [
+        f"{count} projections in steps of {step:.6g} deg make {step * count:.6g} deg, not 360 ({origins})"
+    ]
 
 
 def _relative(a: float, b: float) -> float:

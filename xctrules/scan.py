@@ -168,11 +168,12 @@ def open_scan(
         its values cannot be a CT volume's, or it does not fit into memory.
     """
     from xctrules import acquisition
+    from xctrules.readers import companions
 
     path = Path(path)
     if not path.exists():
         raise ScanError("no such file or folder", where=path, todo="Check the path.")
-    told = acquisition.gather(path, None if acquisition_file is None else Path(acquisition_file))
+    told = companions.gather(path, None if acquisition_file is None else Path(acquisition_file))
     reader, source, warnings = _opened(path, readers, told.layout)
     found = [*told.scanner, acquisition.Found(*_described(source, path)), *told.sidecar]
     if voxel_size_mm is not None:
@@ -296,6 +297,8 @@ def checked_voxel_size(
         :data:`FIELD_OF_VIEW_RANGE_MM`; with the likely value where a slip of the unit explains it.
     """
     how = "Give --voxel-size Z,Y,X in mm, or voxel_size_mm in an acquisition.yaml beside the scan."
+    if shape[0] == 1 and voxel_mm[0] is None:
+        voxel_mm = (voxel_mm[2], *voxel_mm[1:])  # one slice alone has no height that could matter
     missing = [axis for axis, v in zip("zyx", voxel_mm, strict=True) if v is None]
     if len(missing) == 3:
         raise ScanError("the scan has no voxel size", where=path, todo=how)

@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from xctrules.readers.raw import RawReader
 from xctrules.readers.tiff import TiffReader
+from xctrules.readers.zarr import ZarrReader
 from xctrules.scan import Reader
-
-BUNDLED: tuple[Reader, ...] = (TiffReader(),)
-"""In the order in which they are asked."""
 
 
 def bundled(layout: Mapping[str, Any]) -> tuple[Reader, ...]:
     """The bundled readers, with what an ``acquisition.yaml`` says of a raw volume's ``layout``."""
-    return BUNDLED
+    return (ZarrReader(), TiffReader(), RawReader(layout))
 
 
-__all__ = ["BUNDLED", "TiffReader", "bundled"]
+BUNDLED: tuple[Reader, ...] = bundled({})
+"""In the order in which they are asked."""
+
+__all__ = ["BUNDLED", "RawReader", "TiffReader", "ZarrReader", "bundled"]
