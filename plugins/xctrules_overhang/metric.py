@@ -1,0 +1,269 @@
+"""The overhang metric: ``overhang.*`` for all ends in view together and for each of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from xctrules.cell import MEASURED, STATE_NAMES, Cell, EndEdges
+from xctrules.errors import NotMeasurable
+from xctrules.measurement import Contribution, Figure, Measurement, MetricResult, Samples
+from xctrules_overhang import figures
+from xctrules_overhang.lengths import Floats, base_heights, deflections, extreme, lengths, scatter
+
+STATISTICS: Mapping[str, str] = {
+    "length.mean": "mm",
+    "length.std": "mm",
+    "length.min": "mm",
+    "length.max": "mm",
+    "deflection.mean": "deg",
+    "deflection.std": "deg",
+    "deflection.max_abs": "deg",
+    "base_height.std": "mm",
+    "base_height.range": "mm",
+    "count": "1",
+    "negative_fraction": "1",
+}
+
+LEAST_STEPS = 3.0
+"""A deflection is given where the free foil is at least this many height samples long."""
+
+PATH_VOXELS = 0.35
+"""Standard uncertainty of a foil's sideways position at one height, in in-plane voxels, common to a whole free foil:
+a bright neighbour pulls the ridge that far where foils nearly touch. Type B, from phantoms."""
+
+
+class OverhangMetric:
+    """Signed distance from the cathode's edge to the anode's, at every turn and angle and both ends."""
+
+    name = "overhang"
+    title = "Electrode overhang"
+    declares: Mapping[str, str] = {
+        f"overhang.{end}{statistic}": unit
+        for end in ("", "top.", "bottom.")
+        for statistic, unit in STATISTICS.items()
+    }
+
+    def measure(self, cell: Cell) -> MetricResult:
+        surfaces = cell.surfaces
+        found: list[Measurement] = []
+        charts: list[Figure] = []
+        rows: list[EndValues] = []
+        for end in ("top", "bottom"):
+            edges = surfaces.ends.get(end)
+            if edges is None or not (edges.state == MEASURED).any():
+                reason = surfaces.missing.get(end) or _nothing_measured(edges)
+                found += [Measurement.absent(f"overhang.{end}.{s}", u, reason) for s, u in STATISTICS.items()]
+                continue
+            values = EndValues(cell, edges)
+            rows.append(values)
+            found += statistics(cell, [values], f"overhang.{end}.")
+        if not rows:
+            reasons = dict.fromkeys(
+                str(m.reason)
+                for m in found
+                if m.name.endswith("length.mean") and "not in view" not in str(m.reason)
+            )
+            raise NotMeasurable("; ".join(reasons) or "no end of the electrode roll is in view")
+        found += statistics(cell, rows, "overhang.")
+        for values in rows:
+            charts += figures.draw(cell, values.edges, values.length, values.deflection, values.base)
+        return MetricResult(
+            measurements=found,
+            figures=charts,
+            samples=[
+                samples([v.edges for v in rows], [v.length for v in rows], [v.deflection for v in rows])
+            ],
+            parameters={"angles": cell.settings.angles, "least_free_length_steps": LEAST_STEPS},
+        )
+
+
+class EndValues:
+    """The single values at one end, and their noise."""
+
+    def __init__(self, cell: Cell, edges: EndEdges) -> None:
+        self.edges = edges
+        self.step_mm = cell.frame.voxel_mm[0]
+        self.length: Floats = lengths(edges)
+        self.deflection: Floats = deflections(edges, LEAST_STEPS * self.step_mm)
+        self.base: Floats = base_heights(edges)
+        self.length_sigma = scatter(self.length)
+        self.deflection_sigma = scatter(self.deflection)
+        self.base_sigma = scatter(self.base)
+
+
+def _nothing_measured(edges: EndEdges | None) -> str:
+    if edges is None:
+        return "this end is not in view"
+    counts = np.bincount(edges.state.ravel(), minlength=len(STATE_NAMES))
+    worst = int(np.argmax(counts))
+    return f"no overhang could be measured: {STATE_NAMES[worst]} at most turns and angles"
+
+
+def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measurement]:
+    """All statistics over the given ends together, as measurements named ``prefix`` + statistic."""
+    length = np.concatenate([e.length.ravel() for e in ends])
+    length = length[np.isfinite(length)]
+    n = length.size
+    sigma = math.sqrt(float(np.mean([e.length_sigma**2 for e in ends])))
+    step = ends[0].step_mm
+    # One edge criterion moves all lengths together; 50 to 60 % of the step is one standard deviation's worth of doubt
+    # about where a blurred edge "is". Linear interpolation between slices adds a few hundredths of a slice.
+    criterion = float(np.nanmax([abs(e.edges.threshold_shift_mm) for e in ends])) / math.sqrt(3)
+    systematic = (
+        Contribution("edge criterion", criterion, type="B"),
+        Contribution("interpolation between slices", 0.03 * step, type="B"),
+    )
+    scale = cell.scale
+
+    def made(
+        name: str, value: float, budget: tuple[Contribution, ...], count: int = n, **more: Any
+    ) -> Measurement:
+        return Measurement(prefix + name, STATISTICS[name], value=value, budget=budget, n=count, **more)
+
+    mean, std = float(length.mean()), float(length.std(ddof=1)) if n > 1 else 0.0
+    # The noise adds to the spread; it is taken out again, down to zero.
+    std = math.sqrt(max(std**2 - sigma**2, 0.0))
+    noise = sigma / math.sqrt(n)
+    out = [
+        made("length.mean", mean, (
+            Contribution("edge noise", noise, degrees_of_freedom=max(n - 1, 1)),
+            Contribution("choice of angles", _half_split([e.length for e in ends])),
+            *systematic,
+            scale.contribution(mean),
+        )),
+        made("length.std", std, (
+            Contribution("edge noise", sigma / math.sqrt(2 * max(n - 1, 1)) + 0.1 * sigma),
+            Contribution("interpolation between slices", 0.03 * step, type="B"),
+            scale.contribution(std),
+        )),
+    ]  # fmt: skip
+    for name, sign in (("length.min", -1), ("length.max", 1)):
+        best, where = _extreme([e.length for e in ends], [e.length_sigma for e in ends], ends, sign)
+        budget = (
+            Contribution("edge noise", max(best.spread, sigma / 2)),
+            Contribution("bias of the extreme", abs(best.bias) / math.sqrt(3), type="B"),
+            *systematic,
+            scale.contribution(best.corrected),
+        )
+        out.append(made(name, best.corrected, budget, worst_at=where))
+    out += _deflection_statistics(cell, ends, made)
+    out += _base_statistics(ends, made, scale.contribution)
+    out.append(made("count", float(n), ()))
+    negative = np.count_nonzero(length < 0) / n
+    # Values near zero may fall on either side by noise.
+    doubt = np.count_nonzero(np.abs(length) < 2 * sigma) / n
+    out.append(
+        made("negative_fraction", negative, (Contribution("edge noise", max(doubt / 2, 0.5 / n), type="B"),))
+    )
+    return out
+
+
+def _half_split(values: list[Floats]) -> float:
+    """Standard uncertainty of a mean from having looked at some angles only: half the difference of odd and even ones."""
+    parts = [np.concatenate([v[:, i::2].ravel() for v in values]) for i in (0, 1)]
+    means = [float(np.nanmean(p)) for p in parts if np.isfinite(p).any()]
+    return abs(means[0] - means[1]) / 2 if len(means) == 2 else 0.0
+
+
+def _extreme(
+    values: list[Floats], sigmas: list[float], ends: list[EndValues], sign: int
+) -> tuple[Any, dict[str, float]]:
+    """The extreme over all ends and where it is."""
+    each = [
+        (extreme(v, s, sign), e) for v, s, e in zip(values, sigmas, ends, strict=True) if np.isfinite(v).any()
+    ]
+    best, end = max(each, key=lambda pair: sign * pair[0].corrected)
+    turn, angle = best.index
+    z = end.edges.anode_z_mm[turn, angle]
+    return best, {"z_mm": float(z), "theta_deg": float(end.edges.theta_deg[angle]), "turn": float(turn)}
+
+
+def _deflection_statistics(cell: Cell, ends: list[EndValues], made: Any) -> list[Measurement]:
+    values = np.concatenate([e.deflection.ravel() for e in ends])
+    values = values[np.isfinite(values)]
+    names = ("deflection.mean", "deflection.std", "deflection.max_abs")
+    if values.size < 2:
+        prefix = made("deflection.mean", 0.0, ()).name.removesuffix("deflection.mean")
+        reason = "no free foil is long enough to show a lean"
+        return [Measurement.absent(prefix + n, "deg", reason) for n in names]
+    sigma = math.sqrt(float(np.mean([e.deflection_sigma**2 for e in ends])))
+    typical = float(np.nanmedian(np.concatenate([e.length.ravel() for e in ends])))
+    common = math.degrees(PATH_VOXELS * max(cell.frame.voxel_mm[1:]) / max(typical, ends[0].step_mm))
+    tilt = Contribution(
+        "direction of the axis", min(cell.frame.tilt_sigma_deg, 1.0) / math.sqrt(2), type="B", shared=False
+    )
+    mean = float(values.mean())
+    std = math.sqrt(max(float(values.var(ddof=1)) - sigma**2, 0.0))
+    n = values.size
+    magnitudes = [np.abs(e.deflection) for e in ends]
+    best, where = _extreme(magnitudes, [e.deflection_sigma for e in ends], ends, 1)
+    return [
+        made("deflection.mean", mean, (
+            Contribution("ridge noise", sigma / math.sqrt(n), degrees_of_freedom=n - 1),
+            Contribution("choice of angles", _half_split([e.deflection for e in ends])),
+            Contribution("neighbouring layers", 0.25 * common, type="B"),
+        ), n),
+        made("deflection.std", std, (
+            Contribution("ridge noise", sigma / math.sqrt(2 * (n - 1)) + 0.1 * sigma),
+            Contribution("neighbouring layers", 0.25 * common, type="B"),
+        ), n),
+        made("deflection.max_abs", max(best.corrected, 0.0), (
+            Contribution("ridge noise", max(best.spread, sigma / 2)),
+            Contribution("bias of the extreme", abs(best.bias) / math.sqrt(3), type="B"),
+            Contribution("neighbouring layers", common, type="B"),
+            tilt,
+        ), n, worst_at=where),
+    ]  # fmt: skip
+
+
+def _base_statistics(ends: list[EndValues], made: Any, scaled: Any) -> list[Measurement]:
+    spread, count, width, widths_u = 0.0, 0, 0.0, 0.0
+    step = ends[0].step_mm
+    for e in ends:
+        base = e.base[np.isfinite(e.base)]
+        if base.size < 2:
+            continue
+        spread += float(((base - base.mean()) ** 2).sum())
+        count += base.size
+        low, high = extreme(e.base, e.base_sigma, -1), extreme(e.base, e.base_sigma, 1)
+        if high.corrected - low.corrected >= width:
+            width = high.corrected - low.corrected
+            widths_u = math.hypot(low.spread, high.spread, (abs(low.bias) + abs(high.bias)) / math.sqrt(3))
+    sigma = math.sqrt(float(np.mean([e.base_sigma**2 for e in ends])))
+    std = math.sqrt(max(spread / max(count - 1, 1) - sigma**2, 0.0))
+    between = Contribution("interpolation between slices", 0.03 * step, type="B")
+    return [
+        made("base_height.std", std, (
+            Contribution("edge noise", sigma / math.sqrt(2 * max(count - 1, 1)) + 0.1 * sigma), between, scaled(std)
+        ), count),
+        made("base_height.range", max(width, 0.0), (
+            Contribution("edge noise", max(widths_u, sigma / 2)), between, scaled(width)
+        ), count),
+    ]  # fmt: skip
+
+
+def samples(edges: list[EndEdges], length: list[Floats], deflection: list[Floats]) -> Samples:
+    """Every turn and angle looked at, with its state."""
+    columns: dict[str, list[Any]] = {
+        name: []
+        for name in (
+            "end", "turn", "theta_deg", "anode_z_mm", "cathode_inner_z_mm", "cathode_outer_z_mm", "length_mm",
+            "deflection_deg", "state",
+        )
+    }  # fmt: skip
+    for e, values, lean in zip(edges, length, deflection, strict=True):
+        turns, nt = values.shape
+        columns["end"].append(np.full(turns * nt, e.end))
+        columns["turn"].append(np.repeat(np.arange(turns), nt))
+        columns["theta_deg"].append(np.tile(e.theta_deg, turns))
+        columns["anode_z_mm"].append(e.anode_z_mm.ravel())
+        columns["cathode_inner_z_mm"].append(e.cathode_z_mm[0].ravel())
+        columns["cathode_outer_z_mm"].append(e.cathode_z_mm[1].ravel())
+        columns["length_mm"].append(values.ravel())
+        columns["deflection_deg"].append(lean.ravel())
+        columns["state"].append(np.array(STATE_NAMES)[e.state.ravel()])
+    return Samples("overhang", {name: np.concatenate(parts) for name, parts in columns.items()})

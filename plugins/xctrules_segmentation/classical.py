@@ -1,0 +1,177 @@
+"""The classical segmenter: can, foil and electrode edges by fits to what a scanner shows of them, without training.
+
+A label image brought in by the user takes the same way: its classes are turned into grey values of their own, so that there is one
+method for finding edges and not two.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import CanSurface, Cell, End, EndEdges, FoilTrace, Segmentation
+from xctrules.errors import NotMeasurable, ScanError
+from xctrules_segmentation.can import can_from_labels, segment_can
+from xctrules_segmentation.ends import Layout, find_end
+from xctrules_segmentation.roll import CathodeFaces, facing_cathodes, trace_foil, trace_from_labels
+
+LABELS = {"background": 0, "can": 1, "cathode": 2, "copper": 3, "overhang": 4}
+"""Values of a label image. Copper and overhang are one foil: inside the roll, and free above the cathode's edge."""
+
+_GREY_OF_LABEL = np.array([20, 200, 75, 62, 62], dtype=np.uint8)
+"""Greys in the order in which a steel can, a cathode and copper appear in any scan; only their order matters."""
+
+T = TypeVar("T")
+
+
+class ClassicalSegmenter:
+    """Finds every surface below the voxel, each as far as the scan shows it."""
+
+    name = "classical"
+
+    def segment(self, cell: Cell) -> Segmentation:
+        missing: dict[str, str] = {}
+
+        def part(name: str, find: Callable[[], T]) -> T | None:
+            try:
+                return find()
+            except NotMeasurable as absent:
+                missing[name] = absent.reason
+                return None
+
+        if cell.labels is None:
+            seen = cell
+            can = part("can", lambda: segment_can(cell))
+            foil = part("foil", lambda: _foil(cell, can))
+        else:
+            labels = _checked(cell.labels)
+            seen = dataclasses.replace(
+                cell, scan=dataclasses.replace(cell.scan, volume=_GREY_OF_LABEL[labels]), labels=None
+            )
+            foil_only = np.where(labels == LABELS["overhang"], LABELS["copper"], labels)
+            can = part("can", lambda: can_from_labels(cell, labels))
+            foil = part("foil", lambda: trace_from_labels(cell, foil_only, LABELS["copper"], can))
+        ends = self._ends(seen, foil, can, part)
+        for end in ("top", "bottom"):
+            if end not in ends and end not in missing:
+                missing[end] = _why_no_end(cell, end, foil, missing)
+        return Segmentation(
+            segmenter=self.name if cell.labels is None else "labels",
+            can=can,
+            foil=foil,
+            ends=ends,
+            missing=missing,
+            separability=_separability(cell),
+        )
+
+    @staticmethod
+    def _ends(
+        cell: Cell,
+        foil: FoilTrace | None,
+        can: CanSurface | None,
+        part: Callable[[str, Callable[[], Any]], Any],
+    ) -> dict[End, EndEdges]:
+        if foil is None or foil.followed != "copper" or not cell.frame.ends:
+            return {}
+        faces = part("faces", lambda: facing_cathodes(cell, foil, can))
+        if faces is None:
+            return {}
+        found: dict[End, EndEdges] = {}
+        for end in cell.frame.ends:
+            layout = layout_near(foil, faces, end.z_mm, cell.settings.angles)
+            edges = part(end.name, lambda end=end, layout=layout: find_end(cell, end, layout))  # type: ignore[misc]
+            if edges is not None:
+                found[end.name] = edges
+        return found
+
+
+def layout_near(foil: FoilTrace, faces: CathodeFaces, z_mm: float, angles: int) -> Layout:
+    """The roll's layers as they come up to the end at ``z_mm``, on ``angles`` half-planes.
+
+    The foil is taken from the heights nearest to the end (the mean of the nearest quarter of them); the cathodes, known on
+    average over the roll, move with it.
+    """
+    order = np.argsort(np.abs(foil.z_mm - z_mm), kind="stable")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # places without any foil
+        near = np.nanmean(foil.radius_mm[order[: max(1, order.size // 4)]], axis=0)
+        usual = np.nanmean(foil.radius_mm, axis=0)
+    near = np.where(np.isnan(near), usual, near)
+    moved = np.nan_to_num(near - usual)
+    stride = max(1, foil.theta_deg.size // angles)
+    pick = np.arange(0, foil.theta_deg.size, stride)
+    pitch = float(np.nanmedian(np.diff(near, axis=0))) if near.shape[0] > 1 else float("nan")
+    if not np.isfinite(pitch):
+        raise NotMeasurable("fewer than two turns of the foil are in view")
+    return Layout(
+        theta_deg=foil.theta_deg[pick],
+        foil_mm=near[:, pick],
+        inner_mm=(faces.inner_mm + moved)[:, pick],
+        outer_mm=(faces.outer_mm + moved)[:, pick],
+        half_width_mm=faces.half_width_mm,
+        pitch_mm=pitch,
+    )
+
+
+def _foil(cell: Cell, can: CanSurface | None) -> FoilTrace:
+    if cell.settings.mask_of == "canister":
+        raise NotMeasurable("the scan is a mask of the can: it shows no winding")
+    if cell.settings.mask_of is None and cell.frame.roll_mm is None:
+        raise NotMeasurable("no electrode roll is in view")
+    return trace_foil(cell, can)
+
+
+def _checked(labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    values = np.unique(labels)
+    unknown = [int(v) for v in values if v not in LABELS.values()]
+    if unknown:
+        names = ", ".join(f"{v} {k}" for k, v in LABELS.items())
+        raise ScanError(
+            f"the label image holds the values {unknown[:5]}, which stand for nothing",
+            where="--segmentation",
+            todo=f"Use {names}.",
+        )
+    return labels.astype(np.uint8)
+
+
+def _why_no_end(cell: Cell, end: str, foil: FoilTrace | None, missing: dict[str, str]) -> str:
+    if cell.settings.mask_of:
+        return f"a mask of the {cell.settings.mask_of} shows no electrode edges"
+    if cell.frame.roll_mm is None:
+        return "no electrode roll is in view"
+    if end not in {e.name for e in cell.frame.ends}:
+        return f"the {'upper' if end == 'top' else 'lower'} end is not in view"
+    if foil is None:
+        return missing["foil"]
+    return missing.get("faces", f"the {end} end could not be segmented")
+
+
+def _separability(cell: Cell) -> float | None:
+    """Between-class over total variance of the roll's grey values at the best threshold (Otsu's eta).
+
+    Near 1 the electrodes stand out of what lies between them; Pietsch 2018 uses it to predict how uncertain a segmentation is.
+    """
+    frame = cell.frame
+    if frame.roll_mm is None or frame.outer_radius_mm is None or cell.settings.mask_of:
+        return None
+    z = np.linspace(*frame.roll_mm, 7)[1:-1] if cell.scan.shape[0] > 4 else np.array([sum(frame.roll_mm) / 2])
+    r = np.arange(0.3, 0.9, 0.002) * frame.outer_radius_mm
+    grey = frame.cylinder(cell.scan, z, np.arange(0.0, 360.0, 10.0), r)
+    grey = grey[np.isfinite(grey)]
+    if grey.size < 100 or np.ptp(grey) == 0:
+        return None
+    counts, edges = np.histogram(grey, bins=256)
+    share = counts / counts.sum()
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    below = np.cumsum(share)
+    moment = np.cumsum(share * middle)
+    mean = moment[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (mean * below - moment) ** 2 / (below * (1 - below))
+    variance = float((share * (middle - mean) ** 2).sum())
+    return float(np.nanmax(between) / variance) if variance > 0 else None

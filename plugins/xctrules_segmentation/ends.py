@@ -1,0 +1,456 @@
+"""The electrode edges at one end of the roll: the cathode's edge and the anode's copper tip, turn by turn.
+
+In a half-plane through the axis each copper foil is a thin bright ridge that rises out of the roll and stands free
+above the cathode, a bright slab between two foils. Both end in a blurred step along the height. Model and method:
+
+* cathode edge: grey along the height, averaged over the middle of the slab; the step is first found as the most likely change
+  of level (the height up to which the summed excess over the half level is largest, which no single noisy voxel can
+  move), then located where the grey crosses half-way between the levels on its two sides;
+* foil: the ridge is followed outward by the path of largest summed ridge contrast among all paths whose lean changes no
+  faster than a foil can bend (dynamic programming), so that it holds through noise and beside its neighbours;
+* anode edge: the same step search in the contrast of the ridge against what lies beside it. It may lie below the cathode's edge:
+  lengths are signed.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import (
+    MEASURED,
+    NO_FACING_CATHODE,
+    NO_FOIL,
+    TAB,
+    UNCLEAR,
+    Cell,
+    EndEdges,
+)
+from xctrules.errors import NotMeasurable
+from xctrules.frame import EndInView
+
+Floats = NDArray[np.float64]
+Greys = NDArray[np.float32]
+
+INWARD_MM = 1.6
+"""How far below the rough cathode edge the electrodes are looked at: deeper than a negative overhang that still lets a cell be wound."""
+
+OUTWARD_MM = 3.2
+"""How far above it: some five times a usual overhang; only tabs stand taller."""
+
+STEEPEST = 1.0
+"""Largest lean of a free foil that is followed, as a slope (45 degrees)."""
+
+CLEAR_CONTRAST = 3.0
+"""A step counts as seen when it is this many times the noise of the values it is found in."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Grey values around one end, ordered outward: sample i lies ``height_mm[i]`` outward of the rough cathode edge."""
+
+    grey: Greys  # (nh, nt, nr)
+    height_mm: Floats
+    theta_deg: Floats
+    r_mm: Floats
+    step_mm: float
+
+    def at(self, r_mm: Floats) -> Greys:
+        """Grey at radii ``r_mm``, (..., nt), for every height: (nh, ..., nt), linear in r; NaN beyond the window."""
+        dr = self.r_mm[1] - self.r_mm[0]
+        position = (np.asarray(r_mm, dtype=np.float32) - np.float32(self.r_mm[0])) / np.float32(dr)
+        nr = self.r_mm.size
+        with np.errstate(invalid="ignore"):
+            inside = (position >= 0) & (position <= nr - 1)
+        position = np.where(inside, position, 0)
+        low = np.minimum(position.astype(np.int32), nr - 2)
+        fraction = position - low
+        theta = np.broadcast_to(np.arange(self.theta_deg.size, dtype=np.int32), low.shape)
+        flat = self.grey.reshape(self.grey.shape[0], -1)
+        index = theta * nr + low
+        value = flat[:, index] * (1 - fraction) + flat[:, index + 1] * fraction
+        value[:, ~inside] = np.nan
+        return value
+
+    def around(self, centre_mm: Floats, shift_mm: Floats) -> Greys:
+        """Grey at ``centre_mm`` (nt,) + ``shift_mm`` (ns,), for every height: (nh, nt, ns)."""
+        return np.ascontiguousarray(np.moveaxis(self.at(centre_mm + shift_mm[:, None]), 1, 2))
+
+
+def sample_window(cell: Cell, end: EndInView, theta_deg: Floats) -> Window:
+    """Read the grey values around one end of the roll on half-planes at ``theta_deg``."""
+    frame = cell.frame
+    assert frame.outer_radius_mm is not None
+    dz = frame.voxel_mm[0] / frame.axis[2]
+    limits = np.array([-INWARD_MM, OUTWARD_MM]) * end.outward + end.z_mm
+    z = frame.z_grid_mm()
+    z = z[(z >= limits.min()) & (z <= limits.max())]
+    if end.outward < 0:
+        z = z[::-1]
+    dr = 0.5 * min(frame.voxel_mm[1:])
+    r = np.arange(0.0, frame.outer_radius_mm + dr, dr)
+    grey = frame.cylinder(cell.scan, z, theta_deg, r)
+    return Window(grey, end.outward * (z - end.z_mm), theta_deg, r, dz)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the roll says of the layers that come up to an end; all radii (nturns, nt), NaN where there is none.
+
+    ``foil_mm`` is the copper foil, ``inner_mm`` and ``outer_mm`` the middles of the cathodes that face it from inside and
+    outside.
+    """
+
+    theta_deg: Floats
+    foil_mm: Floats
+    inner_mm: Floats
+    outer_mm: Floats
+    half_width_mm: float
+    pitch_mm: float
+
+
+@dataclass(frozen=True)
+class _Sampling:
+    """Lengths of the method in samples along the height: ``skip`` clears an edge's blur, ``level`` averages a level, ``stop``
+    is a dark stretch that ends an electrode."""
+
+    skip: int
+    level: int
+    stop: int
+    voxel_mm: float
+
+    @classmethod
+    def of(cls, step_mm: float, voxel_mm: float) -> _Sampling:
+        # A scanner's edge spread is about 1.3 in-plane voxels; 2.2 of them leave 1 % of the step.
+        skip = max(1, int(np.ceil(2.2 * 1.3 * voxel_mm / step_mm)))
+        return cls(skip, max(3, round(0.25 / step_mm)), max(3, round(0.3 / step_mm)), voxel_mm)
+
+
+def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
+    """Locate the electrode edges at one end, at every turn and angle of ``layout``.
+
+    Raises
+    ------
+    NotMeasurable
+        Where the scan shows too little of the end.
+    """
+    window = sample_window(cell, end, layout.theta_deg)
+    voxel = max(cell.frame.voxel_mm[1:])
+    below = int((window.height_mm < 0).sum())
+    if below < 4 or window.height_mm.size - below < 4:
+        raise NotMeasurable(f"too few slices on either side of the electrode edge at the {end.name}")
+    sampling = _Sampling.of(window.step_mm, voxel)
+    scale = _ridge_scale(window, layout, voxel)
+    with ThreadPoolExecutor(2) as pool:
+        turns = list(
+            pool.map(lambda k: _turn(window, layout, k, sampling, scale), range(layout.foil_mm.shape[0]))
+        )
+    cathode = np.stack([t.cathode for t in turns], axis=1)
+    tip = np.stack([t.tip for t in turns])
+    clear = np.stack([t.clear for t in turns])
+    shift = np.stack([t.shift for t in turns])
+    path = np.stack([t.path for t in turns], axis=1)
+
+    cathode = _without_tabs(cathode, window)
+    no_face = np.isnan(cathode).all(axis=0)
+    state = np.full(tip.shape, MEASURED, dtype=np.int8)
+    state[no_face | ~clear] = UNCLEAR
+    state[_stands_tall(tip, window) | (no_face & np.stack([t.faced for t in turns]) & clear)] = TAB
+    state[np.isnan(layout.inner_mm) & np.isnan(layout.outer_mm)] = NO_FACING_CATHODE
+    state[np.isnan(layout.foil_mm)] = NO_FOIL
+    bad = state != MEASURED
+    tip = np.where(bad, np.nan, tip)
+    lower = np.fmin(*cathode)
+    path_h, path_r = _free_path(window, path, lower, tip)
+    return EndEdges(
+        end=end.name,
+        outward=end.outward,
+        theta_deg=layout.theta_deg,
+        anode_z_mm=end.z_mm + end.outward * tip,
+        cathode_z_mm=end.z_mm + end.outward * np.where(bad, np.nan, cathode),
+        path_z_mm=end.z_mm + end.outward * path_h,
+        path_r_mm=path_r,
+        state=state,
+        anode_sigma_mm=_scatter(tip),
+        cathode_sigma_mm=_scatter(cathode),
+        threshold_shift_mm=float(np.mean(shift[~bad])) if not bad.all() else float("nan"),
+    )
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """One turn's edges, in heights outward of the rough cathode edge."""
+
+    cathode: Floats  # (2, nt)
+    faced: NDArray[np.bool_]  # (nt,) whether the layout has a cathode there
+    tip: Floats  # (nt,)
+    clear: NDArray[np.bool_]  # (nt,)
+    shift: Floats  # (nt,)
+    path: Greys  # (nh, nt)
+
+
+def _turn(window: Window, layout: Layout, k: int, sampling: _Sampling, scale: float) -> _Turn:
+    faces = (layout.inner_mm[k], layout.outer_mm[k])
+    cathode = np.stack([_cathode_edge(window, face, layout.half_width_mm, sampling) for face in faces])
+    edge = np.fmin(*cathode)
+    edge = np.where(np.isnan(edge), 0.0, edge)
+    path, contrast = _follow_foil(window, layout.foil_mm[k], edge, layout.pitch_mm, sampling.voxel_mm, scale)
+    tip, clear, shift = _tip(window, contrast, scale, sampling)
+    return _Turn(cathode, ~np.isnan(faces).all(axis=0), tip, clear, shift, path)
+
+
+def _scatter(values: Floats) -> float:
+    """Standard deviation of single values about their neighbours along theta, robust (from second differences)."""
+    second = values[..., :-2] - 2 * values[..., 1:-1] + values[..., 2:]
+    finite = np.abs(second[np.isfinite(second)])
+    return float(1.4826 * np.median(finite) / np.sqrt(6)) if finite.size else float("nan")
+
+
+def change_point(profile: Greys, half: Greys, depth: Greys, stop: int) -> NDArray[np.intp]:
+    """Index of the last sample on the high side of the first lasting step down.
+
+    For noise that is alike everywhere, the likeliest position of a step between two levels is where the sum of
+    (value - half level), taken from the start, is largest. What lies beyond a dark stretch as long as ``stop`` samples
+    belongs to something else (the bead, a tab, another foil) and is left out.
+
+    Parameters
+    ----------
+    profile : (n, nt)
+    half, depth : (nt,)
+        Mean of the two levels, and half their difference.
+    stop
+        Length of the dark stretch, in samples.
+
+    Returns
+    -------
+    (nt,)
+        -1 where every value lies below.
+    """
+    excess = np.where(np.isnan(profile), 0, np.clip(profile - half, -1.5 * depth, 1.5 * depth))
+    total = np.cumsum(excess, axis=0)
+    peak = np.maximum.accumulate(np.maximum(total, 0), axis=0)
+    started = peak > 0
+    ended = np.maximum.accumulate(started & (peak - total > stop * depth), axis=0)
+    total = np.where(ended, -np.inf, total)
+    best = np.argmax(total, axis=0)
+    return np.where(np.take_along_axis(total, best[None], axis=0)[0] > 0, best, -1)
+
+
+def rank(values: Greys, share: float) -> Greys:
+    """Quantile over the first axis without regard to NaN, (n, ...) to (...); NaN where nothing is known.
+
+    The nearest ranked value is taken, not interpolated: numpy's own ``nanquantile`` goes column by column in Python.
+    """
+    ordered = np.sort(values, axis=0)  # NaN goes last
+    known = np.isfinite(ordered).sum(axis=0)
+    index = np.clip(np.rint(share * (known - 1)), 0, None).astype(np.intp)
+    return np.asarray(np.take_along_axis(ordered, index[None], axis=0)[0])
+
+
+def _take(profile: Greys, index: NDArray[np.intp]) -> Greys:
+    """Values of ``profile`` (n, nt) at ``index`` (m, nt); NaN outside."""
+    n = profile.shape[0]
+    value = np.take_along_axis(profile, np.clip(index, 0, n - 1), axis=0)
+    return np.where((index >= 0) & (index < n), value, np.float32(np.nan))
+
+
+def levels_beside(profile: Greys, index: NDArray[np.intp], skip: int, count: int) -> tuple[Greys, Greys]:
+    """Levels on the two sides of a step: medians of ``count`` and half as many samples, ``skip`` samples away from it."""
+    inner = index[None] - skip - np.arange(count)[:, None]
+    outer = index[None] + 1 + skip + np.arange(max(2, count // 2))[:, None]
+    return rank(_take(profile, inner), 0.5), rank(_take(profile, outer), 0.5)
+
+
+def crossing(profile: Greys, index: NDArray[np.intp], target: Greys, reach: int) -> Floats:
+    """Fractional index at which ``profile`` (n, nt) falls through ``target`` (nt,), nearest to ``index`` (nt,).
+
+    ``reach`` samples to either side are searched; NaN where it does not cross there.
+    """
+    offsets = np.arange(-reach, reach + 1)[:, None]
+    low = index[None] + offsets
+    a, b = _take(profile, low), _take(profile, low + 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        falls = (a >= target) & (b < target)
+        at = low + (a - target) / (a - b)
+    distance = np.where(falls, np.abs(at - index - 0.5), np.inf)
+    best = np.argmin(distance, axis=0)[None]
+    found = np.isfinite(np.take_along_axis(distance, best, axis=0)[0])
+    return np.where(found, np.take_along_axis(at, best, axis=0)[0], np.nan)
+
+
+def _height(window: Window, index: Floats) -> Floats:
+    """Heights at fractional indices."""
+    return window.height_mm[0] + index * window.step_mm
+
+
+def _noise(profile: Greys) -> float:
+    """Noise of a single value, from second differences along the height (levels and slopes drop out)."""
+    second = profile[:-2] - 2 * profile[1:-1] + profile[2:]
+    return float(1.4826 * np.nanmedian(np.abs(second)) / np.sqrt(6)) if np.isfinite(second).any() else np.inf
+
+
+def _cathode_edge(window: Window, centre_mm: Floats, half_width_mm: float, sampling: _Sampling) -> Floats:
+    """Height of the edge of the cathode whose middle lies at ``centre_mm`` (nt,); NaN where there is none to be seen."""
+    if np.isnan(centre_mm).all():
+        return np.full(centre_mm.shape, np.nan)
+    # The middle half of the slab: neither its blurred flanks nor foils that lean across weigh much.
+    profile = np.mean([window.at(centre_mm + k * half_width_mm) for k in (-0.5, 0.0, 0.5)], axis=0)
+    inside = rank(profile[: max(3, int((window.height_mm < -0.3).sum()))], 0.5)
+    outside = rank(profile[window.height_mm > 0.1], 0.25)
+    depth = np.maximum(0.5 * (inside - outside), 1e-3)
+    index = np.maximum(change_point(profile, 0.5 * (inside + outside), depth, sampling.stop), 0)
+    high, low = levels_beside(profile, index, sampling.skip, sampling.level)
+    # A foil that leans across just above the edge would pass for background.
+    low = np.fmin(low, outside + 0.3 * (inside - outside))
+    at = crossing(profile, index, 0.5 * (high + low), sampling.skip + 2)
+    with np.errstate(invalid="ignore"):
+        clear = (high - low > CLEAR_CONTRAST * _noise(profile)) & (high - low > 0.35 * (inside - outside))
+    return np.where(clear, _height(window, at), np.nan)
+
+
+def _side_mm(pitch_mm: float, voxel_mm: float) -> float:
+    """Distance from a foil's middle to the dark beside it: clear of its blur, short of the next bright layer."""
+    return max(2.0 * voxel_mm, 0.18 * pitch_mm)
+
+
+def _ridge_scale(window: Window, layout: Layout, voxel_mm: float) -> float:
+    """Contrast of the foils in the roll, against the brighter of the two sides; the same for a whole scan."""
+    side = _side_mm(layout.pitch_mm, voxel_mm)
+    rows = window.height_mm < -0.2 if (window.height_mm < -0.2).any() else window.height_mm < 0
+    part = Window(window.grey[rows], window.height_mm[rows], window.theta_deg, window.r_mm, window.step_mm)
+    middle, left, right = (part.at(layout.foil_mm + d) for d in (0.0, -side, side))
+    contrast = middle - np.maximum(left, right)
+    scale = float(np.nanmedian(contrast)) if np.isfinite(contrast).any() else 0.0
+    if not scale > 0:
+        raise NotMeasurable("the copper foil cannot be told from the layers beside it")
+    return scale
+
+
+def _follow_foil(
+    window: Window, foil_mm: Floats, edge: Floats, pitch_mm: float, voxel_mm: float, scale: float
+) -> tuple[Greys, Greys]:
+    """Radius of one turn's foil at every height, and the contrast of the ridge there: (nh, nt) each.
+
+    The path maximises the sum of the ridge's contrast less a cost of bending. Below the cathode's edge it stays near the
+    foil's place in the roll; above, it may lean by ``STEEPEST``.
+    """
+    if np.isnan(foil_mm).all():
+        nothing = np.full((window.height_mm.size, foil_mm.size), np.nan, dtype=np.float32)
+        return nothing, nothing.copy()
+    dd = 0.75 * voxel_mm
+    states = max(3, int(np.ceil(0.85 * pitch_mm / dd)))
+    lag = max(1, round(_side_mm(pitch_mm, voxel_mm) / dd))
+    shift = np.arange(-states - lag, states + lag + 1) * dd
+    grey = window.around(foil_mm, shift)  # (nh, nt, states and the sides)
+    grey = np.where(np.isnan(grey), 0, grey)
+    ridge = grey[..., lag:-lag] - np.maximum(grey[..., : -2 * lag], grey[..., 2 * lag :])
+    if foil_mm.size >= 180:  # half-planes within two degrees of one another see the same piece of foil
+        ridge = 0.5 * ridge + 0.25 * (np.roll(ridge, 1, axis=1) + np.roll(ridge, -1, axis=1))
+    gain = np.clip(ridge / np.float32(scale), -1.0, 1.5)
+    allowed = 0.22 * pitch_mm + STEEPEST * np.maximum(window.height_mm[:, None] - edge, 0.0)
+    gain[np.abs(shift[lag:-lag]) > allowed[..., None]] = -4.0
+    best = best_path(gain, reach=max(1, int(np.ceil(STEEPEST * window.step_mm / dd))), cost=0.12)[..., None]
+
+    def beside(offset: int) -> Greys:
+        return np.take_along_axis(grey, best + lag + offset, axis=-1)[..., 0]
+
+    middle, a, b = beside(0), beside(-1), beside(1)
+    curvature = a - 2 * middle + b
+    with np.errstate(divide="ignore", invalid="ignore"):
+        vertex = np.where(curvature < 0, 0.5 * (a - b) / curvature, 0.0)
+    radius = foil_mm + shift[best[..., 0] + lag] + np.clip(vertex, -0.5, 0.5) * dd
+    contrast = middle - 0.5 * (beside(-lag) + beside(lag))
+    contrast[:, np.isnan(foil_mm)] = np.nan
+    return radius.astype(np.float32), contrast
+
+
+def best_path(gain: Greys, reach: int, cost: float) -> NDArray[np.intp]:
+    """States that maximise the summed gain less ``cost`` times each squared step, by dynamic programming.
+
+    Parameters
+    ----------
+    gain : (nh, nt, nstates)
+    reach
+        Largest step from one height to the next, in states.
+    cost
+        Price of a step of one state; larger steps cost with their square.
+
+    Returns
+    -------
+    (nh, nt) int
+    """
+    nh = gain.shape[0]
+    total = gain[0].copy()
+    origin = np.zeros(gain.shape, dtype=np.int8)
+    for i in range(1, nh):
+        best = total.copy()
+        for step in range(1, reach + 1):
+            price = np.float32(cost * step * step)
+            for sign in (-1, 1):
+                to = (slice(None), slice(step, None) if sign > 0 else slice(None, -step))
+                come = (slice(None), slice(None, -step) if sign > 0 else slice(step, None))
+                moved = total[come] - price
+                better = moved > best[to]
+                best[to] = np.where(better, moved, best[to])
+                origin[i][to] = np.where(better, np.int8(-sign * step), origin[i][to])
+        total = best + gain[i]
+    path = np.empty(gain.shape[:-1], dtype=np.intp)
+    path[-1] = np.argmax(total, axis=-1)
+    for i in range(nh - 1, 0, -1):
+        path[i - 1] = path[i] + np.take_along_axis(origin[i], path[i][..., None], axis=-1)[..., 0]
+    return path
+
+
+def _tip(
+    window: Window, contrast: Greys, scale: float, sampling: _Sampling
+) -> tuple[Floats, NDArray[np.bool_], Floats]:
+    """Height of the foil's tip, whether its step is clear, and how far it moves at 60 % of the step; (nt,) each."""
+    if np.isnan(contrast).all():
+        nothing = np.full(contrast.shape[1], np.nan)
+        return nothing, np.zeros(nothing.shape, dtype=bool), nothing.copy()
+    usual = rank(contrast[window.height_mm < 0], 0.5)
+    half = np.maximum(0.5 * usual, np.float32(0.25 * scale))
+    index = np.maximum(change_point(contrast, half, half, sampling.stop), 0)
+    high, low = levels_beside(contrast, index, sampling.skip, sampling.level)
+    high, low = np.where(np.isnan(high), 2 * half, high), np.where(np.isnan(low), 0, low)
+    clear = high - low > CLEAR_CONTRAST * _noise(contrast) / np.sqrt(sampling.level / 2)
+    at = {q: crossing(contrast, index, (1 - q) * low + q * high, sampling.skip + 2) for q in (0.5, 0.6)}
+    tip = _height(window, at[0.5])
+    return tip, clear & np.isfinite(tip), np.nan_to_num(_height(window, at[0.6]) - tip)
+
+
+def _around(values: Floats, half: int) -> Floats:
+    """Median over ``half`` angles to either side, round the turn, of (..., nt); NaN where nothing is known."""
+    padded = np.concatenate([values[..., -half:], values, values[..., :half]], axis=-1)
+    view = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=-1)
+    return np.asarray(rank(np.moveaxis(view, -1, 0), 0.5))
+
+
+TALL_MM = 1.0
+"""A strip that stands this much above its neighbours along the turn is a tab's, not an electrode's edge."""
+
+
+def _stands_tall(height: Floats, window: Window) -> NDArray[np.bool_]:
+    """Where an edge (..., nt) stands up like a tab: to the end of the window, or far above its neighbours."""
+    usual = _around(height, max(2, round(height.shape[-1] * 25 / 360)))
+    with np.errstate(invalid="ignore"):
+        return (height > usual + TALL_MM) | (height > window.height_mm[-1] - 2 * window.step_mm)
+
+
+def _without_tabs(cathode: Floats, window: Window) -> Floats:
+    return np.where(_stands_tall(cathode, window), np.nan, cathode)
+
+
+def _free_path(window: Window, path_mm: Greys, edge: Floats, tip: Floats) -> tuple[Floats, Floats]:
+    """Heights and radii (nturns, nt, npath) of the free foil, from the cathode's edge to the tip; NaN elsewhere."""
+    height = np.broadcast_to(window.height_mm[:, None, None], path_mm.shape)
+    with np.errstate(invalid="ignore"):
+        # At the tip the ridge fades, and its position with it: a quarter of a sample is left off.
+        free = (height >= edge) & (height <= tip - 0.25 * window.step_mm)
+    rows = np.flatnonzero(free.any(axis=(1, 2)))
+    keep = slice(rows[0], rows[-1] + 1) if rows.size else slice(0, 1)
+    h, r = (np.where(free, a, np.nan)[keep] for a in (height, path_mm))
+    return np.moveaxis(h, 0, -1), np.moveaxis(r, 0, -1).astype(float)
