@@ -50,11 +50,11 @@ def absent(unit: str, reason: str, status: str = "not_measured") -> dict[str, An
     }  # fmt: skip
 
 
-def check(rule: str, measurement: str, outcome: str, **more: Any) -> dict[str, Any]:
+def check(title: str, measurement: str, outcome: str, **more: Any) -> dict[str, Any]:
     return {
-        "rule": rule, "measurement": measurement, "min": None, "max": None, "unit": "mm", "at": "21700.yaml:14",
+        "rule": title.lower().replace(" ", "-"), "title": title, "measurement": measurement, "min": None, "max": None, "unit": "mm", "at": "21700.yaml:14",
         "status": "datasheet", "source": "", "decision_rule": "guarded", "severity": "major", "outcome": outcome,
-        "margin": None, "probability_of_conformity": None, "tur": None,
+        "guard_band": None, "margin": None, "probability_of_conformity": None, "tur": None,
         "under_other_rules": dict.fromkeys(DECISION_RULES, outcome), **more,
     }  # fmt: skip
 
@@ -237,7 +237,7 @@ def full_record(
     }
     checks = [
         check("Outer diameter", "canister.outer_diameter", "CONDITIONAL_FAIL", max=21.25, severity="critical",
-              source="Samsung INR21700-50S", margin=0.0402, probability_of_conformity=0.9706, tur=None, at="21700.yaml:14", under_other_rules=cautious),
+              source="Samsung INR21700-50S", guard_band=0.0429, margin=0.0402, probability_of_conformity=0.9706, tur=None, at="21700.yaml:14", under_other_rules=cautious),
         check("No negative overhang", "overhang.length.min", "CONDITIONAL_PASS", min=0.0, severity="critical", status="standard",
               margin=0.412, probability_of_conformity=0.99999, at="21700.yaml:31"),
         check("Wall thickness", "canister.wall_thickness.mean", "CONDITIONAL_PASS", min=0.1, max=0.34, status="indicative", source="batterydesign.net",
@@ -262,7 +262,7 @@ def full_record(
         "scope": {"ends": ["top"], "height_seen_mm": 6.79, "straight_can_mm": 2.58},
         "spec": {
             "name": "21700", "version": "1.0", "sha256": "5f" * 32, "text": "name: 21700\nnominal:\n  height_mm: 70.0  # <mm>\n",
-            "resolved": {"name": "21700", "nominal": {"outer_diameter_mm": 21.0, "height_mm": 70.0}},
+            "resolved": {"name": "21700", "nominal": {"height": {"value": 70.0, "unit": "mm", "source": "made up"}}},
         },
         "scan": {
             "shape": [100, 728, 728], "dtype": "uint8", "voxel_size_mm": list(voxel), "files": 100, "sha256": "c3" * 32,

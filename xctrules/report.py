@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xctrules import charts, colour
+from xctrules.catalogue import MEANINGS
 from xctrules.errors import RecordError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ VERDICTS: dict[str, tuple[str, str, str]] = {
     "CONDITIONAL_PASS": (
         "Conditional pass",
         "✓",
-        "Every rule is met, but at least one not with the certainty asked for.",
+        "Every rule is met, but at least one not beyond the doubt named below.",
     ),
     "INCOMPLETE": ("Incomplete", "?", "A quantity that a rule needs was not measured."),
     "CONDITIONAL_FAIL": (
@@ -212,8 +213,10 @@ class MeasurementRow:
     """One measurement with all that belongs to it."""
 
     name: str
+    meaning: str
     status: str
     unit: str
+    full: str
     value: str
     u: str
     expanded: str
@@ -313,7 +316,6 @@ class Page:
     verdict: Outcome
     verdict_code: str
     scope: str
-    seen: str
     reasons: tuple[str, ...]
     caveats: tuple[str, ...]
     probability: str
@@ -427,9 +429,9 @@ def _rule_row(check: Json, measurements: Mapping[str, Json]) -> RuleRow:
         decision_rule=DECISION_RULES.get(
             str(check.get("decision_rule")), str(check.get("decision_rule") or "")
         ),
-        guard=with_unit(fixed(guard, decimals_for(guard)), unit) if guard > 0 else "",
+        guard=with_unit(fixed(guard, decimals_for(guard)), unit) if check.get("guard_band") else "",
         outcome=outcome,
-        reason=str(check.get("reason") or (measurement.get("reason") if value is None else "") or ""),
+        reason=str(measurement.get("reason") or check.get("reason") or "") if value is None else "",
         margin=with_unit(fixed(check.get("margin"), decimals_for(expanded, check.get("margin"))), unit),
         probability=percent(check.get("probability_of_conformity")),
         tur="–" if check.get("tur") is None else f"{float(check['tur']):.1f}{NBSP}:{NBSP}1",
@@ -517,10 +519,13 @@ def _measurement_row(name: str, m: Json) -> MeasurementRow:
         places = 0
     dof = m.get("degrees_of_freedom")
     budget = _budget(m)
+    meaning = MEANINGS.get(name, "")
     return MeasurementRow(
         name=name,
+        meaning=meaning[:1].upper() + meaning[1:],
         status=str(m.get("status") or "not_measured"),
         unit=unit or "1",
+        full=quantity(value, expanded, unit),
         value=fixed(value, places),
         u=fixed(u, min(decimals_for(u), 9)) if u else "–",
         expanded=fixed(expanded, places) if expanded else "–",
@@ -724,31 +729,25 @@ def _join(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
-def _scope(record: Json) -> tuple[str, str]:
-    """What the verdict holds for, and how much of the cell was seen."""
+def _scope(record: Json) -> str:
+    """What the verdict holds for: ``for the top end, 6.8 of 70.0 mm seen, 2.6 mm of it straight can``."""
     scope = record.get("scope") or {}
-    ends = [str(end) for end in scope.get("ends") or ()]
-    if not scope:
-        return "for an unknown part of the cell", ""
-    if len(ends) >= 2:
-        held = "for both ends"
-    else:
-        held = f"for the {ends[0]} end" if ends else "for a part of the cell without its ends"
-    nominal = ((record.get("spec") or {}).get("resolved") or {}).get("nominal") or {}
-    whole = next(
-        (nominal[key] for key in ("height_mm", "height") if isinstance(nominal.get(key), int | float)), None
-    )
-    seen, straight = scope.get("height_seen_mm"), scope.get("straight_can_mm")
+    ends = scope.get("ends")
     parts = []
+    if ends is not None:
+        named = {0: "no end", 1: "the {} end", 2: "both ends"}[min(len(ends), 2)]
+        parts.append(f"for {named.format(*ends)}")
+    nominal = ((record.get("spec") or {}).get("resolved") or {}).get("nominal") or {}
+    height = nominal.get("height")
+    whole = scope.get("nominal_height_mm") or (height.get("value") if isinstance(height, Mapping) else None)
+    seen, straight = scope.get("height_seen_mm"), scope.get("straight_can_mm")
     if seen is not None:
-        parts.append(
-            f"{seen:.1f} of {whole:.1f}{NBSP}mm of the cell's height seen"
-            if whole
-            else f"{seen:.1f}{NBSP}mm of the cell's height seen"
-        )
+        parts.append(f"{seen:.1f}" + (f" of {whole:.1f}" if whole else "") + f"{NBSP}mm seen")
     if straight is not None:
-        parts.append(f"{straight:.1f}{NBSP}mm of straight can wall")
-    return held, ", ".join(parts)
+        parts.append(
+            f"{straight:.1f}{NBSP}mm " + ("of it straight can" if seen is not None else "straight can")
+        )
+    return ", ".join(parts) or "for an unknown part of the cell"
 
 
 def _voxel_scale_assumed(record: Json) -> bool:
@@ -773,8 +772,8 @@ def _caveats(record: Json) -> tuple[str, ...]:
         )
         shown = _join(names) if len(names) <= 6 else ", ".join(names[:5]) + f" and {len(names) - 5} more"
         caveats.append(
-            f"{len(soft)} of {len(counted)} limits in use {'is' if len(soft) == 1 else 'are'} indicative: "
-            f"no drawing, datasheet or standard stands behind {'it' if len(soft) == 1 else 'them'} ({shown})."
+            f"{len(soft)} of {len(counted)} limits in use {'is' if len(soft) == 1 else 'are'} indicative, "
+            f"backed by no drawing, datasheet or standard: {shown}."
         )
     if _voxel_scale_assumed(record):
         scale = record.get("scale") or {}
@@ -889,15 +888,13 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
     in_sections = {failure for view in views for failure in view.failures}
     data = record_bytes(record)
     run = record.get("run") or {}
-    scope, seen = _scope(record)
     spec = record.get("spec") or {}
     verdict = Outcome.of(record.get("verdict"))
     return Page(
         cell_id=str(record.get("cell_id", "")),
         verdict=verdict,
         verdict_code=str(record.get("verdict", "")),
-        scope=scope,
-        seen=seen,
+        scope=_scope(record),
         reasons=tuple(map(str, record.get("reasons") or ())),
         caveats=_caveats(record),
         probability=percent(record.get("probability_of_conformity")),
