@@ -2,18 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
 import hashlib
+import io
 import json
 import math
+import os
+import re
+import secrets
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xctrules.measurement import Figure, Histogram, ImageFigure, LineChart, Polyline, Table
+from xctrules import __version__
+from xctrules.errors import OutputError
+from xctrules.measurement import (
+    Contribution,
+    Figure,
+    Histogram,
+    ImageFigure,
+    LineChart,
+    Measurement,
+    Polyline,
+    Samples,
+    Scale,
+    Table,
+    coverage_factor_95,
+)
+
+if TYPE_CHECKING:
+    from xctrules.cellspec import CellSpec
+
+SCHEMA = "xctrules.record/1"
+RECORD_NAME = "record.json"
+REPORT_NAME = "report.html"
 
 SIGNIFICANT_DIGITS = 9
+_EXACT_DIGITS = 17
+"""Enough to give every float back as it was."""
 
 
 def plain(value: Any, *, digits: int = SIGNIFICANT_DIGITS) -> Any:
@@ -166,3 +199,400 @@ def _is_numeric(items: Sequence[Any]) -> bool:
         or (isinstance(item, list | tuple) and all(i is None or isinstance(i, int | float) for i in item))
         for item in items
     )
+
+
+# --- building --------------------------------------------------------------------------------------------
+
+
+def build_record(
+    *,
+    cell_id: str,
+    spec: CellSpec,
+    measurements: Mapping[str, Measurement],
+    scope: Mapping[str, Any],
+    scale: Scale,
+    scan: Mapping[str, Any],
+    acquisition: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    sections: Sequence[Mapping[str, Any]] = (),
+    plugins: Sequence[Any] = (),
+    software: Mapping[str, str] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
+    acquisition_sources: Mapping[str, str] | None = None,
+    rejections: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+    failures: Sequence[Any] = (),
+) -> dict[str, Any]:
+    """Judge the cell and put its record together.
+
+    What is judged is the measurements as the record holds them, rounded, so that the verdict can be
+    recomputed from the record to the last digit.
+
+    Parameters
+    ----------
+    scope
+        ``ends`` in view, ``height_seen_mm``, ``straight_can_mm``.
+    scan
+        ``shape``, ``dtype``, ``voxel_size_mm``, ``files``, ``sha256`` and whatever else is known of it.
+    files
+        All files that stand beside the record (see :func:`cell_files`), by name.
+    sections
+        ``{"metric", "title", "figures": [...]}`` with figures as :func:`figure_to_json` makes them.
+    plugins, failures, parameters, software
+        Mappings or dataclasses; taken over as they are.
+    run
+        What differs from run to run: ``started``, ``seconds``, ``host``, ``operator``.
+
+    Returns
+    -------
+    record
+        Plain JSON in the order of the contract.
+    """
+    from xctrules.rules import judge
+
+    entries = {name: measurement_to_json(m) for name, m in measurements.items()}
+    resolved = plain(spec.resolved, digits=_EXACT_DIGITS)
+    seen = plain(scope)
+    checks, verdict = judge(entries, resolved, seen, scale.stated, rejections=rejections)
+    record = {
+        "schema": SCHEMA,
+        "cell_id": cell_id,
+        "verdict": verdict.verdict,
+        "reasons": list(verdict.reasons),
+        "probability_of_conformity": verdict.probability_of_conformity,
+        "verdict_under_other_rules": dict(verdict.by_decision_rule),
+        "scope": seen,
+        "spec": {
+            "name": spec.name,
+            "version": spec.version,
+            "file": spec.file,
+            "sha256": spec.sha256,
+            "text": spec.text,
+            "parents": [{"name": p.name, "sha256": p.sha256, "text": p.text} for p in spec.parents],
+            "resolved": resolved,
+        },
+        "scan": scan,
+        "scale": {"relative_uncertainty": scale.relative_uncertainty, "stated": scale.stated},
+        "acquisition": acquisition,
+        "acquisition_sources": acquisition_sources or {},
+        "measurements": entries,
+        "checks": [plain(check) for check in checks],
+        "rejections": list(rejections),
+        "warnings": list(warnings),
+        "failures": list(failures),
+        "plugins": list(plugins),
+        "software": software if software is not None else software_versions(),
+        "parameters": parameters or {},
+        "sections": list(sections),
+        "files": [{"name": name, "sha256": _sha256(files[name])} for name in sorted(files)],
+        "run": run or {},
+    }
+    # The spec's own numbers stay as they were written; everything measured is rounded.
+    return sealed({**plain(record), "spec": plain(record["spec"], digits=_EXACT_DIGITS)})
+
+
+def measurement_to_json(measurement: Measurement) -> dict[str, Any]:
+    """A measurement as the record holds it; without a value, only its status, unit and reason."""
+    if measurement.status != "measured":
+        return {
+            "status": measurement.status,
+            "value": None,
+            "unit": measurement.unit,
+            "reason": plain(measurement.reason),
+        }
+    budget = [
+        {
+            "source": plain(line.source),
+            "type": line.type,
+            "contribution": plain(line.contribution),
+            "shared": bool(line.shared),
+            "degrees_of_freedom": plain(line.degrees_of_freedom),
+        }
+        for line in measurement.budget
+    ]
+    return {
+        "status": "measured",
+        "value": plain(float("nan") if measurement.value is None else float(measurement.value)),
+        "unit": measurement.unit,
+        **combined_uncertainty(budget),
+        "n": plain(measurement.n),
+        "worst_at": plain(measurement.worst_at),
+        "reason": plain(measurement.reason),
+        "budget": budget,
+    }
+
+
+def combined_uncertainty(budget: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Standard and expanded uncertainty, coverage factor and degrees of freedom of a recorded budget.
+
+    Root sum of squares (JCGM 100, 5.1.2), Welch-Satterthwaite (G.4.1) and Student's t for 95 %. Worked out
+    from the rounded contributions, so that whoever reads the record gets the same numbers. Infinite degrees
+    of freedom are ``None``; all are ``None`` when a contribution is.
+    """
+    lines = [line.get("contribution") for line in budget]
+    if any(contribution is None for contribution in lines):
+        unknown = ("standard_uncertainty", "expanded_uncertainty", "coverage_factor", "degrees_of_freedom")
+        return dict.fromkeys(unknown)
+    parts = tuple(
+        Contribution(
+            source="",
+            contribution=float(line["contribution"]),
+            degrees_of_freedom=math.inf
+            if line.get("degrees_of_freedom") is None
+            else float(line["degrees_of_freedom"]),
+        )
+        for line in budget
+    )
+    combined = Measurement("", "", value=0.0, budget=parts)
+    freedom = plain(combined.degrees_of_freedom)
+    factor = plain(coverage_factor_95(math.inf if freedom is None else freedom))
+    u = plain(combined.standard_uncertainty)
+    return {
+        "standard_uncertainty": u,
+        "expanded_uncertainty": plain(u * factor),
+        "coverage_factor": factor,
+        "degrees_of_freedom": freedom,
+    }
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of everything whose change could change a number."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    versions = {"xctrules": __version__, "python": platform.python_version()}
+    for package in ("numpy", "scipy", "opencv-python-headless", "scikit-image", "tifffile"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "unknown"
+    return {**versions, "machine": platform.machine()}
+
+
+def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with ``run.integrity_sha256``: the SHA-256 of its canonical bytes without that field.
+
+    It shows any change made by accident or by hand. Whoever changes a record on purpose can renew it: proof
+    of origin takes a signature. It stands in ``run`` because it covers what differs from run to run.
+    """
+    run = {key: value for key, value in record["run"].items() if key != "integrity_sha256"}
+    bare = {**record, "run": run}
+    return {**bare, "run": {**run, "integrity_sha256": _sha256(record_bytes(bare))}}
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def cell_files(images: Mapping[str, bytes], samples: Sequence[Samples], digest_text: str) -> dict[str, bytes]:
+    """All files that stand beside a record, by name: images, single values, the list of scan files."""
+    files = {name: bytes(data) for name, data in images.items()}
+    for table in samples:
+        name = f"samples/{safe_file_stem(table.name)}.csv"
+        if name in files:
+            raise ValueError(f"two tables of samples would both be {name}")
+        files[name] = samples_csv(table)
+    files["samples/scan.sha256"] = digest_text.encode("utf-8")
+    return files
+
+
+def samples_csv(samples: Samples) -> bytes:
+    """A table of single values as CSV (RFC 4180): nine significant digits, NaN empty."""
+    columns = {name: np.asarray(values).ravel() for name, values in samples.columns.items()}
+    if len({column.size for column in columns.values()}) > 1:
+        sizes = ", ".join(f"{name} {column.size}" for name, column in columns.items())
+        raise ValueError(f"columns of samples {samples.name!r} differ in length: {sizes}")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*(_csv_cells(column) for column in columns.values()), strict=True))
+    return buffer.getvalue().encode("utf-8")
+
+
+def _csv_cells(column: NDArray[Any]) -> list[Any]:
+    if column.dtype.kind == "f":
+        listed = column.tolist()
+        return [f"{value:.{SIGNIFICANT_DIGITS}g}" if math.isfinite(value) else "" for value in listed]
+    cells: list[Any] = column.tolist()
+    return cells
+
+
+_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
+_RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
+
+
+def check_cell_id(cell_id: str) -> None:
+    """Refuse an id that cannot name a folder on every system.
+
+    Raises
+    ------
+    OutputError
+    """
+    problem = None
+    if not cell_id or cell_id != cell_id.strip():
+        problem = "is empty, or begins or ends with a space"
+    elif cell_id.startswith(".") or cell_id.endswith("."):
+        problem = "begins or ends with a dot"
+    elif unsafe := _UNSAFE.search(cell_id):
+        problem = f"holds {unsafe.group()!r}"
+    elif cell_id.split(".")[0].lower() in _RESERVED:
+        problem = "is a name that Windows keeps for itself"
+    elif len(cell_id.encode("utf-8", "replace")) > 150:
+        problem = "is longer than 150 bytes"
+    elif not cell_id.isprintable():
+        problem = "holds characters that cannot be printed"
+    if problem:
+        raise OutputError(
+            f"the cell id {cell_id!r} {problem}",
+            where="--cell-id",
+            todo="Give one that can be a folder's name.",
+        )
+
+
+def cell_folder(out_dir: Path, cell_id: str, *, replace: bool = False) -> Path:
+    """The folder for a cell, once it is known that nothing would be lost in it.
+
+    Raises
+    ------
+    OutputError
+        For an id that is no folder name; when the folder holds a record already and ``replace`` is not set;
+        when it holds anything else.
+    """
+    check_cell_id(cell_id)
+    folder = out_dir / cell_id
+    _finish_interrupted_swap(folder)
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        raise OutputError("the cell's folder is something else", where=folder, todo="Choose another --out.")
+    if (folder / RECORD_NAME).exists():
+        if not replace:
+            raise OutputError(
+                "there is a record of this cell already",
+                where=folder,
+                todo="Give --replace to replace it, or another --out or --cell-id.",
+            )
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise OutputError(
+            "the folder holds files that are no record",
+            where=folder,
+            todo="Choose another --out or --cell-id.",
+        )
+    return folder
+
+
+def write_cell(
+    out_dir: Path,
+    record: Mapping[str, Any],
+    files: Mapping[str, bytes],
+    report_html: str,
+    *,
+    replace: bool = False,
+) -> Path:
+    """Write a cell's folder, whole or not at all.
+
+    Everything goes into a temporary folder beside the final one and is flushed to disk, then renamed into
+    place. Whenever the program or the machine stops, the folder holds the old record or the new one, never a
+    mixture.
+
+    Returns
+    -------
+    folder
+        ``<out_dir>/<cell_id>``.
+
+    Raises
+    ------
+    OutputError
+        As :func:`cell_folder`, and when something cannot be written.
+    """
+    folder = cell_folder(out_dir, str(record["cell_id"]), replace=replace)
+    contents = {
+        **files,
+        RECORD_NAME: record_bytes(record),
+        REPORT_NAME: report_html.encode("utf-8"),
+    }
+    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            _fill(temporary, contents)
+            _put_in_place(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise OutputError(
+            f"cannot be written ({error.strerror or error})",
+            where=error.filename or folder,
+            todo="Check the path, its permissions and the free space, or give another --out.",
+        ) from error
+    return folder
+
+
+def _fill(folder: Path, contents: Mapping[str, bytes]) -> None:
+    folder.mkdir()
+    for name, data in contents.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"the file name {name!r} leads out of the cell's folder")
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    for inner in (*(p for p in folder.iterdir() if p.is_dir()), folder):
+        _sync_folder(inner)
+
+
+def _put_in_place(temporary: Path, folder: Path) -> None:
+    """Rename ``temporary`` to ``folder``; a folder that is in the way is removed only afterwards."""
+    if not folder.exists():
+        temporary.rename(folder)
+    elif _exchange(temporary, folder):
+        pass  # the old folder now has the temporary name and is removed by the caller
+    else:
+        old = folder.with_name(f".{folder.name}{_OLD}")
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+        try:
+            temporary.rename(folder)
+        except OSError:
+            old.rename(folder)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
+    _sync_folder(folder.parent)
+
+
+_OLD = ".replaced"
+
+
+def _finish_interrupted_swap(folder: Path) -> None:
+    """Bring back the old record where a machine without atomic exchange stopped between two renames."""
+    old = folder.with_name(f".{folder.name}{_OLD}")
+    if old.is_dir() and not folder.exists():
+        old.rename(folder)
+
+
+def _exchange(a: Path, b: Path) -> bool:
+    """Swap two folders in one step (Linux, ``renameat2``); ``False`` where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    try:
+        swap = ctypes.CDLL(None).renameat2
+    except (OSError, AttributeError):
+        return False
+    return int(swap(here, os.fsencode(a), here, os.fsencode(b), exchange)) == 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in a folder last; not every system lets a folder be opened."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -286,13 +286,13 @@ class _Context:
     def ends_out_of_view(self) -> tuple[str, ...]:
         """Ends that the scan does not show; none where the scope does not speak of ends."""
         seen = self.scope.get("ends")
-        return () if seen is None else tuple(end for end in ENDS if end not in seen)
+        return () if seen is None else _ends_beside(seen)
 
     @property
     def missing_ends(self) -> tuple[str, ...]:
         """Ends that the spec wants and the scan does not show."""
         cylinder = self.resolved.get("geometry", "cylindrical") == "cylindrical"
-        return self.ends_out_of_view if self.whole and cylinder else ()
+        return _ends_beside(self.scope.get("ends") or ()) if self.whole and cylinder else ()
 
     def leaves_out(self, name: str) -> bool:
         """Whether a measurement is about an end out of view that the spec lets the scan leave out."""
@@ -340,6 +340,10 @@ class _Context:
                 "alone, which is smaller by twice the sleeve's thickness."
             )
         return lines
+
+
+def _ends_beside(seen: Iterable[str]) -> tuple[str, ...]:
+    return tuple(end for end in ENDS if end not in set(seen))
 
 
 def _judge_rule(
