@@ -172,6 +172,11 @@ class Registry:
         """Names of the plugins that could not be loaded."""
         return tuple(f.name for f in self._found.values() if f.load_error)
 
+    def collect(self) -> None:
+        """Call every hook once, so that :attr:`problems` is complete."""
+        for name in ("readers", "spec_folders", "frame_finders", "segmenters", "screens", "metrics"):
+            getattr(self, name)
+
     # --- calling them -------------------------------------------------------------------------------------
 
     def call(self, plugin: str, doing: str, function: Callable[[], Any]) -> Any:

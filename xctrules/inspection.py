@@ -1,0 +1,557 @@
+"""The whole way from a scan's files to verdict, record and report. :func:`inspect` is the place to begin.
+
+What a plugin does wrong never ends an inspection: it is named in the record and the report, what it should
+have measured is missing, and a rule that needed it makes the verdict INCOMPLETE.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from xctrules.cell import Cell, Segmentation, Settings
+from xctrules.cellspec import CellSpec, load_spec
+from xctrules.conformance import MetricOutcome, absent_metric, run_metric
+from xctrules.errors import NotMeasurable, OutputError, PluginError, ScanError, XctrulesError
+from xctrules.frame import CellFrame, CylinderFinder
+from xctrules.measurement import Measurement, Samples
+from xctrules.record import build_record, cell_files, cell_folder, safe_file_stem, write_cell
+from xctrules.registry import (
+    PluginInfo,
+    PluginProblem,
+    Provided,
+    Registry,
+    describe_exception,
+    load_plugins,
+    short_traceback,
+)
+from xctrules.report import notebook_html, render_report
+from xctrules.scan import Scan, open_scan
+
+MaskOf = Literal["canister", "electrode"]
+Progress = Callable[[str, int, int], None]
+"""Called with the stage in words, and how much of how much of it is done (0 of 0 where that is not known)."""
+
+ANGLES_RANGE = (8, 7200)
+"""Half-planes that may be asked for: fewer show no winding, more than one per 0.05 degrees no more of it."""
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What an inspection found. In a notebook it shows itself as its report.
+
+    Attributes
+    ----------
+    record
+        As in ``record.json``.
+    measurements
+        By name, with their uncertainty budgets.
+    report_html
+        The report, one HTML document.
+    files
+        What is written beside record and report, by name: the report's images, every single value behind
+        the statistics as CSV, and the list of the scan's files.
+    folder
+        Where it was written; ``None`` when it was not.
+    """
+
+    record: Mapping[str, Any]
+    measurements: Mapping[str, Measurement]
+    report_html: str
+    files: Mapping[str, bytes]
+    folder: Path | None = None
+
+    @property
+    def verdict(self) -> str:
+        """The cell's verdict; see :mod:`xctrules.rules` for the six there are."""
+        return str(self.record["verdict"])
+
+    @property
+    def images(self) -> dict[str, bytes]:
+        """The report's images by file name."""
+        return {name: data for name, data in self.files.items() if name.startswith("images/")}
+
+    def _repr_html_(self) -> str:
+        return notebook_html(self.report_html)
+
+    def write(self, out: str | Path, *, replace: bool = False) -> Inspection:
+        """Write ``<out>/<cell_id>/`` with record, report and the other files, all of them or none.
+
+        Raises
+        ------
+        OutputError
+            When there is another record of this cell and ``replace`` is not set, or nothing can be written.
+        """
+        folder = write_cell(Path(out), self.record, self.files, self.report_html, replace=replace)
+        return dataclasses.replace(self, folder=folder)
+
+
+def inspect(
+    scan_path: str | Path,
+    spec: str | Path | CellSpec,
+    *,
+    out: str | Path | None = None,
+    acquisition: str | Path | None = None,
+    voxel_size_mm: Sequence[float] | None = None,
+    cell_id: str | None = None,
+    angles: int = 360,
+    segmenter: str | None = None,
+    segmentation: str | Path | None = None,
+    mask_of: MaskOf | None = None,
+    plugins_dir: str | Path | None = None,
+    third_party: bool = True,
+    replace: bool = False,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> Inspection:
+    """Inspect one cell: scan in, verdict out.
+
+    Parameters
+    ----------
+    scan_path, acquisition, voxel_size_mm
+        See :func:`xctrules.scan.open_scan`; ``acquisition`` is an ``acquisition.yaml``.
+    spec
+        Name or file of a cell-format spec, or one that was loaded before.
+    out
+        Folder in which ``<cell_id>/`` is written; nothing is written when it is ``None``.
+    cell_id
+        Wins over the one in the acquisition sidecar; the scan's own name is used where neither is given.
+    angles
+        Number of half-planes, equally spaced over the whole turn.
+    segmenter
+        Name of a segmenter; wins over the spec's.
+    segmentation
+        A label image of the scan's shape that is used instead of segmenting.
+    mask_of
+        The scan is a two-valued image of the ``"canister"`` or the ``"electrode"``.
+    plugins_dir, third_party
+        See :func:`xctrules.registry.load_plugins`.
+    replace
+        Whether another record of this cell in ``out`` may be replaced.
+    strict
+        Raise when there is any warning or any plugin did something wrong.
+
+    Raises
+    ------
+    XctrulesError
+        When scan, spec, options or output folder cannot be used. What cannot be measured raises nothing.
+    """
+    clock = _Clock(progress)
+    _check_settings(angles, mask_of)
+    with clock("loading plugins"):
+        registry = load_plugins(plugins_dir=plugins_dir, third_party=third_party)
+    with clock("reading the spec"):
+        cell_spec = _load_spec(spec, registry)
+    with clock("reading the scan"):
+        scan = _open_scan(scan_path, acquisition, voxel_size_mm, mask_of, registry, clock)
+        cell_name = str(cell_id or scan.acquisition.get("cell_id") or name_of_scan(scan.path))
+        if out is not None:
+            _check_output(Path(out), cell_name, replace)  # before the long part, not after it
+        labels = None if segmentation is None else _open_labels(segmentation, scan)
+    settings = Settings(angles, _segmenter_name(segmenter, cell_spec, registry), mask_of)
+    notes = _Notes([*scan.warnings, *_format_warning(scan, cell_spec)], [])
+
+    with clock("finding the cell"):
+        frame, no_frame = _find_frame(scan, cell_spec, settings, registry, notes)
+    cell = None
+    if frame is not None:
+        label_image = None if labels is None else labels.volume
+        cell = Cell(scan, frame, scan.scale, settings, cell_spec.nominal_mm, labels=label_image)
+        with clock("segmenting"):
+            cell = dataclasses.replace(cell, segmentation=_segment(cell, registry, notes))
+        outcomes = [_measure(provided, cell, clock) for provided in (*registry.screens, *registry.metrics)]
+    else:
+        outcomes = [absent_metric(provided, no_frame) for provided in (*registry.screens, *registry.metrics)]
+    screens = {provided.value.name for provided in registry.screens}
+    found = _Found.of(outcomes, screens, registry)
+    measurements = {**_nobodys(cell_spec, found, registry), **found.measurements}
+
+    with clock("writing the samples"):
+        files = cell_files(found.images, found.samples, scan.digest_text)
+    with clock("judging"):
+        record = build_record(
+            cell_id=cell_name,
+            spec=cell_spec,
+            measurements=measurements,
+            scope=_scope(cell, cell_spec),
+            scale=scan.scale,
+            scan=_described(scan),
+            acquisition=scan.acquisition,
+            acquisition_sources=scan.sources,
+            files=files,
+            sections=found.sections,
+            plugins=[_taking_part(plugin) for plugin in registry.plugins],
+            parameters=_parameters(cell, settings, labels, found),
+            rejections=found.rejections,
+            warnings=list(dict.fromkeys([*notes.warnings, *found.warnings])),
+            failures=[*registry.problems, *notes.failures, *found.failures],
+            run=clock.as_record(scan),
+        )
+    if strict:
+        _refuse_strictly(record)
+    clock.tell("writing the report")
+    inspection = Inspection(record, measurements, render_report(record, found.images), files)
+    return inspection if out is None else inspection.write(out, replace=replace)
+
+
+# --- before measuring --------------------------------------------------------------------------------------
+
+
+class _Clock:
+    """Times the stages and tells the user of them."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress = progress
+        self.started = time.time()
+        self.seconds: dict[str, float] = {}
+        self._began = time.perf_counter()
+
+    @contextlib.contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        self.tell(stage)
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+    def tell(self, stage: str, done: int = 0, of: int = 0) -> None:
+        if self.progress is not None:
+            self.progress(stage, done, of)
+
+    def as_record(self, scan: Scan) -> dict[str, Any]:
+        """The record's ``run``: the only part of it that differs from run to run."""
+        started = datetime.datetime.fromtimestamp(self.started, datetime.UTC)
+        return {
+            "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "seconds": round(time.perf_counter() - self._began, 3),
+            "host": platform.node(),
+            "operator": scan.acquisition.get("operator"),
+            "path": str(scan.path),
+            "steps": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
+        }
+
+
+def _check_settings(angles: int, mask_of: str | None) -> None:
+    low, high = ANGLES_RANGE
+    if not low <= angles <= high:
+        raise XctrulesError(
+            f"{angles} half-planes cannot be measured", where="--angles", todo=f"Give {low} to {high}."
+        )
+    if mask_of not in (None, "canister", "electrode"):
+        raise XctrulesError(
+            f"{mask_of!r} is nothing that a mask can be of",
+            where="--mask-of",
+            todo="Give canister or electrode.",
+        )
+
+
+def _load_spec(spec: str | Path | CellSpec, registry: Registry) -> CellSpec:
+    if isinstance(spec, CellSpec):
+        return spec
+    return load_spec(
+        spec,
+        folders=registry.spec_folders,
+        known=registry.measurements,
+        open_ended=bool(registry.not_loaded),
+    )
+
+
+def _open_scan(
+    path: str | Path,
+    acquisition: str | Path | None,
+    voxel_size_mm: Sequence[float] | None,
+    mask_of: str | None,
+    registry: Registry,
+    clock: _Clock,
+) -> Scan:
+    return open_scan(
+        path,
+        acquisition_file=acquisition,
+        voxel_size_mm=voxel_size_mm,
+        mask=mask_of is not None,
+        readers=[provided.value for provided in registry.readers],
+        progress=lambda done, of: clock.tell("reading the scan", done, of),
+    )
+
+
+def _open_labels(path: str | Path, scan: Scan) -> Scan:
+    """A label image of the scan's shape, of whole numbers."""
+    labels = open_scan(path, voxel_size_mm=scan.voxel_size_mm)
+    if labels.shape != scan.shape:
+        raise ScanError(
+            f"the label image has the shape {labels.shape}, the scan {scan.shape}",
+            where=path,
+            todo="Give one label for each voxel of the scan.",
+        )
+    if labels.volume.dtype.kind not in "iu":
+        raise ScanError(
+            f"the label image holds {labels.volume.dtype} numbers",
+            where=path,
+            todo="Save the labels as whole numbers.",
+        )
+    return labels
+
+
+def name_of_scan(path: Path) -> str:
+    """A cell's name for want of a better one: that of the scan's file or folder without its ending."""
+    name = path.resolve().name
+    for suffix in (".gz", ".tif", ".tiff", ".ome", ".zarr", ".raw", ".vol"):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            name = name[: -len(suffix)]
+    return safe_file_stem(name)
+
+
+def _check_output(out: Path, cell_id: str, replace: bool) -> None:
+    """Refuse early what could not be written in the end."""
+    cell_folder(out, cell_id, replace=replace)
+    existing = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        raise OutputError(
+            "cannot be written", where=existing, todo="Choose another --out, or see to its permissions."
+        )
+
+
+def _segmenter_name(asked: str | None, spec: CellSpec, registry: Registry) -> str:
+    name = asked or spec.segmenter
+    known = [provided.value.name for provided in registry.segmenters]
+    if name not in known:
+        broken = f" Not loaded: {', '.join(registry.not_loaded)}." if registry.not_loaded else ""
+        raise PluginError(
+            f"there is no segmenter {name!r}",
+            where="--segmenter" if asked else spec.file,
+            todo=f"Known segmenters: {', '.join(known) or 'none'}.{broken}",
+        )
+    return name
+
+
+def _format_warning(scan: Scan, spec: CellSpec) -> list[str]:
+    said = scan.acquisition.get("format")
+    family = [spec.name, *(Path(parent.name).stem for parent in spec.parents)]
+    if not said or any(str(said).lower() in name.lower() for name in family):
+        return []
+    return [f"the acquisition says that the cell is a {said}, but the spec is {spec.name}"]
+
+
+# --- measuring ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Notes:
+    """What the reader of the report should know beside the measurements, as it comes up."""
+
+    warnings: list[str]
+    failures: list[PluginProblem]
+
+
+def _find_frame(
+    scan: Scan, spec: CellSpec, settings: Settings, registry: Registry, notes: _Notes
+) -> tuple[CellFrame | None, str]:
+    """The cell's coordinates, or ``None`` and the reason why there are none."""
+    plugin, finder = next(
+        ((p.plugin, p.value) for p in registry.frame_finders if p.value.geometry == spec.geometry),
+        ("xctrules", CylinderFinder()),
+    )
+    if finder.geometry != spec.geometry:
+        known = [CylinderFinder.geometry, *(p.value.geometry for p in registry.frame_finders)]
+        raise PluginError(
+            f"no plugin knows cells of the geometry {spec.geometry!r}",
+            where=spec.file,
+            todo=f"Known geometries: {', '.join(known)}.",
+        )
+    try:
+        frame = finder.find(scan, spec.nominal_mm, settings.mask_of)
+    except NotMeasurable as error:
+        return None, error.reason
+    except (Exception, SystemExit) as error:
+        if plugin == "xctrules":
+            raise
+        message = f"finding the cell raised {describe_exception(error)}"
+        notes.failures.append(PluginProblem(plugin, message, short_traceback(error)))
+        return None, f"the plugin {plugin} failed to find the cell"
+    if plugin == "xctrules" or isinstance(frame, CellFrame):
+        notes.warnings.extend(frame.warnings)
+    return frame, ""
+
+
+def _segment(cell: Cell, registry: Registry, notes: _Notes) -> Segmentation:
+    """The segmentation; where there is none, an empty one that says why."""
+    name = cell.settings.segmenter
+    chosen = next(p for p in registry.segmenters if p.value.name == name)
+    try:
+        result = chosen.value.segment(cell)
+        if not isinstance(result, Segmentation):
+            raise TypeError(f"it returned {type(result).__name__}, not a Segmentation")
+    except NotMeasurable as error:
+        return _no_segmentation(name, error.reason)
+    except (Exception, SystemExit) as error:
+        message = f"segmenter {name} raised {describe_exception(error)}"
+        notes.failures.append(PluginProblem(chosen.plugin, message, short_traceback(error)))
+        return _no_segmentation(name, f"the segmenter {name} failed ({describe_exception(error)})")
+    notes.warnings.extend(result.warnings)
+    return result
+
+
+def _no_segmentation(name: str, reason: str) -> Segmentation:
+    return Segmentation(name, missing=dict.fromkeys(("can", "foil", "top", "bottom"), reason))
+
+
+def _measure(provided: Provided, cell: Cell, clock: _Clock) -> MetricOutcome:
+    with clock(f"measuring: {provided.value.name}"):
+        return run_metric(provided, cell)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What all screens and metrics found, put together."""
+
+    outcomes: tuple[MetricOutcome, ...]
+    measurements: dict[str, Measurement]
+    images: dict[str, bytes]
+    samples: tuple[Samples, ...]
+    rejections: tuple[str, ...]
+    warnings: tuple[str, ...]
+    failures: tuple[PluginProblem, ...]
+    sections: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[MetricOutcome], screens: set[str], registry: Registry) -> _Found:
+        declared = registry.measurements
+        measurements: dict[str, Measurement] = {}
+        images: dict[str, bytes] = {}
+        samples: dict[str, Samples] = {}
+        rejections: list[str] = []
+        warnings: list[str] = []
+        failures: list[PluginProblem] = []
+        sections = []
+        for outcome in outcomes:
+            own = [m for m in outcome.measurements if m.name not in measurements]
+            # A name that another metric declares is that metric's; the failure is listed all the same.
+            own = [m for m in own if m.name not in declared or m.name in _declared_by(outcome, registry)]
+            measurements.update({m.name: m for m in own})
+            figures = []
+            for figure in outcome.figures:
+                files = {figure["image"]["file"]} if figure.get("kind") == "image" else set()
+                if files & images.keys():
+                    message = f"its figure {figure['id']!r} has the id of another metric's and is left out"
+                    failures.append(PluginProblem(outcome.plugin, message, metric=outcome.metric))
+                    continue
+                figures.append(figure)
+                images.update({name: outcome.images[name] for name in files})
+            for table in outcome.samples:
+                if safe_file_stem(table.name) in samples:
+                    message = f"its samples {table.name!r} have the name of another metric's and are left out"
+                    failures.append(PluginProblem(outcome.plugin, message, metric=outcome.metric))
+                else:
+                    samples[safe_file_stem(table.name)] = table
+            if outcome.metric in screens:
+                rejections.extend(outcome.rejections)
+            warnings.extend(outcome.warnings)
+            failures.extend(outcome.failures)
+            sections.append(
+                {
+                    "metric": outcome.metric,
+                    "title": outcome.title,
+                    "plugin": outcome.plugin,
+                    "measurements": [m.name for m in own],
+                    "figures": figures,
+                }
+            )
+        return cls(
+            tuple(outcomes), measurements, images, tuple(samples.values()), tuple(rejections),
+            tuple(warnings), tuple(failures), tuple(sections),
+        )  # fmt: skip
+
+
+def _declared_by(outcome: MetricOutcome, registry: Registry) -> set[str]:
+    for provided in (*registry.screens, *registry.metrics):
+        if provided.value.name == outcome.metric:
+            return {str(name) for name in provided.value.declares}
+    return set()
+
+
+def _nobodys(spec: CellSpec, found: _Found, registry: Registry) -> dict[str, Measurement]:
+    """What the spec asks for and no loaded plugin measures."""
+    reason = "no loaded plugin measures it"
+    if registry.not_loaded:
+        reason += f" (not loaded: {', '.join(registry.not_loaded)})"
+    asked = {str(rule["measurement"]): str(rule["unit"]) for rule in spec.rules}
+    return {
+        name: Measurement.absent(name, unit, reason)
+        for name, unit in asked.items()
+        if name not in found.measurements
+    }
+
+
+# --- judging and writing -----------------------------------------------------------------------------------
+
+
+def _scope(cell: Cell | None, spec: CellSpec) -> dict[str, Any]:
+    """What of the cell was seen. ``ends`` is ``None`` where that could not be told."""
+    scope: dict[str, Any] = {
+        "ends": None,
+        "height_seen_mm": None,
+        "straight_can_mm": None,
+        "nominal_height_mm": spec.nominal_mm.get("height"),
+    }
+    if cell is None:
+        return scope
+    frame, found = cell.frame, cell.segmentation
+    if frame.roll_mm is not None:
+        scope["ends"] = sorted((end.name for end in frame.ends), reverse=True)  # top first
+    if frame.seen_mm is not None:
+        scope["height_seen_mm"] = frame.seen_mm[1] - frame.seen_mm[0]
+    if found is not None and found.can is not None and found.can.straight.any():
+        heights = found.can.z_mm
+        spacing = float(heights[1] - heights[0]) if heights.size > 1 else frame.voxel_mm[0]
+        scope["straight_can_mm"] = float(found.can.straight.sum()) * spacing
+    return scope
+
+
+def _described(scan: Scan) -> dict[str, Any]:
+    """The record's ``scan``."""
+    return {
+        "shape": scan.shape,
+        "dtype": str(scan.volume.dtype),
+        "voxel_size_mm": scan.voxel_size_mm,
+        "files": len(scan.digests),
+        "sha256": scan.scan_sha256,
+        "reader": scan.reader,
+    }
+
+
+def _taking_part(plugin: PluginInfo) -> dict[str, Any]:
+    """A plugin as the record lists it."""
+    return {key: getattr(plugin, key) for key in ("name", "version", "sha256", "source", "load_error")}
+
+
+def _parameters(cell: Cell | None, settings: Settings, labels: Scan | None, found: _Found) -> dict[str, Any]:
+    """Every parameter that took part, by the room that it belongs to."""
+    parameters: dict[str, Any] = dataclasses.asdict(settings)
+    if labels is not None:
+        parameters["label_image"] = {"file": labels.path.name, "sha256": labels.scan_sha256}
+    if cell is not None:
+        parameters["frame"] = cell.frame
+        if cell.segmentation is not None and cell.segmentation.parameters:
+            parameters["segmentation"] = cell.segmentation.parameters
+    parameters["metrics"] = {o.metric: o.parameters for o in found.outcomes if o.parameters}
+    return parameters
+
+
+def _refuse_strictly(record: Mapping[str, Any]) -> None:
+    """Raise where there is anything to complain of."""
+    faults = [str(warning) for warning in record["warnings"]]
+    for failure in record["failures"]:
+        where = f"{failure['plugin']}, {failure['metric']}" if failure["metric"] else failure["plugin"]
+        faults.append(f"plugin {where}: {failure['message']}")
+    if faults:
+        todo = "Cure this, or run again without --strict."
+        raise XctrulesError("; ".join(faults), where="--strict", todo=todo)
