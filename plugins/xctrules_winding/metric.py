@@ -1,0 +1,427 @@
+"""The winding: number of turns, pitch, errors of each turn, core collapse, and how the roll sits in the can.
+
+All of it comes from one thing, the copper foil as the segmenter followed it (:class:`xctrules.cell.FoilTrace`), at several
+heights. Each height is fitted by itself; means are taken over the heights, extremes are the worst of them.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import CanSurface, Cell, Floats, FoilTrace
+from xctrules.errors import NotMeasurable
+from xctrules.measurement import Contribution, Measurement, MetricResult, Samples
+from xctrules.spiral import (
+    StraightTurns,
+    about_centre,
+    fit_spiral,
+    fit_straight_turns,
+    robust_scale,
+    winding_angle,
+)
+
+_FULL = 0.95
+"""Share of its angles at which a turn has to be located to count as a full one."""
+
+_SECTORS = 8
+"""Sectors whose own pitch tells how far one pitch describes the roll."""
+
+
+@dataclass(frozen=True)
+class Fits:
+    """The followed foil against its ideal shapes; heights first.
+
+    Attributes
+    ----------
+    full : (nturns,) bool
+        Turns located nearly all the way round.
+    turns
+        One fit for each height.
+    error_mm : (nz, nturns, nt)
+        Distance of full turns from their straight lines, positive outward.
+    centre_mm : (nz, 2)
+        The roll's own centre against the frame's axis.
+    pitch_mm : (nz,)
+    spiral_error_mm : (nz, nturns, nt)
+        Distance from one spiral for the whole roll.
+    departure_mm : (nz, nturns, nt)
+        Distance from the spiral through the outer turns alone; positive outward.
+    inner : (nturns,) bool
+        Turns that the spiral of ``departure_mm`` was not fitted to.
+    """
+
+    full: NDArray[np.bool_]
+    turns: tuple[StraightTurns, ...]
+    error_mm: Floats
+    centre_mm: Floats
+    spiral_centre_mm: Floats
+    pitch_mm: Floats
+    sector_pitch_mm: Floats
+    spiral_error_mm: Floats
+    departure_mm: Floats
+    inner: NDArray[np.bool_]
+    departure_sigma_mm: float
+
+
+def _located(foil: FoilTrace) -> NDArray[np.bool_]:
+    """(nturns, nt): where the foil was located at half of the heights or more."""
+    return np.asarray(np.isfinite(foil.radius_mm).mean(axis=0) >= 0.5)
+
+
+def revolutions(foil: FoilTrace) -> float:
+    """Angle from the foil's inner to its outer end, in turns; places lost on the way count."""
+    along = _located(foil) if foil.handedness > 0 else _located(foil)[:, ::-1]
+    place = np.flatnonzero(along)
+    return float(place[-1] - place[0] + 1) / foil.theta_deg.size if place.size else 0.0
+
+
+def outermost(foil: FoilTrace) -> Floats:
+    """Radius (nz, nt) of the outermost turn at each angle; NaN where none was located."""
+    return np.asarray(np.fmax.reduce(foil.radius_mm, axis=1))
+
+
+def fit_all(foil: FoilTrace) -> Fits:
+    """Fit every height of the trace."""
+    full = _located(foil).mean(axis=1) >= _FULL
+    if full.sum() < 3:
+        raise NotMeasurable(f"only {int(full.sum())} full turns of the roll were located; three are needed")
+    count = foil.radius_mm.shape[1]
+    # A buckled core reaches a few turns outward; the outer two thirds carry the roll's shape.
+    first_sound = int(np.flatnonzero(full)[0] + max(1, round(full.sum() / 3)))
+    inner = np.arange(count) < first_sound
+    outer = np.broadcast_to(~inner[:, None], foil.radius_mm.shape[1:])
+    turns, centres, spiral_centres, pitches, sector, spiral_errors, departures = ([] for _ in range(7))
+    sigma = []
+    for radius in foil.radius_mm:
+        straight = fit_straight_turns(radius, foil.theta_deg, foil.handedness, full)
+        spiral, error = fit_spiral(radius, foil.theta_deg, foil.handedness)
+        sound, departure = fit_spiral(radius, foil.theta_deg, foil.handedness, outer)
+        turns.append(straight)
+        centres.append(straight.centre_mm)
+        spiral_centres.append(spiral.centre_mm)
+        pitches.append(spiral.pitch_mm)
+        sector.append(_sector_pitches(radius, foil, spiral.centre_mm, full))
+        spiral_errors.append(error)
+        departures.append(departure)
+        sigma.append(math.sqrt(sound.covariance[0, 0] + max(sound.covariance[2, 2], sound.covariance[3, 3])))
+    return Fits(
+        full=full,
+        turns=tuple(turns),
+        error_mm=np.stack([t.error_mm for t in turns]),
+        centre_mm=np.asarray(centres),
+        spiral_centre_mm=np.asarray(spiral_centres),
+        pitch_mm=np.asarray(pitches),
+        sector_pitch_mm=np.stack(sector),
+        spiral_error_mm=np.stack(spiral_errors),
+        departure_mm=np.stack(departures),
+        inner=inner,
+        departure_sigma_mm=float(np.mean(sigma)),
+    )
+
+
+def _sector_pitches(
+    radius: Floats, foil: FoilTrace, centre_mm: tuple[float, float], full: NDArray[np.bool_]
+) -> Floats:
+    """Advance for each turn in each of ``_SECTORS`` equal sectors: median of the slopes between all pairs of full turns."""
+    r, _ = about_centre(radius[full], foil.theta_deg, centre_mm)
+    turn = np.flatnonzero(full)
+    sector = np.minimum((foil.theta_deg * _SECTORS / 360.0).astype(int), _SECTORS - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a sector may hold nothing of a turn
+        mean = np.stack([np.nanmean(r[:, sector == k], axis=1) for k in range(_SECTORS)], axis=1)
+        first, second = np.triu_indices(turn.size, 1)
+        slopes = (mean[second] - mean[first]) / (turn[second] - turn[first])[:, None]
+        return np.asarray(np.nanmedian(slopes, axis=0))
+
+
+def smoothed(values: Floats, columns: int) -> Floats:
+    """Running mean (..., nt) round the circle over ``columns``; NaN counts as missing."""
+    from scipy.ndimage import uniform_filter1d
+
+    known = np.isfinite(values)
+    total = uniform_filter1d(np.where(known, values, 0.0), columns, axis=-1, mode="wrap")
+    share = uniform_filter1d(known.astype(float), columns, axis=-1, mode="wrap")
+    return np.asarray(np.where(known, total / np.maximum(share, 1e-9), np.nan))
+
+
+def _rms(values: Floats, noise_mm: float) -> float:
+    """Root mean square, less the share that the noise of single points adds to it."""
+    mean_square = float(np.nanmean(values**2))
+    return math.sqrt(max(0.0, mean_square - noise_mm**2))
+
+
+def can_gap(foil: FoilTrace, can: CanSurface) -> Floats:
+    """Gap (nz, nt) between the centre of the outermost turn and the can's inner surface at the nearest height."""
+    usable = np.flatnonzero(can.straight) if can.straight.any() else np.arange(can.z_mm.size)
+    outer = outermost(foil)
+    gap = np.full(outer.shape, np.nan)
+    for i, z in enumerate(foil.z_mm):
+        row = can.inner_mm[usable[int(np.argmin(np.abs(can.z_mm[usable] - z)))]]
+        found = np.isfinite(row)
+        if found.any():
+            inner = np.interp(foil.theta_deg, can.theta_deg[found], row[found], period=360.0)
+            gap[i] = inner - outer[i]
+    return gap
+
+
+class WindingMetric:
+    """Measures the roll (see the module)."""
+
+    name = "winding"
+    title = "Winding"
+    declares: Mapping[str, str] = {
+        "winding.turns": "1",
+        "winding.revolutions": "1",
+        "winding.pitch": "mm",
+        "winding.max_abs_error": "mm",
+        "winding.rms_error": "mm",
+        "winding.spiral_rms_error": "mm",
+        "winding.core_collapse": "mm",
+        "winding.concentricity": "mm",
+        "winding.can_gap.min": "mm",
+        "winding.can_gap.mean": "mm",
+    }
+
+    def measure(self, cell: Cell) -> MetricResult:
+        """All that the contract lists under ``winding.``, figures, and every located point."""
+        from xctrules_winding.figures import figures
+
+        foil = cell.surfaces.need_foil()
+        fits = fit_all(foil)
+        measurements = [
+            *_turns(foil, _end_touches_can(cell, foil)),
+            _pitch(cell, fits),
+            *_errors(cell, foil, fits),
+            _core_collapse(cell, foil, fits),
+            *_seat(cell, foil, fits),
+        ]
+        return MetricResult(
+            measurements=measurements,
+            figures=figures(cell, foil, fits),
+            samples=[_samples(foil, fits)],
+            parameters={
+                "heights": int(foil.z_mm.size),
+                "angles": int(foil.theta_deg.size),
+                "full turns": int(fits.full.sum()),
+                "handedness": int(foil.handedness),
+                "followed": foil.followed,
+            },
+        )
+
+
+def _end_touches_can(cell: Cell, foil: FoilTrace) -> bool:
+    """Whether the outer end of the foil was lost against the can rather than seen to end."""
+    can = cell.surfaces.can
+    if can is None:
+        return False
+    along = _located(foil) if foil.handedness > 0 else _located(foil)[:, ::-1]
+    column = int(np.flatnonzero(along)[-1]) % foil.theta_deg.size
+    column = column if foil.handedness > 0 else foil.theta_deg.size - 1 - column
+    gap = float(np.nanmedian(can_gap(foil, can)[:, column]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        pitch = float(np.nanmedian(np.diff(foil.radius_mm, axis=1)))
+    return gap < 0.5 * pitch
+
+
+def _turns(foil: FoilTrace, end_touches_can: bool) -> list[Measurement]:
+    """Revolutions as located, and the whole number of turns.
+
+    A foil that runs into the can is lost there before it ends, so the located length is a lower bound: then a last
+    part of more than a third of a turn counts as a turn, otherwise one of more than half.
+    """
+    seen = revolutions(foil)
+    part = 1 / 3 if end_touches_can else 1 / 2
+    step = 1.0 / foil.theta_deg.size
+    ends = Contribution("angle of the foil's ends", step * math.sqrt(2 / 3), type="B")
+    remark = "the outer end lies against the can, where the foil can no longer be told from it: a lower bound"
+    n = int(np.isfinite(foil.radius_mm).sum())
+    return [
+        Measurement("winding.turns", "1", value=float(math.floor(seen + 1 - part)), n=n),
+        Measurement(
+            "winding.revolutions", "1", value=seen, budget=(ends,), n=n,
+            reason=remark if end_touches_can else None,
+        ),
+    ]  # fmt: skip
+
+
+def _scatter(source: str, values: Floats) -> Contribution:
+    """Standard uncertainty of the mean of repeated ``values``."""
+    good = values[np.isfinite(values)]
+    if good.size < 2:
+        return Contribution(source, 0.0)
+    return Contribution(source, float(good.std(ddof=1) / math.sqrt(good.size)), degrees_of_freedom=good.size - 1)
+
+
+def _pitch(cell: Cell, fits: Fits) -> Measurement:
+    pitch = float(fits.pitch_mm.mean())
+    sectors = np.nanmean(fits.sector_pitch_mm, axis=0)
+    return Measurement(
+        "winding.pitch", "mm", value=pitch, n=int(np.isfinite(fits.error_mm).sum()),
+        budget=(
+            cell.scale.contribution(pitch),
+            _scatter("pitch of sectors round the roll", sectors),
+            _scatter("slice to slice", fits.pitch_mm),
+        ),
+    )  # fmt: skip
+
+
+def _worst(values: Floats, foil: FoilTrace) -> tuple[float, dict[str, float], int]:
+    """Largest of (nz, nturns, nt), where it lies, and the index of its height."""
+    z, turn, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
+    place = {
+        "z_mm": float(foil.z_mm[z]),
+        "theta_deg": float(foil.theta_deg[column]),
+        "turn": float(turn),
+    }
+    return float(values[z, turn, column]), place, int(z)
+
+
+def _smoothing(foil: FoilTrace) -> int:
+    """Columns in 3 degrees, odd: no fold of a foil is sharper, and the noise of one point no longer makes the extreme."""
+    return 2 * (round(1.5 * foil.theta_deg.size / 360.0)) + 1
+
+
+def _extreme(cell: Cell, foil: FoilTrace, value: float, by_height: Floats) -> tuple[Contribution, ...]:
+    """Budget of the largest of many smoothed values: scale, noise where it lies, and its scatter over the heights."""
+    columns = _smoothing(foil)
+    noise = foil.sigma_mm / math.sqrt(columns)
+    scatter = float(np.std(by_height, ddof=1)) if by_height.size > 1 else 0.0
+    # The largest of n heights lies about one standard deviation above their mean; what is noise there is not known.
+    return (
+        cell.scale.contribution(value),
+        Contribution("noise of the located foil", noise, type="B"),
+        Contribution("position of the fitted line", foil.sigma_mm / math.sqrt(foil.theta_deg.size), type="B"),
+        Contribution(
+            "slice to slice", scatter / math.sqrt(max(1, by_height.size)),
+            degrees_of_freedom=max(1, by_height.size - 1),
+        ),
+        Contribution("bias of the foil's fit beside unequal gaps", 0.05 * _pixel(cell), type="B"),
+    )  # fmt: skip
+
+
+def _pixel(cell: Cell) -> float:
+    """Side of a voxel across the axis."""
+    return max(cell.frame.voxel_mm[1:])
+
+
+def _errors(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
+    size = np.abs(smoothed(fits.error_mm, _smoothing(foil)))
+    value, place, _ = _worst(size, foil)
+    n = int(np.isfinite(fits.error_mm).sum())
+    by_height = np.nanmax(size.reshape(size.shape[0], -1), axis=1)
+    rms = _rms(fits.error_mm, foil.sigma_mm)
+    spiral = _rms(fits.spiral_error_mm, foil.sigma_mm)
+    fit_bias = Contribution("bias of the foil's fit beside unequal gaps", 0.02 * _pixel(cell), type="B")
+
+    def budget(whole: float, errors: Floats) -> tuple[Contribution, ...]:
+        each = np.sqrt(np.nanmean(errors.reshape(errors.shape[0], -1) ** 2, axis=1))
+        return (cell.scale.contribution(whole), _scatter("slice to slice", each), fit_bias)
+
+    return [
+        Measurement(
+            "winding.max_abs_error", "mm", value=value, n=n, worst_at=place,
+            budget=_extreme(cell, foil, value, by_height),
+        ),
+        Measurement("winding.rms_error", "mm", value=rms, n=n, budget=budget(rms, fits.error_mm)),
+        Measurement(
+            "winding.spiral_rms_error", "mm", value=spiral, n=int(np.isfinite(fits.spiral_error_mm).sum()),
+            budget=budget(spiral, fits.spiral_error_mm),
+        ),
+    ]  # fmt: skip
+
+
+def _core_collapse(cell: Cell, foil: FoilTrace, fits: Fits) -> Measurement:
+    """Deepest inward departure of the inner third from the spiral through the outer two thirds; 0 where noise alone
+    would show as much."""
+    inward = -smoothed(fits.departure_mm, _smoothing(foil))
+    inward[:, ~fits.inner] = np.nan
+    if not np.isfinite(inward).any():
+        return Measurement.absent("winding.core_collapse", "mm", "no inner turn was located")
+    value, place, _ = _worst(inward, foil)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        by_height = np.nanmax(inward.reshape(inward.shape[0], -1), axis=1)
+    n = int(np.isfinite(inward).sum())
+    noise = foil.sigma_mm / math.sqrt(_smoothing(foil))
+    # Expected largest of n Gaussian values (Cramer's asymptotic form), and the fit's own uncertainty twice over.
+    chance = noise * math.sqrt(2 * math.log(max(n, 2))) + 2 * fits.departure_sigma_mm
+    real = value > chance
+    budget = (
+        *_extreme(cell, foil, value if real else 0.0, by_height[np.isfinite(by_height)]),
+        Contribution("spiral extrapolated to the core", fits.departure_sigma_mm, type="B"),
+    )
+    return Measurement(
+        "winding.core_collapse", "mm", value=value if real else 0.0, n=n, budget=budget,
+        worst_at=place if real else None,
+        reason=None if real else "nothing beyond what the noise of the located foil would show by itself",
+    )  # fmt: skip
+
+
+def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
+    """How the roll sits in the can."""
+    names = ("winding.concentricity", "winding.can_gap.min", "winding.can_gap.mean")
+    if cell.frame.outer_radius_mm is None or cell.surfaces.can is None:
+        reason = cell.surfaces.missing.get("can", "no can is in the scan")
+        return [Measurement.absent(name, "mm", reason) for name in names]
+    # Straight turns and one spiral are two fair models of a real roll; their mean is taken, their difference is doubt.
+    centre = 0.5 * (fits.centre_mm + fits.spiral_centre_mm)
+    mean = centre.mean(axis=0)
+    offset = float(np.hypot(*mean))
+    model = float(np.hypot(*(fits.centre_mm - fits.spiral_centre_mm).mean(axis=0))) / (2 * math.sqrt(3))
+    along = mean / max(offset, 1e-12)
+    concentricity = Measurement(
+        names[0], "mm", value=offset, n=int(foil.z_mm.size),
+        worst_at={"theta_deg": float(np.rad2deg(np.arctan2(mean[1], mean[0])) % 360.0)},
+        budget=(
+            cell.scale.contribution(offset),
+            _scatter("slice to slice", centre @ along),
+            Contribution("what counts as the centre of a roll that is not round", model, type="B"),
+            Contribution("the can's axis", cell.frame.axis_residual_mm, type="B"),
+        ),
+    )  # fmt: skip
+    gap = smoothed(can_gap(foil, cell.surfaces.can), _smoothing(foil))
+    if not np.isfinite(gap).any():
+        return [concentricity, *(Measurement.absent(n, "mm", "the can's inner surface was not located") for n in names[1:])]
+    smallest, place, _ = _worst(-gap[:, None, :], foil)
+    place.pop("turn")
+    can = cell.surfaces.can
+    edge = Contribution("noise of the can's inner edge", can.inner_sigma_mm / math.sqrt(_smoothing(foil)), type="B")
+    level = Contribution("where the edge lies between wall and roll", 0.1 * _pixel(cell), type="B")
+    by_height = np.nanmin(gap, axis=1)
+    mean_gap = float(np.nanmean(gap))
+    n = int(np.isfinite(gap).sum())
+    return [
+        concentricity,
+        Measurement(
+            names[1], "mm", value=-smallest, n=n, worst_at=place,
+            budget=(*_extreme(cell, foil, -smallest, by_height), edge, level),
+        ),
+        Measurement(
+            names[2], "mm", value=mean_gap, n=n,
+            budget=(
+                cell.scale.contribution(mean_gap), _scatter("slice to slice", np.nanmean(gap, axis=1)), level,
+            ),
+        ),
+    ]  # fmt: skip
+
+
+def _samples(foil: FoilTrace, fits: Fits) -> Samples:
+    """Every located point."""
+    z, turn, column = np.nonzero(np.isfinite(foil.radius_mm))
+    return Samples(
+        "winding_foil",
+        {
+            "z_mm": foil.z_mm[z],
+            "turn": turn,
+            "theta_deg": foil.theta_deg[column],
+            "r_mm": foil.radius_mm[z, turn, column],
+            "error_mm": fits.error_mm[z, turn, column],
+        },
+    )
