@@ -1,8 +1,8 @@
 """Synthetic cylindrical cells with known truth.
 
-``draw(preset("21700"))`` gives a volume as a scanner would deliver it, and what a perfect measurement of it would find. The cell is
-drawn from its geometry by area, so the truth holds far below the voxel. :func:`canister_mask` and :func:`electrode_mask` draw the two-valued
-images that some labs work from.
+``draw(preset("21700"))`` gives a volume as a scanner would deliver it, and what a perfect measurement of it
+would find. The cell is drawn from its geometry by area, so the truth holds far below the voxel.
+:func:`canister_mask` and :func:`electrode_mask` draw the two-valued images that some labs work from.
 """
 
 from __future__ import annotations

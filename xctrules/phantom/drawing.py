@@ -1,9 +1,9 @@
 """Draw a cell by area: each voxel gets the grey of what it holds, layer by layer.
 
-A layer a few micrometres thick is far below the voxel, so nothing is sampled: the radial mean of the layer stack over the
-voxel's width comes from its antiderivative, an edge along the axis covers the voxel by its exact share. The width
-used is the one that gives a box the variance of the voxel seen along the surface's normal; for cubes it is the voxel itself. What is left of the
-voxel's true shape is of fourth order and far below the scan's own blur.
+A layer a few micrometres thick is far below the voxel, so nothing is sampled. The shadow that a rectangular pixel casts
+along a surface's normal is a trapezoid; a layer's share of a pixel is the part of the trapezoid between its two
+faces, which is its exact area where the curvature within a pixel may be neglected. Along the axis an edge covers a voxel by its
+exact share of the height.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from xctrules.phantom.geometry import (
     PHASES_PER_TURN,
     Can,
-    Pose,
     Winding,
     dent_depth,
     dent_height,
@@ -31,14 +30,32 @@ from xctrules.phantom.spec import EndName, PhantomSpec, Tab
 
 Image = NDArray[np.float32]
 
-_BINS = 8192
-"""Entries of a layer table over one pitch: steps of 0.05 um."""
+_BINS = 2048
+"""Entries of a layer table over one pitch: steps of 0.2 um."""
 _ANGLES = 4096
+"""Entries of a table over the full angle."""
+_SHADOWS = 64
+"""Directions for which the layers' shares are tabled, over the quadrant that stands for all."""
 
 
-def share(distance: NDArray[Any], width: float | NDArray[Any]) -> NDArray[Any]:
+def share(distance: Any, width: Any) -> Any:
     """Share of a box of ``width`` centred ``distance`` inside an edge that lies on the edge's inner side."""
     return np.clip(distance / width + 0.5, 0.0, 1.0)
+
+
+def trapezoid_share(distance: Any, wide: Any, narrow: Any) -> Any:
+    """Share of a rectangular pixel on the inner side of a straight edge, ``distance`` from its centre.
+
+    ``wide`` and ``narrow`` are the lengths of the shadows of the pixel's two sides on the edge's normal; the pixel's
+    own shadow is the box of one convolved with the box of the other.
+    """
+    away = np.abs(distance)
+    flat, foot = (wide - narrow) / 2, (wide + narrow) / 2
+    slope = away / wide
+    rest = np.maximum(foot - away, 0.0)
+    # beyond the flat part a corner is left over: a triangle of legs rest / wide and rest / narrow
+    beyond = 0.5 - rest * rest / np.maximum(2 * wide * narrow, 1e-12)
+    return 0.5 + np.sign(distance) * np.where(away <= flat, slope, beyond)
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,8 @@ class _Pixels:
     """Continuous phase of copper whose centre would lie here, from radius and angle."""
     within: Image
     """Share of a turn that the angle is past the copper's start, 0 to 1."""
+    shadow: NDArray[np.int32]
+    """First entry of the direction's row in the layer tables."""
     in_tab: tuple[Image, ...]
     """For each tab: share of the pixel inside the metal strip, without regard to height."""
     in_gap: NDArray[np.bool_] | None
@@ -69,7 +88,7 @@ class Drawing:
         dz, dy, dx = spec.voxel_size_mm
         tilt = math.radians(spec.tilt_deg)
         plane = (dy * dy + dx * dx) / 2
-        # box widths with the voxel's variance along the radius and along the axis
+        # along the radius and along the axis: width of the box that has the same variance as the voxel's shadow
         self.width_mm = math.sqrt(plane * (1 + math.cos(tilt) ** 2) / 2 + (dz * math.sin(tilt)) ** 2 / 2)
         self.width_z_mm = math.sqrt((dz * math.cos(tilt)) ** 2 + plane * math.sin(tilt) ** 2)
         self._plain: tuple[_Pixels, Image] | None = None
@@ -78,17 +97,18 @@ class Drawing:
 
     @cached_property
     def stack(self) -> dict[str, Image]:
-        """Share of each layer in a voxel, over the offset from the copper's (or cathode's) centre in pitches.
+        """Share of each layer in a pixel: tables over (direction, offset from the electrode's centre), flat.
 
-        Entry i stands for an offset of (i + 0.5) / n - 0.5 pitches.
+        Column i stands for an offset of (i + 0.5) / n - 0.5 pitches.
         """
         layers, pitch = self.spec.layers, self.spec.pitch_mm
-        offset = ((np.arange(_BINS) + 0.5) / _BINS - 0.5) * pitch
-        half = self.width_mm / 2
+        offset = ((np.arange(_BINS) + 0.5) / _BINS - 0.5)[None, :] * pitch
+        across = (np.arange(_SHADOWS) + 0.5) * (np.pi / 2 / _SHADOWS)
+        wide, narrow = (w[:, None] for w in self._shadow(across))
 
         def band(inner: float, outer: float) -> NDArray[np.float64]:
-            low, high = np.maximum(offset - half, inner), np.minimum(offset + half, outer)
-            return np.maximum(high - low, 0.0) / self.width_mm
+            upper = trapezoid_share(outer - offset, wide, narrow)
+            return np.asarray(upper - trapezoid_share(inner - offset, wide, narrow))
 
         def both(inner: float, outer: float) -> NDArray[np.float64]:
             return band(inner, outer) + band(-outer, -inner)
@@ -103,7 +123,28 @@ class Drawing:
             "aluminium": band(-layers.aluminium_mm / 2, layers.aluminium_mm / 2),
             "cathode_coating": both(layers.aluminium_mm / 2, cathode),
         }
-        return {name: value.astype(np.float32) for name, value in shares.items()}
+        return {name: value.astype(np.float32).ravel() for name, value in shares.items()}
+
+    def _shadow(self, angle: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Longer and shorter shadow of a pixel's two sides on directions ``angle`` (radians) in the plane.
+
+        A tilted cell sees a little of the voxel's height as well: both are widened to the true variance.
+        """
+        _, dy, dx = self.spec.voxel_size_mm
+        sides = np.abs(dx * np.cos(angle)), np.abs(dy * np.sin(angle))
+        widen = self.width_mm / math.sqrt((dy * dy + dx * dx) / 2)
+        return np.maximum(*sides) * widen, np.minimum(*sides) * widen
+
+    @cached_property
+    def shadows(self) -> tuple[Image, Image]:
+        """:meth:`_shadow` over ``_ANGLES`` bins of the angle."""
+        wide, narrow = self._shadow((np.arange(_ANGLES) + 0.5) * (2 * np.pi / _ANGLES))
+        return wide.astype(np.float32), narrow.astype(np.float32)
+
+    def within(self, edge_mm: Any, px: _Pixels, here: Any = slice(None)) -> Any:
+        """Share of each pixel that lies inside a radius about the axis."""
+        wide, narrow = (w[px.theta_bin[here]] for w in self.shadows)
+        return trapezoid_share(edge_mm - px.r[here], wide, narrow)
 
     @cached_property
     def edges(self) -> dict[EndName, dict[str, Image]]:
@@ -132,9 +173,10 @@ class Drawing:
 
     @cached_property
     def fittings(self) -> dict[EndName, tuple[Image, float, float]]:
-        """For each end in view: (maps, first height, step) of its axisymmetric parts over (height outward, r).
+        """For each end in view: (maps, first height, step) of its round parts over (height outward, r).
 
-        Channels: signed distance to the sheet's surface (positive outside the metal), box width along its normal, grey of all else.
+        Channels: signed distance to the sheet's surface (positive outside the metal), box width along its
+        normal, grey of all else.
         """
         if not self.spec.fittings:
             return {}
@@ -187,8 +229,8 @@ class Drawing:
         thick = 0.35 * (lip - seat)
         return [
             (seat, lip, rim - 0.1, inner, greys.gasket),
-            (seat + 0.2 * thick, seat + 1.4 * thick, 0.0, rim - 0.15, greys.cap),
-            (seat + 1.4 * thick, lip + 0.25, 0.0, 0.35 * inner, greys.cap),
+            (seat + 0.2 * thick, seat + 1.4 * thick, -1.0, rim - 0.15, greys.cap),
+            (seat + 1.0 * thick, lip + 0.25, -1.0, 0.35 * inner, greys.cap),
         ]
 
     # where the pixels are ----------------------------------------------------------------------------------
@@ -216,11 +258,14 @@ class Drawing:
                 np.arctan2(v - np.float32(oy), u - np.float32(ox)),
             )
         r_roll, in_tab, in_gap = self._undisturb(r_roll, roll_angle)
+        fold = np.abs(roll_angle)
+        fold = np.minimum(fold, np.float32(np.pi) - fold) * np.float32(2 / np.pi * _SHADOWS)
+        shadow = np.clip(fold.astype(np.int32), 0, _SHADOWS - 1) * _BINS
         away = roll_angle * np.float32(1 / (2 * np.pi)) - np.float32(self.winding.start_deg / 360.0)
         within = np.float32(spec.handedness) * away
         within -= np.floor(within)
         phase = (r_roll - np.float32(spec.core_radius_mm)) * np.float32(1 / spec.pitch_mm)
-        return _Pixels(index, s, r, theta_bin, phase, within, in_tab, in_gap)
+        return _Pixels(index, s, r, theta_bin, phase, within, shadow, in_tab, in_gap)
 
     def _undisturb(self, r: Image, angle: Image) -> tuple[Image, tuple[Image, ...], NDArray[np.bool_] | None]:
         """Nominal radius of the material at each pixel: tabs, then the buckle, taken back."""
@@ -248,9 +293,9 @@ class Drawing:
         cover = share(tab.width_mm / 2 - np.abs(arc), self.width_mm)
         low = np.maximum(r - self.width_mm / 2, seat)
         high = np.minimum(r + self.width_mm / 2, seat + tab.thickness_mm)
-        return (cover * np.maximum(high - low, 0.0) / self.width_mm).astype(np.float32)
+        return np.asarray(cover * np.maximum(high - low, 0.0) / self.width_mm, dtype=np.float32)
 
-    # one slice -----------------------------------------------------------------------------------------------
+    # one slice ---------------------------------------------------------------------------------------------
 
     def slice(self, k: int) -> Image:
         """Slice ``k`` of the volume, float32 (ny, nx), in :class:`Greys` units."""
@@ -285,7 +330,7 @@ class Drawing:
         return True
 
     def _greys(self, px: _Pixels) -> Image:
-        spec, greys = self.spec, self.spec.greys
+        greys = self.spec.greys
         outward = {
             end: (direction * (px.s - np.float32(edge)))
             for end, (edge, direction) in self.place.edges.items()
@@ -328,9 +373,8 @@ class Drawing:
         phase = px.phase - px.within
         in_roll = np.flatnonzero((phase > -1.0) & (phase < self.spec.turns + 1.0))
         phase, within, under = phase[in_roll], px.within[in_roll], void[in_roll]
+        shadow = px.shadow[in_roll]
         out = {end: _take(o, in_roll) for end, o in outward.items()}
-        if px.in_gap is not None:
-            under = np.where(px.in_gap[in_roll], np.float32(greys.electrolyte), under)
 
         def add(layer_shares: Sequence[tuple[str, Image]], total: Image) -> None:
             for name, amount in layer_shares:
@@ -346,12 +390,12 @@ class Drawing:
             first, last = self.winding.cathode_range
             at = self.winding.phases[entry]
             present *= (at >= first) & (at <= last)
-        add([(n, stack[n][offset] * present) for n in ("cathode_coating", "aluminium")], total)
+        add([(n, stack[n][shadow + offset] * present) for n in ("cathode_coating", "aluminium")], total)
         # anode with its separators: leans where it is free
         offset, entry, valid = self._locate(self._unlean(phase, within, out), within)
         present = valid.astype(np.float32)
         for name, edge in (("copper", "copper"), ("anode_coating", "coating"), ("separator", "separator")):
-            amount = stack[name][offset] * present
+            amount = stack[name][shadow + offset] * present
             for end, o in out.items():
                 amount *= self._covers(o, tables[end][edge], entry)
             add([(name, amount)], total)
@@ -362,7 +406,7 @@ class Drawing:
     def _locate(
         self, phase: Image, within: Image
     ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-        """Entry in the layer table and on the tape for a phase less its share of a turn; whether tape is there."""
+        """Entries in the layer table and on the tape for a phase less its share of a turn; is there tape?"""
         turn = np.floor(phase + np.float32(0.5))
         offset = ((phase - turn + np.float32(0.5)) * np.float32(_BINS)).astype(np.int32)
         np.clip(offset, 0, _BINS - 1, out=offset)
@@ -407,26 +451,28 @@ class Drawing:
         pin = self.spec.pin
         if pin:
             outer = pin.outer_diameter_mm / 2
-            cover = share(outer - px.r, self.width_mm) - share(outer - pin.wall_mm - px.r, self.width_mm)
+            cover = self.within(outer, px) - self.within(outer - pin.wall_mm, px)
             for o in outward.values():
                 cover = cover * share(-pin.short_mm - o, self.width_z_mm)
             grey += cover * (np.float32(greys.pin) - grey)
 
     def _add_can(self, grey: Image, px: _Pixels, fittings: list[tuple[Any, Image, Image]]) -> None:
         greys = self.spec.greys
-        outer, inner = (surface[px.theta_bin] for surface in self.surfaces)
-        if self._dented(px):
-            theta = (px.theta_bin + 0.5) * (360.0 / _ANGLES)
-            push = dent_depth(self.spec, self.place, theta, np.asarray(px.s)).astype(np.float32)
-            outer, inner = outer - push, inner - push
         kept = [(here, grey[here].copy()) for here, _, _ in fittings]
-        in_outer, in_inner = share(outer - px.r, self.width_mm), share(inner - px.r, self.width_mm)
+        deepest = sum(dent.depth_mm for dent in self.spec.dents)
+        near = np.flatnonzero(px.r > self.surfaces[1].min() - deepest - 2 * self.width_mm)
+        outer, inner = (surface[px.theta_bin[near]] for surface in self.surfaces)
+        if self._dented(px):
+            theta = (px.theta_bin[near] + 0.5) * (360.0 / _ANGLES)
+            push = dent_depth(self.spec, self.place, theta, np.asarray(_take(px.s, near))).astype(np.float32)
+            outer, inner = outer - push, inner - push
+        in_outer, in_inner = self.within(outer, px, near), self.within(inner, px, near)
         around: Any = np.float32(greys.outside)
         if self.spec.sleeve_mm:
-            sleeve = share(outer + np.float32(self.spec.sleeve_mm) - px.r, self.width_mm)
+            sleeve = self.within(outer + np.float32(self.spec.sleeve_mm), px, near)
             around = greys.outside + sleeve * (greys.sleeve - greys.outside)
-        grey *= in_inner
-        grey += (in_outer - in_inner) * np.float32(greys.can) + (1 - in_outer) * around
+        can = (in_outer - in_inner) * np.float32(greys.can)
+        grey[near] = grey[near] * in_inner + can + (1 - in_outer) * around
         for (here, before), (_, distance, width) in zip(kept, fittings, strict=True):
             thicker = (self.can.wall((px.theta_bin[here] + 0.5) * (360.0 / _ANGLES)) - self.spec.wall_mm) / 2
             metal = share(thicker.astype(np.float32) - distance, width)
@@ -462,7 +508,7 @@ def _unlift(r: NDArray[Any], seat: NDArray[Any], lift: NDArray[Any], decay_mm: f
 
 
 def _sample(maps: Image, row: Image, column: Image) -> Image:
-    """Bilinear values (n, channels) of ``maps`` (rows, columns, channels) at fractional places, edges held."""
+    """Bilinear values (n, channels) of ``maps`` (rows, columns, channels) at fractional places."""
     wide = 1024
     n = row.size
     rows = -(-n // wide)

@@ -1,10 +1,12 @@
 """Where everything in a phantom cell is: the analytic shapes that both the drawing and the truth read.
 
-The winding is described along its own length by the *phase* p, counted in turns from the copper's inner end: the
-copper's centre has radius r0 + pitch p, and the cathode wound outside it lies half a pitch further out. Everything that changes along the
-tape (edges, lean) is a table over p; nothing jumps where one turn becomes the next.
+The winding is described along its own length by the *phase* p, counted in turns from the copper's inner
+end: the copper's centre has radius r0 + pitch p, and the cathode wound outside it lies half a pitch further
+out. Everything that changes along the tape (edges, lean) is a table over p; nothing jumps where one turn
+becomes the next.
 
-Positions are in the cell's frame: s_mm along the axis from the axis's point at volume z = 0, theta from +x towards +y, r from the axis.
+Positions are in the cell's frame: s_mm along the axis from the axis's point at volume z = 0, theta from +x
+towards +y, r from the axis.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ PHASES_PER_TURN = 1440
 def raised_cosine(x: ArrayLike, full_width: float) -> Floats:
     """cos^2 bump of height 1 at 0, zero from ``full_width / 2`` on."""
     u = np.clip(np.abs(np.asarray(x, dtype=float)) / full_width, 0.0, 0.5)
-    return np.cos(np.pi * u) ** 2
+    return np.asarray(np.cos(np.pi * u) ** 2)
 
 
 def wrap_deg(angle: ArrayLike) -> Floats:
@@ -144,14 +146,14 @@ class Winding:
         return np.where((self.phases >= first) & (self.phases <= last), edge, -np.inf)
 
     def facing_edge(self, end: EndName) -> Floats:
-        """Outward height of the further-reaching of the two cathode faces beside the copper; -inf where none."""
+        """Outward height of the nearer (worse) of the two cathode faces at the copper; -inf where none."""
         outside = self.cathode_edge(end)
         inside = np.full_like(outside, -np.inf)
         inside[PHASES_PER_TURN:] = outside[:-PHASES_PER_TURN]
         return np.maximum(outside, inside)
 
     def base_edge(self, end: EndName) -> Floats:
-        """Height from which the foil is free: the facing edge, or the tape's own shift where no cathode faces it."""
+        """Height from which the foil is free: the facing edge, or the tape's own where none faces it."""
         facing = self.facing_edge(end)
         own = self.tape_shift_mm * (1.0 if end == "top" else -1.0)
         return np.where(np.isfinite(facing), facing, own)
@@ -208,7 +210,7 @@ class Can:
         s = self.spec
         a, b = self.outer_radius_mm + s.ovality_mm / 4, self.outer_radius_mm - s.ovality_mm / 4
         t = np.radians(np.asarray(theta_deg, dtype=float) - s.ovality_deg)
-        return a * b / np.hypot(b * np.cos(t), a * np.sin(t))
+        return np.asarray(a * b / np.hypot(b * np.cos(t), a * np.sin(t)))
 
     def wall(self, theta_deg: ArrayLike) -> Floats:
         """Radial thickness of the wall."""
@@ -259,7 +261,7 @@ class Can:
             _line((rim + bend, radius - bend), (rim + bend, radius - depth)),
         ]
         path = np.vstack(pieces)
-        return np.c_[path, np.full(len(path), s.wall_mm)]
+        return np.asarray(np.c_[path, np.full(len(path), s.wall_mm)], dtype=float)
 
     def bottom_profile(self) -> Floats:
         """Middle line of the sheet at the can's bottom, (n, 3) like :meth:`top_profile`."""
@@ -338,9 +340,12 @@ def pose(spec: PhantomSpec) -> Pose:
     roll = spec.roll_in_view_mm
     if spec.view == "both":
         roll = spec.height_mm - can.end_height_mm("top") - can.end_height_mm("bottom")
-    ends: tuple[EndName, ...] = {
-        "top": ("top",), "bottom": ("bottom",), "both": ("top", "bottom"), "roll": (), "slice": (),
-    }[spec.view]  # fmt: skip
+    views: dict[str, tuple[EndName, ...]] = {
+        "top": ("top",),
+        "bottom": ("bottom",),
+        "both": ("top", "bottom"),
+    }
+    ends = views.get(spec.view, ())
     length = dz if spec.view == "slice" else roll + sum(beyond(e) for e in ends)
     nz = 1 if spec.view == "slice" else max(1, round(length / (dz * axis[2])))
     lean = 0.0 if spec.field_of_view_mm else nz * dz * math.tan(tilt)

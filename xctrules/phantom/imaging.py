@@ -18,7 +18,7 @@ Image = NDArray[np.float32]
 def gaussian_kernel(sigma: float) -> NDArray[np.float64]:
     """Samples of a Gaussian out to 4 sigma, adding up to 1; a single 1 for sigma 0.
 
-    Built from its integral over each voxel less the voxel itself would be no different here: the drawing has the voxel's box already.
+    The voxel's own box is in the drawing already.
     """
     if sigma <= 0:
         return np.ones(1)
@@ -90,7 +90,7 @@ class Scanner:
         z = k * self.spec.voxel_size_mm[0]
         ax, ay, az = self.place.axis
         x0, y0 = self.place.origin_mm[0] + z * ax / az, self.place.origin_mm[1] + z * ay / az
-        return np.hypot(self._x - np.float32(x0), self._y - np.float32(y0))
+        return np.asarray(np.hypot(self._x - np.float32(x0), self._y - np.float32(y0)), dtype=np.float32)
 
     def _white(self) -> Image:
         shape = self.place.shape[1:]

@@ -1,8 +1,8 @@
 """What a phantom cell is made of: plain, frozen, and written to JSON and back without loss.
 
 Lengths are in mm and angles in degrees throughout. Positions along the cell are given outward from an end's
-nominal cathode edge (``out_mm``, positive towards the cap or the can's bottom), so that a fault stays where it is
-however the cell is cut or turned.
+nominal cathode edge (``out_mm``, positive towards the cap or the can's bottom), so that a fault stays where
+it is however the cell is cut or turned.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ EndName = Literal["top", "bottom"]
 class Layers:
     """Thickness of each layer; the anode's coating takes up what the pitch leaves.
 
-    Outward from the copper's centre one pitch holds: half the copper, anode coating, separator, cathode coating,
-    aluminium, cathode coating, separator, anode coating, half the copper of the next turn.
+    Outward from the copper's centre one pitch holds: half the copper, anode coating, separator, cathode
+    coating, aluminium, cathode coating, separator, anode coating, half the copper of the next turn.
     """
 
     copper_mm: float = 0.012
@@ -64,8 +64,8 @@ class Greys:
 class NegativeOverhang:
     """A stretch of the anode's edge that ends short: over ``width_deg`` the overhang is ``length_mm`` there.
 
-    ``length_mm`` is signed and counted from the nearer of the two cathode faces; ``shoulder_deg`` on each side leads
-    back to the sound edge.
+    ``length_mm`` is signed and counted from the nearer of the two cathode faces; ``shoulder_deg`` on each
+    side leads back to the sound edge.
     """
 
     end: EndName = "top"
@@ -81,7 +81,8 @@ class Dent:
     """A dent of the can, a raised-cosine hollow: both surfaces move inward by up to ``depth_mm``.
 
     ``width_mm`` (along the circumference) and ``height_mm`` are full extents. ``out_mm`` is the height of its
-    deepest point, outward from the nominal cathode edge of ``end``; in a view of the roll alone it is counted from the view's middle.
+    deepest point, outward from the nominal cathode edge of ``end``; in a view of the roll alone it counts
+    from the view's middle.
     """
 
     theta_deg: float = 120.0
@@ -109,8 +110,9 @@ class Buckle:
 class Tab:
     """A metal strip along the axis, welded to one turn's copper (``anode``) or aluminium (``cathode``).
 
-    The turns outside it are lifted by its thickness over ``lift_deg`` of the circumference, which leaves a sickle
-    of electrolyte beside the strip, as seen in real cells. The strip stands up ``beyond_mm`` past the cathode's nominal edge.
+    The turns outside it are lifted by its thickness over ``lift_deg`` of the circumference, which leaves a
+    sickle of electrolyte beside the strip, as seen in real cells. The strip stands up ``beyond_mm`` past
+    the cathode's nominal edge.
     """
 
     turn: int = 6
@@ -126,7 +128,7 @@ class Tab:
 
 @dataclass(frozen=True)
 class CentrePin:
-    """A steel tube in the core; its ends lie ``short_mm`` inside the nominal cathode edges (negative: beyond)."""
+    """A steel tube in the core; it ends ``short_mm`` inside the nominal cathode edges (negative: beyond)."""
 
     outer_diameter_mm: float = 2.4
     wall_mm: float = 0.2
@@ -195,7 +197,7 @@ class PhantomSpec:
     lead_in_turns: float = 1.0
     """Turns of anode inside the first cathode."""
     lead_out_turns: float = 1.1
-    """Turns of anode outside the last cathode; at least 1 in a sound cell, so that anode faces all of the cathode."""
+    """Turns of anode outside the last cathode; at least 1 in a sound cell, to face all of the cathode."""
     layers: Layers = field(default_factory=Layers)
     roll_offset_mm: tuple[float, float] = (0.0, 0.0)
     """(x, y) of the roll's axis from the can's."""
@@ -421,8 +423,8 @@ def spec_from_options(
 ) -> PhantomSpec:
     """A spec from the options of ``xctrules phantom``; ``None`` leaves the preset's value.
 
-    Faults take a middling place: the negative overhang on a middle turn over 20 degrees, the dent 1.3 mm below the
-    cathode's edge. ``bits`` is 8, 16 or 32 (float).
+    Faults take a middling place: the negative overhang on a middle turn over 20 degrees, the dent over the
+    middle of the roll in view. ``bits`` is 8, 16 or 32 (float).
     """
     base = preset(format)
     changes: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from xctrules.phantom.geometry import (
 )
 from xctrules.phantom.spec import EndName, PhantomSpec
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 
 SAMPLE_ANGLES = 360
 
@@ -30,8 +30,9 @@ def truth(spec: PhantomSpec) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``measurements``: contract name -> value; ``samples``: overhang, deflection and edge heights for each turn and
-        angle, per end; ``frame``: axis, origin, straight part; ``definitions``: what a name leaves open.
+        ``measurements``: contract name -> value; ``samples``: overhang, deflection and edge heights for
+        each turn and angle, per end; ``frame``: axis, origin, straight part; ``definitions``: what a name
+        leaves open.
     """
     place = pose(spec)
     measurements: dict[str, float | int] = {"canister.tilt": spec.tilt_deg}
@@ -52,6 +53,7 @@ def truth(spec: PhantomSpec) -> dict[str, Any]:
         },
         "definitions": {
             "winding.turns": "angle of the copper from its inner to its outer end, over 360 degrees",
+            "winding.max_abs_error": "of full turns, from the undisturbed spiral; likewise rms_error",
             "winding.can_gap": "from the centre of the copper's outermost turn to the can's inner surface",
             "overhang": "every turn and angle at which a cathode faces the copper from at least one side",
         },
@@ -143,6 +145,9 @@ def _winding(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
     ox, oy = spec.roll_offset_mm
     x, y = drawn * np.cos(theta) + ox, drawn * np.sin(theta) + oy
     outermost = p >= spec.turns - 1
+    turn = winding.turn(p)
+    size = np.bincount(turn, minlength=1)[turn]
+    full = size >= 719  # turns that go all the way round; 720 steps a turn, less one at a seam
     low, high = straight_part(spec, place)
     s = np.linspace(low, high, 1 if spec.view == "slice" else 81)
     grid = np.arange(1440) * 0.25
@@ -153,6 +158,8 @@ def _winding(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
     return {
         "winding.turns": spec.turns,
         "winding.pitch": spec.pitch_mm,
+        "winding.max_abs_error": float(np.abs(drawn - nominal)[full].max(initial=0.0)),
+        "winding.rms_error": float(np.sqrt(np.mean((drawn - nominal)[full] ** 2))) if full.any() else 0.0,
         "winding.core_collapse": float(max(0.0, (nominal - drawn).max())),
         "winding.spiral_rms_error": float(np.sqrt(np.mean((drawn - nominal) ** 2))),
         "winding.concentricity": math.hypot(ox, oy),
