@@ -11,6 +11,7 @@ import logging
 import math
 import mmap
 import re
+import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -200,6 +201,7 @@ def _read_slice(file: Path) -> _Slice:
         raise ScanError(f"the slice cannot be read: {error.strerror}", where=file) from error
     sha256 = hashlib.sha256(data).hexdigest()
     with _opened(io.BytesIO(data), file) as tiff:
+        _check_directories(tiff, data, file)
         page, pages = _first_page(tiff, file), len(tiff.pages)
         if pages > 1 or (tiff.imagej_metadata or {}).get("images", 1) > 1:
             raise ScanError(
@@ -230,6 +232,7 @@ class TiffStack:
         except OSError as error:
             raise ScanError(f"the file cannot be read: {error.strerror}", where=file) from error
         self._tiff = _opened(self._bytes, file)
+        _check_directories(self._tiff, self._bytes, file)
         self._sha256: str | None = None
         page = _first_page(self._tiff, file)
         _check_page(page, len(self._bytes), file)
@@ -269,13 +272,7 @@ class TiffStack:
         if len(series) > 1:  # written slice by slice: each page its own series
             return len(series), None
         count = leading[0] if leading else 1
-        stated = _ome_planes(tiff)
-        if stated is not None and stated != count:
-            raise ScanError(
-                f"the OME metadata speaks of {stated} planes, but the file holds {count}",
-                where=file,
-                todo="The file is cut off, or one of several: give the folder with all of them.",
-            )
+        _check_ome_planes(tiff, count, file)
         offset = series[0].dataoffset
         if offset is not None:
             needed = offset + count * page.shape[0] * page.shape[1] * np.dtype(page.dtype).itemsize
@@ -329,10 +326,60 @@ class TiffStack:
 
 def _opened(stream: Any, file: Path) -> Any:
     try:
-        # OME files may point at others; those are not opened behind the user's back (see _ome_planes).
+        # OME files may point at others; those are not opened unasked (see _check_ome_planes).
         return tifffile.TiffFile(stream, name=file.name, is_ome=False)
     except Exception as error:
         raise _unreadable(file, error) from error
+
+
+_FIELD_BYTES = {
+    1: 1,
+    2: 1,
+    3: 2,
+    4: 4,
+    5: 8,
+    6: 1,
+    7: 1,
+    8: 2,
+    9: 4,
+    10: 8,
+    11: 4,
+    12: 8,
+    13: 4,
+    16: 8,
+    17: 8,
+    18: 8,
+}
+
+
+def _check_directories(tiff: Any, data: bytes | mmap.mmap, file: Path) -> None:
+    """Refuse a file whose chain of image file directories, or a tag's value, reaches beyond its end.
+
+    tifffile makes do with the pages that it can still find, so that a stack cut off would come back shorter.
+    """
+    form = tiff.tiff
+    size, number = len(data), form.offsetsize
+    entry = struct.Struct(form.byteorder + ("HHQQ" if form.is_bigtiff else "HHII"))
+    position, seen = 4 + (4 if form.is_bigtiff else 0), set()
+    while True:
+        if position + number > size:
+            raise _truncated(file, position + number, size)
+        (start,) = struct.unpack_from(form.offsetformat, data, position)
+        if start == 0:
+            return
+        if start in seen:
+            raise _unreadable(file, ValueError("its pages run in a circle"))
+        seen.add(start)
+        if start + form.tagnosize > size:
+            raise _truncated(file, start + form.tagnosize, size)
+        (tags,) = struct.unpack_from(form.tagnoformat, data, start)
+        first, position = start + form.tagnosize, start + form.tagnosize + tags * entry.size
+        if position + number > size:
+            raise _truncated(file, position + number, size)
+        for _, kind, count, value in entry.iter_unpack(data[first:position]):
+            length = count * _FIELD_BYTES.get(kind, 0)
+            if length > number and value + length > size:
+                raise _truncated(file, value + length, size)
 
 
 def _first_page(tiff: Any, file: Path) -> Any:
@@ -441,14 +488,28 @@ def _pixels(tiff: Any) -> ElementTree.Element | None:
     return next((e for e in root.iter() if e.tag.rpartition("}")[2] == "Pixels"), None)
 
 
-def _ome_planes(tiff: Any) -> int | None:
+def _check_ome_planes(tiff: Any, count: int, file: Path) -> None:
+    """Refuse an OME file that is one of several, or holds more than one volume."""
     pixels = _pixels(tiff)
     if pixels is None:
-        return None
-    try:
-        return math.prod(int(pixels.get(f"Size{axis}", "1")) for axis in "ZCT")
-    except ValueError:
-        return None
+        return
+    sizes = {axis: pixels.get(f"Size{axis}", "1") for axis in "ZCT"}
+    if not all(n.isdigit() for n in sizes.values()):
+        return
+    planes = math.prod(int(n) for n in sizes.values())
+    if sum(int(n) > 1 for n in sizes.values()) > 1:
+        shown = ", ".join(f"{n} along {axis}" for axis, n in sizes.items())
+        raise ScanError(
+            f"the file holds more than one volume: {shown}",
+            where=file,
+            todo="Save one channel and one time step alone.",
+        )
+    if planes != count:
+        raise ScanError(
+            f"the OME metadata speaks of {planes} planes, but the file holds {count}",
+            where=file,
+            todo="The file is cut off, or one of several: give the folder with all of them.",
+        )
 
 
 def _ome_voxel(tiff: Any) -> tuple[float | None, float | None, float | None] | None:

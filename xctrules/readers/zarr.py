@@ -46,7 +46,7 @@ class ZarrReader:
         image = _image(node)
         if image is not None:
             return _ome_volume(path, node, image, store)
-        arrays = [(name, array) for name, array in node.arrays() if array.ndim == 3]
+        arrays = sorted((name, array) for name, array in node.arrays() if array.ndim == 3)
         if len(arrays) != 1:
             found = ", ".join(name for name, _ in arrays) or "none"
             raise ScanError(

@@ -1,0 +1,471 @@
+"""What is known of an acquisition: its files, their keys and units, and what happens where they disagree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import shared_data
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xctrules.acquisition import Acquisition, Found, merge, read_sidecar
+from xctrules.errors import ScanError
+from xctrules.readers.companions import find_sidecar, gather, read_scanner_file
+
+# --- acquisition.yaml ------------------------------------------------------------------------------------
+
+
+def sidecar(folder: Path, text: str) -> Path:
+    file = folder / "acquisition.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_real_sidecar() -> None:
+    values = read_sidecar(shared_data("cell_21700_top") / "acquisition.yaml").values
+    assert values["voxel_size_mm"] == (0.06794, 0.03397, 0.03397)
+    assert values["cell_id"] == "UCL-21700-A"
+    assert values["field_of_view"] == "top"
+    assert values["slice_order"] == "top_to_bottom"
+    assert values["sleeve"] is False
+    assert "voxel_scale_relative_uncertainty" not in values  # null: not known
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing known\n", "---\n", "cell_id:\nvoxel_size_mm: null\ncalibration: ~\n"]
+)
+def test_empty_is_allowed(tmp_path: Path, text: str) -> None:
+    assert read_sidecar(sidecar(tmp_path, text)).values == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("voxel_size_mm: 0.034", (0.034, 0.034, 0.034)),
+        ("voxel_size_mm: 34e-3", (0.034, 0.034, 0.034)),  # YAML 1.1 would read this as text
+        ("voxel_size_mm: [0.06, 0.05, 0.04]", (0.06, 0.05, 0.04)),
+        ("voxel_size_mm: {x: 0.04, y: 0.05, z: 0.06}", (0.06, 0.05, 0.04)),
+    ],
+)
+def test_forms_of_voxel_size(tmp_path: Path, text: str, expected: tuple[float, ...]) -> None:
+    assert read_sidecar(sidecar(tmp_path, text)).values["voxel_size_mm"] == pytest.approx(expected)
+
+
+def test_values_are_the_text_that_stands_there(tmp_path: Path) -> None:
+    """An id of digits stays an id, a date stays as written, units stay numbers."""
+    values = read_sidecar(
+        sidecar(
+            tmp_path,
+            "cell_id: 0123\nformat: 21700\nscanned_at: 2026-03-01\n"
+            "calibration: {artefact: ball bar, date: 2025-11-02}\n"
+            "tube_voltage_kv: 190\nprojections: 3142\nsleeve: yes\noperator: Zoë\n",
+        )
+    ).values
+    assert values == {
+        "cell_id": "0123",
+        "format": "21700",
+        "scanned_at": "2026-03-01",
+        "calibration_artefact": "ball bar",
+        "calibration_date": "2025-11-02",
+        "tube_voltage_kv": 190.0,
+        "projections": 3142,
+        "sleeve": True,
+        "operator": "Zoë",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("cell_id: A\ntube_voltge_kv: 100\n", 2, "tube_voltage_kv"),
+        ("voxel_size: 0.034\n", 1, "voxel_size_mm"),
+        ("\nvoxel_size_mm:\n  z: 0.06\n  y: 0.05\n  w: 0.04\n", 5, "voxel_size_mm.w"),
+        ("voxel_size_mm:\n  z: 0.06\n  y: 0.05\n", 1, "no x"),
+        ("voxel_size_mm: [0.03, 0.03]\n", 1, "voxel_size_mm"),
+        ("voxel_size_mm:\n  z: 0.06\n  y: -1\n  x: 0.05\n", 3, r"voxel_size_mm\.y: .*greater than 0"),
+        ("voxel_size_mm:\n  z: 0.06\n  y: nan\n  x: 0.05\n", 3, "voxel_size_mm.y"),
+        ("voxel_size_mm: 0,034\n", 1, "decimals with a point"),
+        ("calibration:\n  artefact: a\n  certificat: b\n", 3, "'certificate'"),
+        ("cell_id: A\noperator: x\ncell_id: B\n", 3, "second time .*line 1"),
+        ("field_of_view: upper\n", 1, "'top'"),
+        ("projections: 12.5\n", 1, "projections"),
+        ("sleeve: perhaps\n", 1, "sleeve"),
+        ("tube_voltage_kv: {value: 3}\n", 1, "mapping"),
+        ("cell_id: [unclosed\n", 2, "YAML"),
+        ("- a list\n", 1, "key: value"),
+        ("state_of_charge_percent: 130\n", 1, "100"),
+        ("cycle_count: -1\n", 1, "cycle_count"),
+    ],
+)
+def test_wrong_sidecar_names_file_and_line(tmp_path: Path, text: str, line: int, message: str) -> None:
+    with pytest.raises(ScanError, match=message) as caught:
+        read_sidecar(sidecar(tmp_path, text))
+    assert f"acquisition.yaml:{line}:" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["0", "-0.001", "0.06", "2", "nan", "0.1 %"])
+def test_scale_uncertainty_must_be_a_small_fraction(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ScanError, match=r"acquisition\.yaml:1: voxel_scale_relative_uncertainty: .*fraction"):
+        read_sidecar(sidecar(tmp_path, f"voxel_scale_relative_uncertainty: {value}\n"))
+
+
+@pytest.mark.parametrize("value", [1e-6, 0.001, 0.05])
+def test_scale_uncertainty_in_range(tmp_path: Path, value: float) -> None:
+    values = read_sidecar(sidecar(tmp_path, f"voxel_scale_relative_uncertainty: {value}\n")).values
+    assert values["voxel_scale_relative_uncertainty"] == value
+
+
+def test_sidecar_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "acquisition.yaml").write_bytes(b"\xff\xfe\x00c")
+    with pytest.raises(ScanError, match="UTF-8"):
+        read_sidecar(tmp_path / "acquisition.yaml")
+    with pytest.raises(ScanError, match="cannot be read"):
+        read_sidecar(tmp_path / "absent.yaml")
+
+
+# --- scanners' files: shortened after published ones -----------------------------------------------------
+
+NIKON = """[XTekCT]
+Name=Cell 7
+VoxelsX=1150
+VoxelSizeX=0.049751
+VoxelsY=1939
+VoxelSizeY=0.049751
+VoxelSizeZ=0.049751
+SrcToObject=183.012
+SrcToDetector=735.7075
+DetectorPixelsX=2000
+DetectorPixelSizeX=0.2
+Projections=2500
+AngularStep=0.144
+WhiteLevel=60000
+[Xrays]
+XraykV=216
+XrayuA=229
+[CTPro]
+Version=V5.1
+Product=CT Pro 3D
+Filter_ThicknessMM=1.000
+Filter_Material=Copper
+[DICOM]
+Projections=1
+"""
+
+PHOENIX = """[General]
+Version=2.8.2.20099
+SystemName=v|tome|x m
+[Geometry]
+FDD=802.77534791
+FOD=163.19250000
+Magnification=4.91919266
+VoxelSizeX=0.04065708
+VoxelSizeY=0.04065708
+[CT]
+NumberImages=1800
+RotationSector=360.00000000
+[Xray]
+Name=xs|240 d
+Voltage=200
+Current=150
+Filter=0.1Cu
+[Detector]
+Name=DXR-250
+PixelsizeX=0.20000000
+Binning=0
+TimingVal=333.096
+Avg=4
+Skip=1
+[CalibImages]
+Avg=100
+"""
+
+SKYSCAN = """[System]
+Scanner=SkyScan1275
+Instrument S/N=001
+Software Version=1.0.16
+Camera Pixel Size (um)=75.0
+[Acquisition]
+Number Of Files=  601
+Camera binning=1x1
+Object to Source (mm)=24.755
+Camera to Source (mm)=286.0
+Source Voltage (kV)=  80
+Source Current (uA)= 124
+Image Pixel Size (um)=7.000817
+Exposure (ms)=57
+Rotation Step (deg)=0.600
+Use 360 Rotation=YES
+Frame Averaging=ON (4)
+Filter=Al 1mm
+Study Date and Time=12 Dec 2017  14h:45m:02s
+[Reconstruction]
+Reconstruction Program=NRecon
+"""
+
+
+def scanner(folder: Path, name: str, text: str) -> Path:
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_nikon(tmp_path: Path) -> None:
+    values = read_scanner_file(scanner(tmp_path, "a.xtekct", NIKON)).values
+    assert values == {
+        "voxel_size_mm": (0.049751, 0.049751, 0.049751),
+        "source_to_object_mm": 183.012,
+        "source_to_detector_mm": 735.7075,
+        "detector_pixel_mm": 0.2,
+        "detector_pixels_x": 2000,
+        "projections": 2500,  # the first section that has the key counts
+        "angular_step_deg": 0.144,
+        "tube_voltage_kv": 216,
+        "tube_current_ua": 229,
+        "filter": "1 mm Copper",
+        "software": "CT Pro 3D V5.1",
+    }
+
+
+@pytest.mark.parametrize("placeholder", ["Unknown", "Please define a filter.", ""])
+def test_nikon_placeholders_are_no_filter(tmp_path: Path, placeholder: str) -> None:
+    text = NIKON.replace("Filter_Material=Copper", f"Filter_Material={placeholder}")
+    assert "filter" not in read_scanner_file(scanner(tmp_path, "a.xtekct", text)).values
+
+
+def test_phoenix(tmp_path: Path) -> None:
+    values = read_scanner_file(scanner(tmp_path, "a.pca", PHOENIX)).values
+    assert values == {
+        "voxel_size_mm": (0.04065708, 0.04065708, 0.04065708),
+        "source_to_object_mm": 163.1925,
+        "source_to_detector_mm": 802.77534791,
+        "detector_pixel_mm": 0.2,
+        "detector_binning": 1,
+        "projections": 1800,
+        "angular_step_deg": 0.2,
+        "tube_voltage_kv": 200,
+        "tube_current_ua": 150,
+        "filter": "0.1Cu",
+        "exposure_ms": 333.096,
+        "frames_averaged": 4,  # the detector's, not the calibration images'
+        "instrument": "v|tome|x m",
+        "software": "2.8.2.20099",
+    }
+
+
+@pytest.mark.parametrize(("code", "binning"), [(0, 1), (1, 2), (2, 4)])
+def test_phoenix_binning_is_a_power_of_two(tmp_path: Path, code: int, binning: int) -> None:
+    text = PHOENIX.replace("Binning=0", f"Binning={code}")
+    assert read_scanner_file(scanner(tmp_path, "a.pca", text)).values["detector_binning"] == binning
+
+
+def test_skyscan(tmp_path: Path) -> None:
+    values = read_scanner_file(scanner(tmp_path, "a.log", SKYSCAN)).values
+    assert values["voxel_size_mm"] == pytest.approx((0.007000817,) * 3)  # not the camera's 75 um
+    assert values["detector_pixel_mm"] == pytest.approx(0.075)
+    assert values["projections"] == 601
+    assert values["frames_averaged"] == 4
+    assert values["exposure_ms"] == 57
+    assert values["tube_voltage_kv"] == 80
+    assert values["tube_current_ua"] == 124
+    assert values["instrument"] == "SkyScan1275, S/N 001"
+    assert values["reconstruction"] == "NRecon"
+    assert values["filter"] == "Al 1mm"
+
+
+def test_skyscan_reconstruction_on_a_coarser_grid(tmp_path: Path) -> None:
+    text = SKYSCAN + "Pixel Size (um)=14.00163\n"
+    values = read_scanner_file(scanner(tmp_path, "a.log", text)).values
+    assert values["voxel_size_mm"] == pytest.approx((0.01400163,) * 3)
+
+
+def test_decimal_comma_latin1_and_utf16(tmp_path: Path) -> None:
+    text = PHOENIX.replace("0.04065708", "0,04065708").replace("SystemName=", "SystemName=Prüfstand ")
+    for encoding in ("latin-1", "utf-8", "utf-8-sig", "utf-16"):
+        file = tmp_path / "a.pca"
+        file.write_bytes(text.encode(encoding))
+        values = read_scanner_file(file).values
+        assert values["voxel_size_mm"][0] == 0.04065708
+        assert values["instrument"].startswith("Prüfstand")
+
+
+def test_zero_and_nonsense_are_not_known(tmp_path: Path) -> None:
+    text = NIKON.replace("XraykV=216", "XraykV=0").replace("SrcToObject=183.012", "SrcToObject=n/a")
+    values = read_scanner_file(scanner(tmp_path, "a.xtekct", text)).values
+    assert not {"tube_voltage_kv", "source_to_object_mm"} & set(values)
+
+
+# --- which file belongs to which scan --------------------------------------------------------------------
+
+
+def folder(parent: Path, name: str) -> Path:
+    made = parent / name
+    made.mkdir(parents=True)
+    return made
+
+
+def test_sidecar_in_before_beside(tmp_path: Path) -> None:
+    scan = folder(tmp_path, "cell")
+    assert find_sidecar(scan) is None
+    sidecar(tmp_path, "cell_id: beside\n")
+    (told,) = gather(scan).sidecar
+    assert told.values["cell_id"] == "beside"
+    assert told.origin == "../acquisition.yaml"
+    sidecar(scan, "cell_id: inside\n")
+    assert gather(scan).sidecar[0].values["cell_id"] == "inside"
+    other = tmp_path / "other.yaml"
+    other.write_text("cell_id: other\n")
+    assert gather(scan, other).sidecar[0].values["cell_id"] == "other"
+
+
+def test_sidecar_of_the_files_own_name_comes_first(tmp_path: Path) -> None:
+    sidecar(tmp_path, "cell_id: any\n")
+    (tmp_path / "b.acquisition.yaml").write_text("cell_id: B\n")
+    assert gather(tmp_path / "a.tif").sidecar[0].values["cell_id"] == "any"
+    assert gather(tmp_path / "b.tif").sidecar[0].values["cell_id"] == "B"
+
+
+@pytest.mark.parametrize(("name", "text"), [("x.xtekct", NIKON), ("x.pca", PHOENIX), ("x_rec.log", SKYSCAN)])
+def test_scanner_file_inside(tmp_path: Path, name: str, text: str) -> None:
+    scan = folder(tmp_path, "cell")
+    scanner(scan, name, text)
+    (found,) = gather(scan).scanner
+    assert found.origin == name
+
+
+def test_nikon_layout_slices_in_a_subfolder(tmp_path: Path) -> None:
+    run = folder(tmp_path, "cell7")
+    scan = folder(run, "slices")
+    folder(run, "projections")
+    scanner(run, "cell7.xtekct", NIKON)
+    (found,) = gather(scan).scanner
+    assert found.origin == "../cell7.xtekct"
+
+
+def test_other_cells_file_is_not_taken(tmp_path: Path) -> None:
+    """Another cell's voxel size is worse than none."""
+    folder(tmp_path, "cell1")
+    second = folder(tmp_path, "cell10")
+    scanner(tmp_path, "cell1.xtekct", NIKON)
+    told = gather(second)
+    assert told.scanner == ()
+    assert "cell1.xtekct" in told.warnings[0]
+    assert gather(tmp_path / "cell1").scanner[0].origin == "../cell1.xtekct"
+    (tmp_path / "a.tif").touch()
+    (tmp_path / "b.tif").touch()
+    assert gather(tmp_path / "a.tif").scanner == ()
+
+
+def test_two_files_inside_and_logs_of_other_programs(tmp_path: Path) -> None:
+    scan = folder(tmp_path, "cell")
+    scanner(scan, "a.pca", PHOENIX)
+    scanner(scan, "b.pca", PHOENIX)
+    scanner(scan, "install.log", "2026-01-01 error=none\n")
+    told = gather(scan)
+    assert told.scanner == ()
+    (warning,) = told.warnings
+    assert "a.pca, b.pca" in warning
+
+
+def test_skyscan_reconstruction_log_before_the_scans(tmp_path: Path) -> None:
+    scan = folder(tmp_path, "cell")
+    scanner(scan, "x.log", SKYSCAN.partition("[Reconstruction]")[0])
+    scanner(scan, "x_rec.log", SKYSCAN)
+    assert [f.origin for f in gather(scan).scanner] == ["x_rec.log"]
+
+
+# --- merging ---------------------------------------------------------------------------------------------
+
+
+def voxel(origin: str, *zyx: float | None, **others: Any) -> Found:
+    return Found(origin, {"voxel_size_mm": zyx, **others})
+
+
+def test_later_sources_win_key_by_key() -> None:
+    merged = merge(
+        [
+            Found("a.xtekct", {"tube_voltage_kv": 200.0, "projections": 100}),
+            Found("acquisition.yaml", {"tube_voltage_kv": 210.0, "operator": "N. N."}),
+        ]
+    )
+    assert merged.values["tube_voltage_kv"] == 210.0
+    assert merged.values["projections"] == 100
+    assert merged.sources == {
+        "tube_voltage_kv": "acquisition.yaml",
+        "operator": "acquisition.yaml",
+        "projections": "a.xtekct",
+    }
+    assert set(merged.values) == set(Acquisition.model_fields) - {"voxel_size_mm"}
+    assert merged.values["filter"] is None
+
+
+@given(
+    base=st.floats(0.001, 0.4),
+    relative=st.floats(-0.05, 0.05).filter(lambda r: abs(abs(r) - 0.005) > 1e-4),
+    axis=st.integers(0, 2),
+)
+def test_voxel_sizes_half_a_per_cent_apart_are_said(base: float, relative: float, axis: int) -> None:
+    other = [base] * 3
+    other[axis] *= 1 + relative
+    merged = merge([voxel("a.pca", *other), voxel("acquisition.yaml", base, base, base)])
+    assert merged.voxel_size_mm == (base, base, base)
+    if abs(relative) < 0.005:
+        assert merged.warnings == ()
+    else:
+        (warning,) = merged.warnings
+        assert "a.pca" in warning
+        assert "acquisition.yaml" in warning
+        assert f"{'zyx'[axis]} " in warning
+
+
+def test_an_axis_not_given_is_taken_from_the_source_before() -> None:
+    merged = merge([voxel("a.xtekct", 0.06, 0.04, 0.04), voxel("v.tif", None, 0.04, 0.04)])
+    assert merged.voxel_size_mm == (0.06, 0.04, 0.04)
+    assert merged.warnings == ()
+
+
+def test_geometry_that_contradicts_the_voxel_size(tmp_path: Path) -> None:
+    nikon = read_scanner_file(scanner(tmp_path, "a.xtekct", NIKON))
+    assert merge([nikon]).warnings == ()  # 0.2 * 183.012 / 735.7075 = 0.049751
+    phoenix = read_scanner_file(scanner(tmp_path, "a.pca", PHOENIX))
+    assert merge([phoenix]).warnings == ()
+    (warning,) = merge([Found("a.xtekct", {**nikon.values, "source_to_object_mm": 190.0})]).warnings
+    assert "0.0516" in warning
+    assert "a.xtekct" in warning
+    # Both the overruled voxel size and the geometry speak against a wrong one in the sidecar.
+    warnings = merge([nikon, voxel("acquisition.yaml", 0.05, 0.0512, 0.0512)]).warnings
+    assert len(warnings) == 2
+    # A coarser spacing of slices is no contradiction: geometry speaks of the slice alone.
+    only_z = merge([nikon, voxel("acquisition.yaml", 0.0995, 0.04975, 0.04975)]).warnings
+    assert len(only_z) == 1
+    assert "z 0.049751 against 0.0995" in only_z[0]
+
+
+def test_skyscan_distances_are_nominal(tmp_path: Path) -> None:
+    """75 um * 24.755 / 286 is 6.49 um in this published log, whose scanner says 7.00: no warning is due."""
+    assert merge([read_scanner_file(scanner(tmp_path, "a.log", SKYSCAN))]).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("step", "count", "due"),
+    [
+        (0.144, 2500, False),
+        (0.144, 2501, False),
+        (0.144, 2499, False),
+        (0.144, 2400, True),
+        (0.2, 2500, True),
+    ],
+)
+def test_full_turn(step: float, count: int, due: bool) -> None:
+    warnings = merge([Found("a.xtekct", {"angular_step_deg": step, "projections": count})]).warnings
+    assert bool(warnings) is due
+    if due:
+        assert f"{count} projections" in warnings[0]
+
+
+def test_half_turn_of_a_skyscan_is_as_it_should_be(tmp_path: Path) -> None:
+    text = SKYSCAN.replace("Number Of Files=  601", "Number Of Files=  315").replace("=YES", "=NO")
+    assert merge([read_scanner_file(scanner(tmp_path, "a.log", text))]).warnings == ()
+    (warning,) = merge([read_scanner_file(scanner(tmp_path, "b.log", text.replace("=NO", "=YES")))]).warnings
+    assert "360" in warning
