@@ -1,8 +1,9 @@
 """CellFrame: the cell's own axis and cylindrical coordinates, found from its can, and sampling in them.
 
-Model: the can is a straight tube. In each slice its outer outline is a circle with a few per cent of ovality, dents
-and bead left out robustly; the circles' centres lie on one straight line, the cell's axis. Everything else is measured in
-cylindrical coordinates about that line, so that tilt and decentring cost no accuracy:
+Model: the can is a straight tube. In each slice its outer outline is a circle with a few per cent of
+ovality, dents and bead left out robustly; the circles' centres lie on one straight line, the cell's axis.
+Everything else is measured in cylindrical coordinates about that line, so that tilt and decentring cost no
+accuracy:
 
 * ``z_mm``, height along the axis, 0 where the axis meets the first slice, growing towards the last;
 * ``theta_deg``, angle in the plane across the axis, 0 at the volume's +x, growing towards its +y;
@@ -14,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, Protocol
 
 import cv2
@@ -62,7 +64,8 @@ class CellFrame:
     outer_radius_mm
         Radius of the can's straight part; ``None`` for a scan that shows no can (a mask of the electrode).
     straight_mm, roll_mm
-        First and last height of the straight part of the can, and of the roll with its cathode; ``None`` if not seen.
+        First and last height of the straight part of the can, and of the roll with its cathode; ``None`` if
+        not seen.
     seen_mm
         First and last height at which the cell's outline is seen; ``None`` without a can.
     ends
@@ -109,20 +112,27 @@ class CellFrame:
         across_y = np.cross(axis, across_x)
         return np.asarray(np.cos(theta) * across_x + np.sin(theta) * across_y)
 
-    def to_voxel(self, z_mm: ArrayLike, theta_deg: ArrayLike, r_mm: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    def to_voxel(
+        self, z_mm: ArrayLike, theta_deg: ArrayLike, r_mm: ArrayLike
+    ) -> tuple[Floats, Floats, Floats]:
         """Voxel indices (z, y, x) of points in the cell's coordinates; the arguments broadcast."""
         z, theta, r = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (z_mm, theta_deg, r_mm)))
         point = z[..., None] * np.asarray(self.axis) + r[..., None] * self.directions(theta)
         dz, dy, dx = self.voxel_mm
-        return point[..., 2] / dz, (self.origin_mm[1] + point[..., 1]) / dy, (self.origin_mm[0] + point[..., 0]) / dx
+        return (
+            point[..., 2] / dz,
+            (self.origin_mm[1] + point[..., 1]) / dy,
+            (self.origin_mm[0] + point[..., 0]) / dx,
+        )
 
     def cylinder(
         self, scan: Scan, z_mm: ArrayLike, theta_deg: ArrayLike, r_mm: ArrayLike
     ) -> NDArray[np.float32]:
         """Grey values on the grid ``z_mm`` x ``theta_deg`` x ``r_mm``.
 
-        Each slice is resampled once, by cubic convolution, where the half-planes cut it; between slices the value is linear
-        along the ray of constant (theta, r), which for an upright cell is the slices' own direction.
+        Each slice is resampled once, by cubic convolution, where the half-planes cut it; between slices the
+        value is linear along the ray of constant (theta, r), which for an upright cell is the slices' own
+        direction.
 
         Parameters
         ----------
@@ -149,7 +159,7 @@ class CellFrame:
         if np.ptp(lift) < 1e-6:
             lift = np.zeros_like(lift)
         position = z * az / dz  # slice index at which the axis has that height
-        nz, ny, nx = self.shape
+        nz = self.shape[0]
         out = np.full((z.size, *x0.shape), np.nan, dtype=np.float32)
         order = np.argsort(position, kind="stable")
         cache: dict[int, NDArray[np.float32]] = {}
@@ -194,12 +204,15 @@ class CellFrame:
         return out
 
 
-def _resample(image: NDArray[np.generic], map_x: NDArray[np.float32], map_y: NDArray[np.float32]) -> NDArray[np.float32]:
+def _resample(
+    image: NDArray[np.generic], map_x: NDArray[np.float32], map_y: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """Cubic convolution of one slice at (map_x, map_y); NaN outside it."""
     ny, nx = image.shape
     grey = image if image.dtype == np.float32 else image.astype(np.float32)
-    rows = map_x if map_x.shape[0] < 32767 else map_x  # cv2.remap takes up to 32766 rows
-    value = cv2.remap(np.ascontiguousarray(grey), rows, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    value = cv2.remap(
+        np.ascontiguousarray(grey), map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     outside = (map_x < -0.5) | (map_x > nx - 0.5) | (map_y < -0.5) | (map_y > ny - 0.5)
     if outside.any():
         value[outside] = np.nan
@@ -218,8 +231,9 @@ class FrameFinder(Protocol):
 class Outline:
     """The outer outline of the cell in one slice: a robust ellipse-like curve through it, in mm.
 
-    ``covered`` is the share of directions in which the outline was seen; ``cut`` the share in which the cell is still bright
-    where the image ends; ``spread_mm`` a robust standard deviation of the outline about the curve.
+    ``covered`` is the share of directions in which the outline was seen; ``cut`` the share in which the cell
+    is still bright where the image ends; ``spread_mm`` a robust standard deviation of the outline about the
+    curve.
     """
 
     slice_index: int
@@ -303,9 +317,9 @@ def _whole(frame: CellFrame) -> tuple[float, float]:
 def _cell_level(scan: Scan) -> float:
     """Grey level half-way from the surroundings to the can, from a sample of slices.
 
-    The can is the brightest large part of a cylindrical cell. A first threshold (Otsu's) bounds the cell; inside that
-    bound a wall of 2 % of the radius covers more than 3 % of the area, so that the 99th percentile lies in it, however
-    much empty border the image has.
+    The can is the brightest large part of a cylindrical cell. A first threshold (Otsu's) bounds the cell;
+    inside that bound a wall of 2 % of the radius covers more than 3 % of the area, so that the 99th
+    percentile lies in it, however much empty border the image has.
     """
     nz, ny, nx = scan.shape
     stride = max(1, min(ny, nx) // 360)
@@ -368,7 +382,8 @@ def _outlines(scan: Scan, slices: range, level: float) -> list[Outline]:
 
 
 def _centre_of_mass(mask: NDArray[np.bool_], dy: float, dx: float) -> tuple[float, float] | None:
-    """Middle of the bounding box of a mask's bulk, in mm (x, y): a ring cut by the border still bounds itself."""
+    """Middle of the bounding box of a mask's bulk, in mm (x, y): a ring cut by the border still bounds
+    itself."""
     rows, columns = np.flatnonzero(mask.sum(axis=1) > 1), np.flatnonzero(mask.sum(axis=0) > 1)
     if rows.size < 8 or columns.size < 8:
         return None
@@ -449,11 +464,13 @@ def _straight_run(outlines: list[Outline], voxel_mm: float) -> list[Outline]:
     usable = [
         o
         for o in outlines
-        if o.covered >= 0.55 and o.covered + o.cut >= 0.8 and o.spread_mm < max(3 * voxel_mm, 0.02 * o.radius_mm)
+        if o.covered >= 0.55
+        and o.covered + o.cut >= 0.8
+        and o.spread_mm < max(3 * voxel_mm, 0.02 * o.radius_mm)
     ]
     if not usable:
         return []
-    spacing = min((b.slice_index - a.slice_index for a, b in zip(outlines, outlines[1:], strict=False)), default=1)
+    spacing = min((b.slice_index - a.slice_index for a, b in pairwise(outlines)), default=1)
     radii = np.array([o.radius_mm for o in usable])
     best = (0, 0)
     for median in np.unique(np.round(radii / (0.25 * voxel_mm))) * (0.25 * voxel_mm):
@@ -477,7 +494,8 @@ def _straight_run(outlines: list[Outline], voxel_mm: float) -> list[Outline]:
 def _fit_axis(
     run: list[Outline], dz: float
 ) -> tuple[tuple[float, float], tuple[float, float, float], float, float]:
-    """A straight line through the slices' centres: origin, unit axis, tilt's standard uncertainty, residual rms."""
+    """A straight line through the slices' centres: origin, unit axis, tilt's standard uncertainty, residual
+    rms."""
     k = np.array([o.slice_index for o in run], dtype=float)
     centres = np.array([(o.x_mm, o.y_mm) for o in run])
     z = k * dz
@@ -501,13 +519,19 @@ def _fit_axis(
     axis = (slope[0] / length, slope[1] / length, 1 / length)
     # The axis meets the plane of the first slice (z = 0) here.
     origin = at_middle - slope * middle
-    return (float(origin[0]), float(origin[1])), (float(axis[0]), float(axis[1]), float(axis[2])), sigma_deg, rms
+    return (
+        (float(origin[0]), float(origin[1])),
+        (float(axis[0]), float(axis[1]), float(axis[2])),
+        sigma_deg,
+        rms,
+    )
 
 
 def _require_wall(scan: Scan, frame: CellFrame) -> float:
     """Grey level of the can's wall; NotMeasurable where the outline is no can's.
 
-    A can's wall outshines whatever lies inside it. The outermost layer of a bare roll, or the rim of a disc, does not.
+    A can's wall outshines whatever lies inside it. The outermost layer of a bare roll, or the rim of a disc,
+    does not.
     """
     assert frame.outer_radius_mm is not None and frame.straight_mm is not None
     r = frame.outer_radius_mm + np.arange(-2.0, 0.2, min(frame.voxel_mm[1:]))
@@ -529,8 +553,9 @@ def _require_wall(scan: Scan, frame: CellFrame) -> float:
 def _find_roll(scan: Scan, frame: CellFrame) -> tuple[tuple[float, float] | None, float]:
     """Height range in which the roll with its cathode is seen, and the rough distance between turns.
 
-    The roll is what repeats along the radius. Each height's radial profiles are compared with those of the roll's own
-    heights: the share of that pattern is about 1 in the roll, and falls to half at the cathode's edge.
+    The roll is what repeats along the radius. Each height's radial profiles are compared with those of the
+    roll's own heights: the share of that pattern is about 1 in the roll, and falls to half at the cathode's
+    edge.
     """
     assert frame.outer_radius_mm is not None
     voxel = max(frame.voxel_mm[1:])
@@ -555,7 +580,8 @@ def _find_roll(scan: Scan, frame: CellFrame) -> tuple[tuple[float, float] | None
         return None, 0.0
     layered = strength > 0.1 * strength.max()
     level = grey.mean(axis=(1, 2))
-    # Both foils' heights repeat along the radius; the roll proper, which has the cathode too, is the brighter.
+    # Both foils' heights repeat along the radius; the roll proper, which has the cathode too, is the
+    # brighter.
     reference = layered & (level >= np.percentile(level[layered], 60))
     mean_pattern = pattern[reference].mean(axis=0)
     energy = float((mean_pattern**2).sum())
@@ -593,7 +619,8 @@ def _longest_run(mask: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def _crossing(z: Floats, share: Floats, index: int, side: int, spacing: float) -> float:
-    """Height at which ``share`` falls to one half beyond ``index``; the scan's own border where it does not."""
+    """Height at which ``share`` falls to one half beyond ``index``; the scan's own border where it does
+    not."""
     beyond = index + side
     if beyond < 0 or beyond >= z.size:
         return float(z[index] + side * 0.5 * spacing)
@@ -606,7 +633,8 @@ def _name_ends(
 ) -> tuple[tuple[EndInView, ...], tuple[str, ...]]:
     """Which ends of the roll are in view, and their names: the cap's end has a bead, the other a flat bottom.
 
-    The image decides; where it shows neither, the sidecar's ``field_of_view`` does. A contradiction is reported.
+    The image decides; where it shows neither, the sidecar's ``field_of_view`` does. A contradiction is
+    reported.
     """
     assert frame.roll_mm is not None and frame.outer_radius_mm is not None
     z = frame.z_grid_mm()
@@ -625,7 +653,9 @@ def _name_ends(
             other = {"top": "bottom", "bottom": "top", None: None}[seen[-side]]
             if seen[side] is None and other:
                 seen[side] = other
-    by_order = {"top_to_bottom": {-1: "top", 1: "bottom"}, "bottom_to_top": {-1: "bottom", 1: "top"}}.get(order, {})
+    by_order = {"top_to_bottom": {-1: "top", 1: "bottom"}, "bottom_to_top": {-1: "bottom", 1: "top"}}.get(
+        order, {}
+    )
     ends, warnings = [], []
     for side, edge in sides:
         by_view = said if said in ("top", "bottom") and len(sides) == 1 else by_order.get(side)
@@ -633,16 +663,26 @@ def _name_ends(
         if name is None:
             name, named_by = by_view, "the acquisition sidecar"
         if name is None:
-            name, named_by = ("top" if side < 0 else "bottom"), "its place in the scan, for want of anything better"
+            name, named_by = (
+                ("top" if side < 0 else "bottom"),
+                "its place in the scan, for want of anything better",
+            )
             warnings.append(
                 f"nothing in the scan or its sidecar tells which end of the cell is in view; the one at "
                 f"{edge:.1f} mm is called the {name} because of its place among the slices"
             )
         elif by_view and by_view != name:
-            warnings.append(f"the sidecar says that the {by_view} end is at {edge:.1f} mm, the can's shape says {name}")
+            warnings.append(
+                f"the sidecar says that the {by_view} end is at {edge:.1f} mm, the can's shape says {name}"
+            )
         ends.append(EndInView(name=name, outward=side, z_mm=edge, named_by=named_by))  # type: ignore[arg-type]
     names = {e.name for e in ends}
-    for end in {"top": ["top"], "bottom": ["bottom"], "both": ["top", "bottom"], "whole": ["top", "bottom"]}.get(said, []):
+    for end in {
+        "top": ["top"],
+        "bottom": ["bottom"],
+        "both": ["top", "bottom"],
+        "whole": ["top", "bottom"],
+    }.get(said, []):
         if end not in names and not any("sidecar says" in w for w in warnings):
             warnings.append(f"the sidecar says that the {end} end is in view, but the scan does not show it")
     return tuple(ends), tuple(warnings)

@@ -1,4 +1,5 @@
-"""From electrode edges to overhangs: lengths, deflections and the uncertainty of their extremes. Pure functions."""
+"""From electrode edges to overhangs: lengths, deflections and the uncertainty of their extremes. Pure
+functions."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ SMOOTHING_ANGLES_DEG = 5.0
 class Extreme:
     """A minimum or maximum over many noisy values.
 
-    ``bias`` is how far noise alone moves it (negative for a minimum); ``spread`` the standard deviation of that.
+    ``bias`` is how far noise alone moves it (negative for a minimum); ``spread`` the standard deviation of
+    that.
     """
 
     value: float
@@ -36,7 +38,8 @@ class Extreme:
 
 
 def lengths(edges: EndEdges) -> Floats:
-    """Signed overhang at every turn and angle, (nturns, nt); the shorter of the two faces counts, NaN where not measured."""
+    """Signed overhang at every turn and angle, (nturns, nt); the shorter of the two faces counts, NaN where
+    not measured."""
     return np.fmin(*(edges.outward * (edges.anode_z_mm - edges.cathode_z_mm)))
 
 
@@ -61,7 +64,8 @@ def deflections(edges: EndEdges, least_length_mm: float) -> Floats:
 
 
 def base_heights(edges: EndEdges) -> Floats:
-    """Height of the cathode's edge, (nturns + 1, nt): row k + 1 is the face outside turn k, row 0 the one inside turn 0.
+    """Height of the cathode's edge, (nturns + 1, nt): row k + 1 is the face outside turn k, row 0 the one
+    inside turn 0.
 
     Each face between two foils counts once.
     """
@@ -84,7 +88,8 @@ def scatter(values: Floats) -> float:
     Returns
     -------
     float
-        0 where there are too few values. Real changes from one angle to the next count as noise: an upper bound.
+        0 where there are too few values. Real changes from one angle to the next count as noise: an upper
+        bound.
     """
     second = np.roll(values, 1, axis=-1) - 2 * values + np.roll(values, -1, axis=-1)
     finite = np.abs(second[np.isfinite(second)])
@@ -106,9 +111,10 @@ def smoothed(values: Floats, half: int) -> Floats:
 def extreme(values: Floats, sigma: float, sign: int, seed: int = 0) -> Extreme:
     """Minimum (``sign`` -1) or maximum (+1) of noisy values, with the bias that the noise gives it.
 
-    The smallest of many values owes part of its smallness to noise. The bias is simulated: the values, averaged over
-    ``SMOOTHING_ANGLES_DEG``, stand in for the true ones; noise of standard deviation ``sigma`` is added ``EXTREME_DRAWS`` times (fixed seed).
-    Only values within eight sigma of the extreme can become it, so only those are drawn.
+    The smallest of many values owes part of its smallness to noise. The bias is simulated: the values,
+    averaged over ``SMOOTHING_ANGLES_DEG``, stand in for the true ones; noise of standard deviation ``sigma``
+    is added ``EXTREME_DRAWS`` times (fixed seed). Only values within eight sigma of the extreme can become
+    it, so only those are drawn.
 
     Parameters
     ----------

@@ -32,8 +32,8 @@ LEAST_STEPS = 3.0
 """A deflection is given where the free foil is at least this many height samples long."""
 
 PATH_VOXELS = 0.35
-"""Standard uncertainty of a foil's sideways position at one height, in in-plane voxels, common to a whole free foil:
-a bright neighbour pulls the ridge that far where foils nearly touch. Type B, from phantoms."""
+"""Standard uncertainty of a foil's sideways position at one height, in in-plane voxels, common to a whole
+free foil: a bright neighbour pulls the ridge that far where foils nearly touch. Type B, from phantoms."""
 
 
 class OverhangMetric:
@@ -110,8 +110,9 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
     n = length.size
     sigma = math.sqrt(float(np.mean([e.length_sigma**2 for e in ends])))
     step = ends[0].step_mm
-    # One edge criterion moves all lengths together; 50 to 60 % of the step is one standard deviation's worth of doubt
-    # about where a blurred edge "is". Linear interpolation between slices adds a few hundredths of a slice.
+    # One edge criterion moves all lengths together; 50 to 60 % of the step is one standard deviation's worth
+    # of doubt about where a blurred edge "is". Linear interpolation between slices adds a few hundredths of
+    # a slice.
     criterion = float(np.nanmax([abs(e.edges.threshold_shift_mm) for e in ends])) / math.sqrt(3)
     systematic = (
         Contribution("edge criterion", criterion, type="B"),
@@ -163,7 +164,8 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
 
 
 def _half_split(values: list[Floats]) -> float:
-    """Standard uncertainty of a mean from having looked at some angles only: half the difference of odd and even ones."""
+    """Standard uncertainty of a mean from having looked at some angles only: half the difference of odd and
+    even ones."""
     parts = [np.concatenate([v[:, i::2].ravel() for v in values]) for i in (0, 1)]
     means = [float(np.nanmean(p)) for p in parts if np.isfinite(p).any()]
     return abs(means[0] - means[1]) / 2 if len(means) == 2 else 0.0

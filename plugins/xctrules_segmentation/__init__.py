@@ -1,4 +1,5 @@
-"""Bundled segmentation: the can, the roll's foil and the electrode edges, from grey values or from a label image."""
+"""Bundled segmentation: the can, the roll's foil and the electrode edges, from grey values or from a label
+image."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The classical segmenter: can, foil and electrode edges by fits to what a scanner shows of them, without training.
+"""The classical segmenter: can, foil and electrode edges by fits to what a scanner shows of them, without
+training.
 
-A label image brought in by the user takes the same way: its classes are turned into grey values of their own, so that there is one
-method for finding edges and not two.
+A label image brought in by the user takes the same way: its classes are turned into grey values of their
+own, so that there is one method for finding edges and not two.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from xctrules_segmentation.ends import Layout, find_end
 from xctrules_segmentation.roll import CathodeFaces, facing_cathodes, trace_foil, trace_from_labels
 
 LABELS = {"background": 0, "can": 1, "cathode": 2, "copper": 3, "overhang": 4}
-"""Values of a label image. Copper and overhang are one foil: inside the roll, and free above the cathode's edge."""
+"""Values of a label image. Copper and overhang are one foil: inside the roll, and free above the cathode's
+edge."""
 
 _GREY_OF_LABEL = np.array([20, 200, 75, 62, 62], dtype=np.uint8)
-"""Greys in the order in which a steel can, a cathode and copper appear in any scan; only their order matters."""
+"""Greys in the order in which a steel can, a cathode and copper appear in any scan; only their order
+matters."""
 
 T = TypeVar("T")
 
@@ -93,8 +96,8 @@ class ClassicalSegmenter:
 def layout_near(foil: FoilTrace, faces: CathodeFaces, z_mm: float, angles: int) -> Layout:
     """The roll's layers as they come up to the end at ``z_mm``, on ``angles`` half-planes.
 
-    The foil is taken from the heights nearest to the end (the mean of the nearest quarter of them); the cathodes, known on
-    average over the roll, move with it.
+    The foil is taken from the heights nearest to the end (the mean of the nearest quarter of them); the
+    cathodes, known on average over the roll, move with it.
     """
     order = np.argsort(np.abs(foil.z_mm - z_mm), kind="stable")
     with warnings.catch_warnings():
@@ -154,7 +157,8 @@ def _why_no_end(cell: Cell, end: str, foil: FoilTrace | None, missing: dict[str,
 def _separability(cell: Cell) -> float | None:
     """Between-class over total variance of the roll's grey values at the best threshold (Otsu's eta).
 
-    Near 1 the electrodes stand out of what lies between them; Pietsch 2018 uses it to predict how uncertain a segmentation is.
+    Near 1 the electrodes stand out of what lies between them; Pietsch 2018 uses it to predict how uncertain
+    a segmentation is.
     """
     frame = cell.frame
     if frame.roll_mm is None or frame.outer_radius_mm is None or cell.settings.mask_of:

@@ -1,15 +1,18 @@
 """The electrode edges at one end of the roll: the cathode's edge and the anode's copper tip, turn by turn.
 
-In a half-plane through the axis each copper foil is a thin bright ridge that rises out of the roll and stands free
-above the cathode, a bright slab between two foils. Both end in a blurred step along the height. Model and method:
+In a half-plane through the axis each copper foil is a thin bright ridge that rises out of the roll and
+stands free above the cathode, a bright slab between two foils. Both end in a blurred step along the height.
+Model and method:
 
-* cathode edge: grey along the height, averaged over the middle of the slab; the step is first found as the most likely change
-  of level (the height up to which the summed excess over the half level is largest, which no single noisy voxel can
-  move), then located where the grey crosses half-way between the levels on its two sides;
-* foil: the ridge is followed outward by the path of largest summed ridge contrast among all paths whose lean changes no
-  faster than a foil can bend (dynamic programming), so that it holds through noise and beside its neighbours;
-* anode edge: the same step search in the contrast of the ridge against what lies beside it. It may lie below the cathode's edge:
-  lengths are signed.
+* cathode edge: grey along the height, averaged over the middle of the slab; the step is first found as the
+  most likely change of level (the height up to which the summed excess over the half level is largest, which
+  no single noisy voxel can move), then located where the grey crosses half-way between the levels on its two
+  sides;
+* foil: the ridge is followed outward by the path of largest summed ridge contrast among all paths whose lean
+  changes no faster than a foil can bend (dynamic programming), so that it holds through noise and beside its
+  neighbours;
+* anode edge: the same step search in the contrast of the ridge against what lies beside it. It may lie below
+  the cathode's edge: lengths are signed.
 """
 
 from __future__ import annotations
@@ -36,7 +39,8 @@ Floats = NDArray[np.float64]
 Greys = NDArray[np.float32]
 
 INWARD_MM = 1.6
-"""How far below the rough cathode edge the electrodes are looked at: deeper than a negative overhang that still lets a cell be wound."""
+"""How far below the rough cathode edge the electrodes are looked at: deeper than a negative overhang that
+still lets a cell be wound."""
 
 OUTWARD_MM = 3.2
 """How far above it: some five times a usual overhang; only tabs stand taller."""
@@ -50,7 +54,8 @@ CLEAR_CONTRAST = 3.0
 
 @dataclass(frozen=True)
 class Window:
-    """Grey values around one end, ordered outward: sample i lies ``height_mm[i]`` outward of the rough cathode edge."""
+    """Grey values around one end, ordered outward: sample i lies ``height_mm[i]`` outward of the rough
+    cathode edge."""
 
     grey: Greys  # (nh, nt, nr)
     height_mm: Floats
@@ -59,7 +64,8 @@ class Window:
     step_mm: float
 
     def at(self, r_mm: Floats) -> Greys:
-        """Grey at radii ``r_mm``, (..., nt), for every height: (nh, ..., nt), linear in r; NaN beyond the window."""
+        """Grey at radii ``r_mm``, (..., nt), for every height: (nh, ..., nt), linear in r; NaN beyond the
+        window."""
         dr = self.r_mm[1] - self.r_mm[0]
         position = (np.asarray(r_mm, dtype=np.float32) - np.float32(self.r_mm[0])) / np.float32(dr)
         nr = self.r_mm.size
@@ -98,10 +104,11 @@ def sample_window(cell: Cell, end: EndInView, theta_deg: Floats) -> Window:
 
 @dataclass(frozen=True)
 class Layout:
-    """What the roll says of the layers that come up to an end; all radii (nturns, nt), NaN where there is none.
+    """What the roll says of the layers that come up to an end; all radii (nturns, nt), NaN where there is
+    none.
 
-    ``foil_mm`` is the copper foil, ``inner_mm`` and ``outer_mm`` the middles of the cathodes that face it from inside and
-    outside.
+    ``foil_mm`` is the copper foil, ``inner_mm`` and ``outer_mm`` the middles of the cathodes that face it
+    from inside and outside.
     """
 
     theta_deg: Floats
@@ -114,8 +121,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class _Sampling:
-    """Lengths of the method in samples along the height: ``skip`` clears an edge's blur, ``level`` averages a level, ``stop``
-    is a dark stretch that ends an electrode."""
+    """Lengths of the method in samples along the height: ``skip`` clears an edge's blur, ``level`` averages
+    a level, ``stop`` is a dark stretch that ends an electrode."""
 
     skip: int
     level: int
@@ -203,7 +210,8 @@ def _turn(window: Window, layout: Layout, k: int, sampling: _Sampling, scale: fl
 
 
 def _scatter(values: Floats) -> float:
-    """Standard deviation of single values about their neighbours along theta, robust (from second differences)."""
+    """Standard deviation of single values about their neighbours along theta, robust (from second
+    differences)."""
     second = values[..., :-2] - 2 * values[..., 1:-1] + values[..., 2:]
     finite = np.abs(second[np.isfinite(second)])
     return float(1.4826 * np.median(finite) / np.sqrt(6)) if finite.size else float("nan")
@@ -212,9 +220,9 @@ def _scatter(values: Floats) -> float:
 def change_point(profile: Greys, half: Greys, depth: Greys, stop: int) -> NDArray[np.intp]:
     """Index of the last sample on the high side of the first lasting step down.
 
-    For noise that is alike everywhere, the likeliest position of a step between two levels is where the sum of
-    (value - half level), taken from the start, is largest. What lies beyond a dark stretch as long as ``stop`` samples
-    belongs to something else (the bead, a tab, another foil) and is left out.
+    For noise that is alike everywhere, the likeliest position of a step between two levels is where the sum
+    of (value - half level), taken from the start, is largest. What lies beyond a dark stretch as long as
+    ``stop`` samples belongs to something else (the bead, a tab, another foil) and is left out.
 
     Parameters
     ----------
@@ -242,7 +250,8 @@ def change_point(profile: Greys, half: Greys, depth: Greys, stop: int) -> NDArra
 def rank(values: Greys, share: float) -> Greys:
     """Quantile over the first axis without regard to NaN, (n, ...) to (...); NaN where nothing is known.
 
-    The nearest ranked value is taken, not interpolated: numpy's own ``nanquantile`` goes column by column in Python.
+    The nearest ranked value is taken, not interpolated: numpy's own ``nanquantile`` goes column by column in
+    Python.
     """
     ordered = np.sort(values, axis=0)  # NaN goes last
     known = np.isfinite(ordered).sum(axis=0)
@@ -258,14 +267,16 @@ def _take(profile: Greys, index: NDArray[np.intp]) -> Greys:
 
 
 def levels_beside(profile: Greys, index: NDArray[np.intp], skip: int, count: int) -> tuple[Greys, Greys]:
-    """Levels on the two sides of a step: medians of ``count`` and half as many samples, ``skip`` samples away from it."""
+    """Levels on the two sides of a step: medians of ``count`` and half as many samples, ``skip`` samples
+    away from it."""
     inner = index[None] - skip - np.arange(count)[:, None]
     outer = index[None] + 1 + skip + np.arange(max(2, count // 2))[:, None]
     return rank(_take(profile, inner), 0.5), rank(_take(profile, outer), 0.5)
 
 
 def crossing(profile: Greys, index: NDArray[np.intp], target: Greys, reach: int) -> Floats:
-    """Fractional index at which ``profile`` (n, nt) falls through ``target`` (nt,), nearest to ``index`` (nt,).
+    """Fractional index at which ``profile`` (n, nt) falls through ``target`` (nt,), nearest to ``index``
+    (nt,).
 
     ``reach`` samples to either side are searched; NaN where it does not cross there.
     """
@@ -293,7 +304,8 @@ def _noise(profile: Greys) -> float:
 
 
 def _cathode_edge(window: Window, centre_mm: Floats, half_width_mm: float, sampling: _Sampling) -> Floats:
-    """Height of the edge of the cathode whose middle lies at ``centre_mm`` (nt,); NaN where there is none to be seen."""
+    """Height of the edge of the cathode whose middle lies at ``centre_mm`` (nt,); NaN where there is none to
+    be seen."""
     if np.isnan(centre_mm).all():
         return np.full(centre_mm.shape, np.nan)
     # The middle half of the slab: neither its blurred flanks nor foils that lean across weigh much.
@@ -312,7 +324,8 @@ def _cathode_edge(window: Window, centre_mm: Floats, half_width_mm: float, sampl
 
 
 def _side_mm(pitch_mm: float, voxel_mm: float) -> float:
-    """Distance from a foil's middle to the dark beside it: clear of its blur, short of the next bright layer."""
+    """Distance from a foil's middle to the dark beside it: clear of its blur, short of the next bright
+    layer."""
     return max(2.0 * voxel_mm, 0.18 * pitch_mm)
 
 
@@ -334,8 +347,8 @@ def _follow_foil(
 ) -> tuple[Greys, Greys]:
     """Radius of one turn's foil at every height, and the contrast of the ridge there: (nh, nt) each.
 
-    The path maximises the sum of the ridge's contrast less a cost of bending. Below the cathode's edge it stays near the
-    foil's place in the roll; above, it may lean by ``STEEPEST``.
+    The path maximises the sum of the ridge's contrast less a cost of bending. Below the cathode's edge it
+    stays near the foil's place in the roll; above, it may lean by ``STEEPEST``.
     """
     if np.isnan(foil_mm).all():
         nothing = np.full((window.height_mm.size, foil_mm.size), np.nan, dtype=np.float32)
@@ -347,8 +360,7 @@ def _follow_foil(
     grey = window.around(foil_mm, shift)  # (nh, nt, states and the sides)
     grey = np.where(np.isnan(grey), 0, grey)
     ridge = grey[..., lag:-lag] - np.maximum(grey[..., : -2 * lag], grey[..., 2 * lag :])
-    if foil_mm.size >= 180:  # half-planes within two degrees of one another see the same piece of foil
-        ridge = 0.5 * ridge + 0.25 * (np.roll(ridge, 1, axis=1) + np.roll(ridge, -1, axis=1))
+    ridge = pooled(ridge)
     gain = np.clip(ridge / np.float32(scale), -1.0, 1.5)
     allowed = 0.22 * pitch_mm + STEEPEST * np.maximum(window.height_mm[:, None] - edge, 0.0)
     gain[np.abs(shift[lag:-lag]) > allowed[..., None]] = -4.0
@@ -367,6 +379,17 @@ def _follow_foil(
     return radius.astype(np.float32), contrast
 
 
+def pooled(values: Greys) -> Greys:
+    """Mean of each half-plane and, at half weight, its two neighbours; (n, nt, ...), round the turn.
+
+    Half-planes within two degrees of one another see the same piece of foil; wider apart they are left alone.
+    """
+    if values.shape[1] < 180:
+        return values
+    mean = 0.25 * (np.roll(values, 1, axis=1) + np.roll(values, -1, axis=1)) + 0.5 * values
+    return np.asarray(np.where(np.isnan(mean), values, mean))
+
+
 def best_path(gain: Greys, reach: int, cost: float) -> NDArray[np.intp]:
     """States that maximise the summed gain less ``cost`` times each squared step, by dynamic programming.
 
@@ -382,38 +405,43 @@ def best_path(gain: Greys, reach: int, cost: float) -> NDArray[np.intp]:
     -------
     (nh, nt) int
     """
-    nh = gain.shape[0]
-    total = gain[0].copy()
-    origin = np.zeros(gain.shape, dtype=np.int8)
-    for i in range(1, nh):
-        best = total.copy()
+    # Forward only the best sums are kept; which step led to each is asked again on the way back, along the one
+    # path that is wanted.
+    total = np.empty_like(gain)
+    total[0] = gain[0]
+    for i in range(1, gain.shape[0]):
+        last, best = total[i - 1], total[i]
+        best[...] = last
         for step in range(1, reach + 1):
-            price = np.float32(cost * step * step)
-            for sign in (-1, 1):
-                to = (slice(None), slice(step, None) if sign > 0 else slice(None, -step))
-                come = (slice(None), slice(None, -step) if sign > 0 else slice(step, None))
-                moved = total[come] - price
-                better = moved > best[to]
-                best[to] = np.where(better, moved, best[to])
-                origin[i][to] = np.where(better, np.int8(-sign * step), origin[i][to])
-        total = best + gain[i]
+            reached = last - np.float32(cost * step * step)
+            np.maximum(best[:, step:], reached[:, :-step], out=best[:, step:])
+            np.maximum(best[:, :-step], reached[:, step:], out=best[:, :-step])
+        best += gain[i]
+    steps = np.arange(-reach, reach + 1)
+    price = (cost * steps * steps).astype(np.float32)
     path = np.empty(gain.shape[:-1], dtype=np.intp)
-    path[-1] = np.argmax(total, axis=-1)
-    for i in range(nh - 1, 0, -1):
-        path[i - 1] = path[i] + np.take_along_axis(origin[i], path[i][..., None], axis=-1)[..., 0]
+    path[-1] = np.argmax(total[-1], axis=-1)
+    for i in range(gain.shape[0] - 1, 0, -1):
+        come = path[i][:, None] + steps
+        inside = (come >= 0) & (come < gain.shape[-1])
+        value = np.take_along_axis(total[i - 1], np.clip(come, 0, gain.shape[-1] - 1), axis=-1) - price
+        choice = np.argmax(np.where(inside, value, -np.inf), axis=-1)
+        path[i - 1] = np.take_along_axis(come, choice[:, None], axis=-1)[:, 0]
     return path
 
 
 def _tip(
     window: Window, contrast: Greys, scale: float, sampling: _Sampling
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """Height of the foil's tip, whether its step is clear, and how far it moves at 60 % of the step; (nt,) each."""
+    """Height of the foil's tip, whether its step is clear, and how far it moves at 60 % of the step; (nt,)
+    each."""
     if np.isnan(contrast).all():
         nothing = np.full(contrast.shape[1], np.nan)
         return nothing, np.zeros(nothing.shape, dtype=bool), nothing.copy()
     usual = rank(contrast[window.height_mm < 0], 0.5)
     half = np.maximum(0.5 * usual, np.float32(0.25 * scale))
-    index = np.maximum(change_point(contrast, half, half, sampling.stop), 0)
+    contrast = pooled(contrast)
+    index = np.maximum(change_point(pooled(pooled(contrast)), half, half, sampling.stop), 0)
     high, low = levels_beside(contrast, index, sampling.skip, sampling.level)
     high, low = np.where(np.isnan(high), 2 * half, high), np.where(np.isnan(low), 0, low)
     clear = high - low > CLEAR_CONTRAST * _noise(contrast) / np.sqrt(sampling.level / 2)
@@ -423,7 +451,8 @@ def _tip(
 
 
 def _around(values: Floats, half: int) -> Floats:
-    """Median over ``half`` angles to either side, round the turn, of (..., nt); NaN where nothing is known."""
+    """Median over ``half`` angles to either side, round the turn, of (..., nt); NaN where nothing is
+    known."""
     padded = np.concatenate([values[..., -half:], values, values[..., :half]], axis=-1)
     view = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=-1)
     return np.asarray(rank(np.moveaxis(view, -1, 0), 0.5))
@@ -445,7 +474,8 @@ def _without_tabs(cathode: Floats, window: Window) -> Floats:
 
 
 def _free_path(window: Window, path_mm: Greys, edge: Floats, tip: Floats) -> tuple[Floats, Floats]:
-    """Heights and radii (nturns, nt, npath) of the free foil, from the cathode's edge to the tip; NaN elsewhere."""
+    """Heights and radii (nturns, nt, npath) of the free foil, from the cathode's edge to the tip; NaN
+    elsewhere."""
     height = np.broadcast_to(window.height_mm[:, None, None], path_mm.shape)
     with np.errstate(invalid="ignore"):
         # At the tip the ridge fades, and its position with it: a quarter of a sample is left off.
