@@ -304,6 +304,185 @@ def _progress() -> Iterator[Progress | None]:
 
 # --- demo and phantom --------------------------------------------------------------------------------------
 
+DEMO_VOXEL_MM = (0.05, 0.034, 0.034)
+"""About that of the published scan of a 21700; coarser along the axis, to be done in seconds."""
+
+SHOWN_IN_DEMO = (
+    "canister.outer_diameter",
+    "canister.inner_diameter",
+    "canister.wall_thickness.mean",
+    "canister.dent_depth",
+    "canister.tilt",
+    "overhang.length.mean",
+    "overhang.length.min",
+    "overhang.deflection.mean",
+    "winding.turns",
+    "winding.pitch",
+)
+
+
+@app.command(epilog=EXIT_CODES)
+@command
+def demo(
+    out: Annotated[
+        Path, typer.Option(help="Folder for the phantom's scan and the results.", metavar="DIR")
+    ] = Path("xctrules-demo"),
+) -> int:
+    """Draw a phantom cell and inspect it: the whole way with nothing to download.
+
+    What was drawn is printed beside what was measured. A second run replaces the first one's files.
+    """
+    from xctrules import inspection, phantom
+
+    with _progress() as progress:
+        if progress is not None:
+            progress("drawing a phantom of a 21700 cell", 0, 0)
+        spec = phantom.preset("21700", voxel_size_mm=DEMO_VOXEL_MM, roll_in_view_mm=2.5, tilt_deg=0.4)
+        drawn = phantom.draw(spec)
+        scan = drawn.write(out / "phantom", force=True)
+        result = inspection.inspect(
+            scan, "21700", out=out, replace=True, third_party=False, progress=progress
+        )
+    _say(f"Scan    {scan} (a phantom, drawn from its geometry)")
+    code = _show(result, as_json=False)
+    rows = [("Measurement", "Drawn", "Measured with its 95 % interval", "Interval covers the truth")]
+    for name in SHOWN_IN_DEMO:
+        rows.append(
+            (name, *_beside_truth(drawn.truth["measurements"].get(name), result.record["measurements"][name]))
+        )
+    _say()
+    for line in aligned(rows):
+        _say(line)
+    return code
+
+
+def _beside_truth(true: float | None, found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Truth, value with uncertainty, and whether the one lies within the other, as text."""
+    from xctrules.rules import value_text
+
+    shown = "-" if true is None else f"{true:.4g} {'' if found['unit'] == '1' else found['unit']}".rstrip()
+    if found["value"] is None:
+        return shown, found["reason"], "-"
+    expanded = found["expanded_uncertainty"] or 0.0
+    covered = "-" if true is None else "yes" if abs(found["value"] - true) <= expanded else "no"
+    return shown, value_text(found["value"], expanded, found["unit"]), covered
+
+
+@app.command()
+@command
+def phantom(
+    out: Annotated[
+        Path, typer.Argument(help="Folder to write slices, acquisition.yaml and truth.json into.")
+    ],
+    format: Annotated[str, typer.Option("--format", help="Cell format.")] = "21700",
+    view: Annotated[
+        Literal["top", "bottom", "both", "roll", "slice"] | None,
+        typer.Option(help="Part of the cell that is scanned."),
+    ] = None,
+    voxel_size: Annotated[
+        str | None, typer.Option(help="Voxel size in mm, z first.", metavar="Z,Y,X")
+    ] = None,
+    turns: Annotated[float | None, typer.Option(help="Turns of the copper foil.")] = None,
+    overhang: Annotated[float | None, typer.Option(help="Mean overhang, mm.", metavar="MM")] = None,
+    negative_overhang: Annotated[
+        float | None,
+        typer.Option(help="One overhang that is negative by so much, over 20 degrees.", metavar="MM"),
+    ] = None,
+    dent: Annotated[float | None, typer.Option(help="Depth of one dent in the can.", metavar="MM")] = None,
+    tilt: Annotated[float | None, typer.Option(help="Tilt of the cell in the scan.", metavar="DEG")] = None,
+    buckle: Annotated[
+        float | None, typer.Option(help="Depth of a collapse of the core.", metavar="MM")
+    ] = None,
+    ovality: Annotated[
+        float | None, typer.Option(help="Major minus minor axis of the can.", metavar="MM")
+    ] = None,
+    tab: Annotated[bool, typer.Option("--tab", help="Weld a tab to the cathode.")] = False,
+    pin: Annotated[bool, typer.Option("--pin", help="Put a centre pin into the core.")] = False,
+    noise: Annotated[float | None, typer.Option(help="Noise, as a share of the cathode's grey.")] = None,
+    blur: Annotated[
+        float | None, typer.Option(help="Standard deviation of the blur, voxels.", metavar="PX")
+    ] = None,
+    bits: Annotated[int | None, typer.Option(help="8, 16, or 32 for floating point.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of noise and variation.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a phantom that is there.")] = False,
+) -> int:
+    """Draw a synthetic cell with chosen faults, and write its truth as JSON."""
+    from xctrules.phantom import draw, spec_from_options
+
+    spec = spec_from_options(
+        format,
+        view=view,
+        voxel_size_mm=parse_voxel_size(voxel_size),
+        turns=turns,
+        overhang_mm=overhang,
+        negative_overhang_mm=negative_overhang,
+        dent_mm=dent,
+        tilt_deg=tilt,
+        buckle_mm=buckle,
+        ovality_mm=ovality,
+        tab=tab,
+        pin=pin,
+        noise=noise,
+        blur_px=blur,
+        bits=bits,
+        seed=seed,
+    )
+    with _progress() as progress:
+        if progress is not None:
+            progress("drawing", 0, 0)
+        folder = draw(spec).write(out, force=force)
+    _say(f"Scan   {folder}")
+    _say(f"Truth  {folder / 'truth.json'}")
+    return 0
+
+
+# --- verify ------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog="Exit codes: 0 everything holds; 1 something does not; 2 something cannot be read.")
+@command
+def verify(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Reports, records, or folders of cells.", metavar="PATH...")
+    ],
+    as_json: AsJson = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what does not hold.")] = False,
+) -> int:
+    """Check reports and records offline: are they whole, and does the verdict follow from them?"""
+    from xctrules.verify import VerifyResult, verify_all
+
+    results: list[VerifyResult] = []
+    unreadable = False
+    for path in paths:
+        try:
+            results.extend(verify_all(path))
+        except XctrulesError as error:  # the other paths are still worth checking
+            _complain(str(error))
+            unreadable = True
+    if as_json:
+        _say(json.dumps([_verified(result) for result in results], indent=1))
+    for result in [] if as_json else results:
+        _say(
+            f"{result.path}: {result.cell_id}, {result.verdict}: {'holds' if result.ok else 'DOES NOT HOLD'}"
+        )
+        for finding in result.findings:
+            if not quiet or finding.holds is False:
+                _say(f"  {finding}")
+    if unreadable:
+        return USAGE
+    return 0 if all(result.ok for result in results) else 1
+
+
+def _verified(result: Any) -> dict[str, Any]:
+    findings = [{"where": f.where, "what": f.what, "holds": f.holds} for f in result.findings]
+    return {
+        "path": str(result.path),
+        "cell_id": result.cell_id,
+        "verdict": result.verdict,
+        "holds": result.ok,
+        "findings": findings,
+    }
+
 
 # --- specs -------------------------------------------------------------------------------------------------
 
