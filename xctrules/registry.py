@@ -135,8 +135,8 @@ class Registry:
     def _metrics_and_screens(self) -> tuple[tuple[Provided, ...], tuple[Provided, ...]]:
         # Both fill the same record, so that names must be unique over the two together.
         taken: dict[str, str] = {}
-        screens = self._objects("xctrules_screens", _check_metric, _metric_claims, taken)
-        return screens, self._objects("xctrules_metrics", _check_metric, _metric_claims, taken)
+        screens = self._objects("xctrules_screens", metric_fault, _metric_claims, taken)
+        return screens, self._objects("xctrules_metrics", metric_fault, _metric_claims, taken)
 
     @property
     def measurements(self) -> dict[str, str]:
@@ -486,7 +486,8 @@ def _check_folder(value: Any) -> str | None:
     return None if Path(value).is_dir() else f"names no folder: {value}"
 
 
-def _check_metric(value: Any) -> str | None:
+def metric_fault(value: Any) -> str | None:
+    """What is wrong with the form of a metric or screen, in words; ``None`` when nothing is."""
     fault = _lacks(value, text=("name", "title"), methods=("measure",))
     if fault:
         return fault

@@ -1,0 +1,5 @@
+"""``python -m xctrules``."""
+
+from xctrules.cli import main
+
+main()
