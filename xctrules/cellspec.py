@@ -289,6 +289,7 @@ def parse_spec(
     file: str = "spec.yaml",
     parents: Sequence[SpecText] = (),
     known: Mapping[str, str] | None = None,
+    open_ended: bool = False,
 ) -> CellSpec:
     """Resolve a spec from its text and its parents' texts (nearest first), as a record embeds them."""
     remaining = iter(parents)
@@ -302,7 +303,7 @@ def parse_spec(
             ) from None
         return _Source(found.text, found.name, found.name, None)
 
-    return _resolve(_Source(text, file, file, None), parent, known)
+    return _resolve(_Source(text, file, file, None), parent, known, open_ended)
 
 
 @dataclass(frozen=True)
