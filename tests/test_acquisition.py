@@ -10,7 +10,7 @@ from conftest import shared_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xctrules.acquisition import Acquisition, Found, merge, read_sidecar
+from xctrules.acquisition import LAYOUT_KEYS, Acquisition, Found, merge, read_sidecar
 from xctrules.errors import ScanError
 from xctrules.readers.companions import find_sidecar, gather, read_scanner_file
 
@@ -94,6 +94,7 @@ def test_values_are_the_text_that_stands_there(tmp_path: Path) -> None:
         ("sleeve: perhaps\n", 1, "sleeve"),
         ("tube_voltage_kv: {value: 3}\n", 1, "mapping"),
         ("cell_id: [unclosed\n", 2, "YAML"),
+        ("shape: [[1, 2], 3]\n", 1, "nested"),
         ("- a list\n", 1, "key: value"),
         ("state_of_charge_percent: 130\n", 1, "100"),
         ("cycle_count: -1\n", 1, "cycle_count"),
@@ -396,7 +397,7 @@ def test_later_sources_win_key_by_key() -> None:
         "operator": "acquisition.yaml",
         "projections": "a.xtekct",
     }
-    assert set(merged.values) == set(Acquisition.model_fields) - {"voxel_size_mm"}
+    assert set(merged.values) == set(Acquisition.model_fields) - {"voxel_size_mm", *LAYOUT_KEYS}
     assert merged.values["filter"] is None
 
 

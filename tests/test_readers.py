@@ -155,6 +155,22 @@ def test_uncompressed_stack_is_mapped(tmp_path: Path, dtype: str) -> None:
     np.testing.assert_array_equal(scan.volume, data)
 
 
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+def test_imagej_stack_with_one_directory(tmp_path: Path, byteorder: str) -> None:
+    """ImageJ writes stacks above 4 GB so: big-endian, and only the first slice has a directory."""
+    data = volume()
+    tifffile.imwrite(
+        tmp_path / "v.tif", data, imagej=True, truncate=True, byteorder=byteorder, metadata={"axes": "ZYX"}
+    )
+    with tifffile.TiffFile(tmp_path / "v.tif") as tiff:
+        assert len(tiff.pages) == 1
+    scan = opened(tmp_path / "v.tif")
+    np.testing.assert_array_equal(scan.volume, data)
+    assert scan.volume.dtype.isnative
+    assert is_mapped(scan.volume) is (byteorder == "<" if sys.byteorder == "little" else byteorder == ">")
+    assert scan.digests[0][0] == hashlib.sha256((tmp_path / "v.tif").read_bytes()).hexdigest()
+
+
 def test_stack_written_page_by_page(tmp_path: Path) -> None:
     """Many programs append pages one at a time, which makes each a series of its own."""
     data = volume()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xctrules.errors import ScanError
@@ -79,13 +80,35 @@ def test_truncated_slice_is_named(tmp_path: Path, keep: int, options: dict[str, 
     assert str(file) in refused(folder, "cannot be read|cut off|no pixels")
 
 
-@pytest.mark.parametrize("keep", [0, 5, 200, 30000, -1])
+@pytest.mark.parametrize("keep", [0, 5, 200, 30000, -40])  # tifffile ends a file with 16 bytes of padding
 @pytest.mark.parametrize("options", [{}, {"compression": "zlib"}, {"bigtiff": True}, {"ome": True}], ids=str)
 def test_truncated_stack(tmp_path: Path, keep: int, options: dict[str, Any]) -> None:
     tifffile.imwrite(tmp_path / "v.tif", grey((5, 80, 90)), **options)
     data = (tmp_path / "v.tif").read_bytes()
     (tmp_path / "v.tif").write_bytes(data[:keep])
     refused(tmp_path / "v.tif", "cannot be read|cut off|empty|no pixels")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    where=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=4),
+    kind=st.sampled_from(["plain", "zlib", "ome", "imagej", "bigtiff"]),
+)
+def test_a_damaged_file_gives_a_scan_or_one_clear_error(
+    tmp_path_factory: Any, where: list[tuple[float, int]], kind: str
+) -> None:
+    """Never a traceback; damage to grey values cannot be seen, damage to the file's structure can."""
+    options: dict[str, Any] = {"plain": {}, "zlib": {"compression": "zlib"}}.get(kind, {kind: True})
+    file = tmp_path_factory.mktemp("damaged") / "v.tif"
+    tifffile.imwrite(file, grey((5, 20, 90)), **options)
+    data = bytearray(file.read_bytes())
+    for place, value in where:
+        # Half of the damage in the first directory, which is small beside the pixels.
+        end = 400 if value % 2 else len(data)
+        data[int(place * end)] = value
+    file.write_bytes(data)
+    with suppress(ScanError):
+        assert open_scan(file, voxel_size_mm=VOXEL).volume.ndim == 3
 
 
 def test_slice_of_noise(tmp_path: Path) -> None:
@@ -321,7 +344,7 @@ def test_order_of_sources(tmp_path: Path) -> None:
     )
     scan = open_scan(folder)
     assert scan.voxel_size_mm == pytest.approx((0.05,) * 3)
-    assert scan.sources["voxel_size_mm"] == "s"
+    assert scan.sources["voxel_size_mm"] == "v.tif"
     assert len(scan.warnings) == 1
     (folder / "acquisition.yaml").write_text("voxel_size_mm: 0.07\ntube_voltage_kv: 190\n")
     scan = open_scan(folder)
@@ -503,6 +526,26 @@ def test_plugins_reader_that_breaks_later_is_named(own_file: Path) -> None:
     refused(own_file, "only 2 of 3", readers=[TooFew(grey())])
     refused(own_file, "slice 4", readers=[TooMany(grey())])
     refused(own_file, "slice 1", readers=[WrongShape(grey())])
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [{"voxel_size_mm": (1, 2)}, {"voxel_size_mm": "wide"}, {"tube_voltage_kv": -1}, {"projections": "many"}],
+)
+def test_plugins_metadata_are_checked(own_file: Path, metadata: dict[str, Any]) -> None:
+    refused(own_file, "the reader own broke", readers=[Own(grey(), metadata)])
+
+
+def test_voxel_size_of_two_numbers(tmp_path: Path) -> None:
+    with pytest.raises(ScanError, match="three numbers"):
+        open_scan(slices(tmp_path / "s", grey()), voxel_size_mm=(0.03, 0.03))
+
+
+def test_shape_in_the_sidecar_that_is_not_the_scans(tmp_path: Path) -> None:
+    folder = slices(tmp_path / "s", grey())
+    (folder / "acquisition.yaml").write_text("shape: [4, 80, 90]\nvoxel_size_mm: 0.05\n")
+    (warning,) = open_scan(folder).warnings
+    assert "(4, 80, 90)" in warning
 
 
 def test_zero_sized_volume(own_file: Path) -> None:

@@ -104,6 +104,23 @@ class Merged:
     warnings: tuple[str, ...] = ()
 
 
+def found_in_image(origin: str, metadata: Mapping[str, Any]) -> Found:
+    """What a reader tells, checked like an ``acquisition.yaml``; keys that are not known are left out.
+
+    Raises
+    ------
+    ValueError
+        When a value cannot be (pydantic's ``ValidationError`` is one).
+    """
+    told = {k: v for k, v in metadata.items() if k in Acquisition.model_fields and k not in LAYOUT_KEYS}
+    voxel = told.pop("voxel_size_mm", None)
+    values = Acquisition.model_validate(told).model_dump(exclude_none=True)
+    if voxel is not None:
+        z, y, x = (None if v is None else float(v) for v in voxel)
+        values["voxel_size_mm"] = (z, y, x)
+    return Found(origin, values)
+
+
 # --- acquisition.yaml ------------------------------------------------------------------------------------
 
 
@@ -217,9 +234,11 @@ def _plain(node: yaml.Node, file: Path) -> Any:
         return None
     if isinstance(node, yaml.ScalarNode):
         return node.value
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
         return [_plain(item, file) for item in node.value]
-    raise ScanError("a mapping is not expected here", where=f"{file}:{node.start_mark.line + 1}")
+    raise ScanError(
+        "a mapping or nested list is not expected here", where=f"{file}:{node.start_mark.line + 1}"
+    )
 
 
 def _unknown(shown: str, key: str, known: Sequence[str], file: Path, line: int) -> ScanError:
@@ -258,14 +277,14 @@ def merge(found: Sequence[Found]) -> Merged:
     found
         From the least to the most trusted.
     """
-    values: dict[str, Any] = dict.fromkeys(Acquisition.model_fields)
+    values: dict[str, Any] = {key: None for key in Acquisition.model_fields if key not in LAYOUT_KEYS}
     sources: dict[str, str] = {}
     voxel: list[float | None] = [None, None, None]
     nominal: set[str] = set()
     for source in found:
         for key, value in source.values.items():
             if value is None or key not in values:
-                continue
+                continue  # the layout of a raw volume is no part of its acquisition
             if key == "voxel_size_mm":
                 voxel = [old if new is None else float(new) for new, old in zip(value, voxel, strict=True)]
             else:

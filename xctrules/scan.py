@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -51,9 +51,9 @@ class VolumeSource(Protocol):
     ``metadata`` may hold any value of :class:`xctrules.acquisition.Acquisition`, above all ``voxel_size_mm``
     as (z, y, x) with ``None`` for an axis that is not known.
 
-    Two attributes are optional: ``mapped``, the volume as an array on the file itself, where its pixels lie
-    there uncompressed (it is then used in place, and ``slices`` gives its slices); and ``warnings``, a tuple
-    of sentences for the report.
+    Three attributes are optional: ``mapped``, the volume as an array on the file itself, where its pixels lie
+    there uncompressed (it is then used in place, and ``slices`` gives its slices); ``warnings``, a tuple of
+    sentences for the report; and ``origin``, the name of the file that the metadata stand in.
     """
 
     shape: tuple[int, int, int]
@@ -175,19 +175,29 @@ def open_scan(
         raise ScanError("no such file or folder", where=path, todo="Check the path.")
     told = companions.gather(path, None if acquisition_file is None else Path(acquisition_file))
     reader, source, warnings = _opened(path, readers, told.layout)
-    found = [*told.scanner, acquisition.Found(*_described(source, path)), *told.sidecar]
+    with _blamed_on(reader, path):
+        shape = _checked_shape(source, path)
+        origin = getattr(source, "origin", path.name)
+        found = [*told.scanner, acquisition.found_in_image(origin, source.metadata), *told.sidecar]
     if voxel_size_mm is not None:
+        if len(voxel_size_mm) != 3:
+            raise ScanError("a voxel size is three numbers", where="--voxel-size", todo="Give Z,Y,X in mm.")
         found.append(acquisition.Found(acquisition.COMMAND_LINE, {"voxel_size_mm": tuple(voxel_size_mm)}))
     merged = acquisition.merge(found)
-    shape = _checked_shape(source, path)
     voxel = checked_voxel_size(merged.voxel_size_mm, shape, path, merged.sources.get("voxel_size_mm"))
     volume = _read(source, path, mask, progress, memory_limit_bytes)
+    with _blamed_on(reader, path):
+        digests = tuple((str(sha256), str(name)) for sha256, name in source.digests())
+    if told.layout.get("shape", shape) != shape:
+        warnings.append(
+            f"{told.sidecar[0].origin} gives the shape {told.layout['shape']}, the scan has {shape}"
+        )
     return Scan(
         path=path,
         volume=volume,
         voxel_size_mm=voxel,
         acquisition=merged.values,
-        digests=tuple(source.digests()),
+        digests=digests,
         warnings=(*warnings, *told.warnings, *getattr(source, "warnings", ()), *merged.warnings),
         sources=merged.sources,
         reader=reader.name,
@@ -217,12 +227,8 @@ def _opened(
             warnings.append(f"the reader {reader.name} broke when asked about {path.name}: {_named(error)}")
             continue
         if known:
-            try:
+            with _blamed_on(reader, path):
                 return reader, reader.open(path), warnings
-            except ScanError:
-                raise
-            except Exception as error:
-                raise _broken(reader.name, path, error) from error
     raise _unknown_format(path)
 
 
@@ -249,16 +255,18 @@ def _unknown_format(path: Path) -> ScanError:
 
 
 def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
-def _broken(name: str, path: Path, error: Exception) -> ScanError:
-    return ScanError(f"the reader {name} broke on it ({_named(error)})", where=path)
-
-
-def _described(source: VolumeSource, path: Path) -> tuple[str, Mapping[str, Any]]:
-    """(origin, values) of what the image itself tells."""
-    return str(getattr(source, "origin", path.name)), dict(source.metadata)
+@contextmanager
+def _blamed_on(reader: Reader, path: Path) -> Iterator[None]:
+    """Turns whatever goes wrong in a reader, a plugin's perhaps, into an error that names it."""
+    try:
+        yield
+    except ScanError:
+        raise
+    except Exception as error:
+        raise ScanError(f"the reader {reader.name} broke on it ({_named(error)})", where=path) from error
 
 
 # --- is it a volume that could be true? ------------------------------------------------------------------

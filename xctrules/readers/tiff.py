@@ -42,7 +42,7 @@ def is_tiff(path: Path) -> bool:
 def natural_key(name: str) -> tuple[Any, ...]:
     """Key for sorting names with their numbers by value: im2 before im10."""
     parts = re.split(r"(\d+)", name.casefold())
-    return (*((int(p), "") if p.isdigit() else (-1, p) for p in parts), (0, name))
+    return (*((int(p), "") if k % 2 else (-1, p) for k, p in enumerate(parts)), (0, name))
 
 
 class TiffReader:
@@ -139,6 +139,7 @@ class TiffFolder:
         self.shape: tuple[int, int, int] = (len(files), image.shape[0], image.shape[1])
         self.dtype: np.dtype[Any] = image.dtype
         self.names: tuple[str, ...] = tuple(f.name for f in files)
+        self.origin = self.names[0]
         self.metadata: Mapping[str, Any] = first.metadata
         self.warnings = (*numbering_warnings(files), *first.warnings)
         self._digests: list[tuple[str, str]] = []
@@ -236,16 +237,18 @@ class TiffStack:
         self._sha256: str | None = None
         page = _first_page(self._tiff, file)
         _check_page(page, len(self._bytes), file)
-        self.mapped: Volume | None = None
         count, offset = self._layout(page)
         self.shape: tuple[int, int, int] = (count, int(page.shape[0]), int(page.shape[1]))
         self.dtype: np.dtype[Any] = np.dtype(page.dtype)
         self.names: tuple[str, ...] = (file.name,)
+        self.origin = file.name
         self.metadata: Mapping[str, Any] = voxel_metadata(self._tiff, count)
         self.warnings = _grey_warnings(page)
         stored = self.dtype.newbyteorder(self._tiff.byteorder)
-        if offset is not None and stored.isnative and self.dtype != bool:
-            self.mapped = np.ndarray(self.shape, self.dtype, buffer=self._bytes, offset=offset)
+        self._stored: Volume | None = None
+        if offset is not None and self.dtype.kind != "b":
+            self._stored = np.ndarray(self.shape, stored, buffer=self._bytes, offset=offset)
+        self.mapped = self._stored if stored.isnative else None
 
     def _layout(self, page: Any) -> tuple[int, int | None]:
         """Number of slices, and the offset of the first where they lie uncompressed in one piece."""
@@ -284,8 +287,8 @@ class TiffStack:
         sha, done = hashlib.sha256(), 0
         with memoryview(self._bytes) as view:
             for k in range(self.shape[0]):
-                if self.mapped is not None:
-                    image = self.mapped[k]
+                if self._stored is not None:
+                    image = self._stored[k].astype(self.dtype, copy=False)
                     end = min(len(view), done + image.nbytes)
                 else:
                     page = self._page(k)
