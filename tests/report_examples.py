@@ -302,6 +302,31 @@ def with_verdict(record: dict[str, Any], code: str) -> dict[str, Any]:
     return changed
 
 
+def hostile_texts(record: dict[str, Any], text: str) -> None:
+    """Put ``text`` wherever a scan, a spec, a plugin or a user can put text of their own."""
+    record["cell_id"] = text
+    record["reasons"] = [text]
+    record["warnings"] = [text]
+    record["spec"]["text"] = text * 3
+    record["plugins"][0]["name"] = text
+    record["failures"][0].update(plugin=text, message=text, traceback=text)
+    record["parameters"][text] = text
+    record["acquisition"][text] = text
+    record["checks"][0].update(title=text, source=text, at=text, unit=text, decision_rule=text, severity=text)
+    record["measurements"][text] = absent(text, text)
+    for section in record["sections"]:
+        section["title"] = text
+        for figure in section["figures"]:
+            for key in ("title", "caption", "alt", "x_label", "y_label", "value_label"):
+                if key in figure:
+                    figure[key] = text
+            for line in figure.get("overlays", ()):
+                line.update(label=text, role=text)
+            for axis in ("x_axis", "y_axis"):
+                if figure.get(axis):
+                    figure[axis][0] = text
+
+
 def bare_record() -> dict[str, Any]:
     """Only what the contract asks for, with nothing measured."""
     record, _ = full_record()

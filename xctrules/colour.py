@@ -75,9 +75,7 @@ def _table(name: ColourMap) -> NDArray[np.uint8]:
 def _look_up(name: ColourMap, position: NDArray[np.float64]) -> NDArray[np.uint8]:
     found = np.isfinite(position)
     index = np.rint(np.clip(np.where(found, position, 0.0), 0.0, 1.0) * (_ENTRIES - 1)).astype(np.intp)
-    colours: NDArray[np.uint8] = _table(name)[index]
-    colours[~found] = NOT_FOUND
-    return colours
+    return np.where(found[..., np.newaxis], _table(name)[index], np.array(NOT_FOUND, dtype=np.uint8))
 
 
 def diverging(values: NDArray[np.floating[Any]], limit: float) -> NDArray[np.uint8]:
