@@ -106,6 +106,32 @@ def test_wrong_sidecar_names_file_and_line(tmp_path: Path, text: str, line: int,
     assert f"acquisition.yaml:{line}:" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("top", "top"),
+        ("Bottom", "bottom"),
+        ("whole", "whole"),
+        ("both", "whole"),
+        ("full", "whole"),
+        ("none", "middle"),
+    ],
+)
+def test_words_for_the_field_of_view(tmp_path: Path, word: str, meant: str) -> None:
+    assert read_sidecar(sidecar(tmp_path, f"field_of_view: {word}\n")).values["field_of_view"] == meant
+
+
+def test_phantoms_sidecar_is_read_back(tmp_path: Path) -> None:
+    from xctrules.phantom import PhantomSpec, draw
+
+    spec = PhantomSpec(view="top", voxel_size_mm=(0.2, 0.2, 0.2), seed=5)
+    folder = draw(spec).write(tmp_path / "p")
+    scans = [gather(p).sidecar for p in (folder, *(q for q in folder.iterdir() if q.is_dir()))]
+    told = next(found[0] for found in scans if found)
+    assert told.values["voxel_size_mm"] == (0.2, 0.2, 0.2)
+    assert told.values["field_of_view"] == "top"
+
+
 @pytest.mark.parametrize("value", ["0", "-0.001", "0.06", "2", "nan", "0.1 %"])
 def test_scale_uncertainty_must_be_a_small_fraction(tmp_path: Path, value: str) -> None:
     with pytest.raises(ScanError, match=r"acquisition\.yaml:1: voxel_scale_relative_uncertainty: .*fraction"):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from xctrules.errors import ScanError
 
@@ -27,6 +27,16 @@ Voxel = tuple[float | None, float | None, float | None]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+
+_VIEWS = {"both": "whole", "full": "whole", "none": "middle"}  # other words that people use
+
+
+def _view(value: Any) -> Any:
+    return _VIEWS.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
+FieldOfView = Annotated[Literal["top", "bottom", "whole", "middle"], BeforeValidator(_view)]
+SliceOrder = Literal["top_to_bottom", "bottom_to_top"]
 
 
 class Acquisition(BaseModel):
@@ -40,8 +50,8 @@ class Acquisition(BaseModel):
 
     cell_id: str | None = None
     format: str | None = None
-    field_of_view: Literal["top", "bottom", "middle", "whole"] | None = None
-    slice_order: Literal["top_to_bottom", "bottom_to_top"] | None = None
+    field_of_view: FieldOfView | None = None
+    slice_order: SliceOrder | None = None
     voxel_size_mm: tuple[Positive, Positive, Positive] | None = None
     voxel_scale_relative_uncertainty: Annotated[float, Field(gt=0, le=0.05)] | None = None
     calibration_artefact: str | None = None

@@ -237,9 +237,7 @@ def _unknown_format(path: Path) -> ScanError:
     if not path.is_dir():
         return ScanError("not a scan that any reader knows", where=path, todo=f"Give {known}.")
     entries = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
-    inner = [
-        p for p in entries if p.is_dir() and any(q.suffix.lower() in (".tif", ".tiff") for q in p.iterdir())
-    ]
+    inner = [p for p in entries if any(p.glob("*.[tT][iI][fF]*"))]
     if inner:
         return ScanError(
             "the folder itself holds no scan", where=path, todo=f"Give the folder of the slices: {inner[0]}"

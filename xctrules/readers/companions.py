@@ -112,11 +112,11 @@ def _companion(scan: Path, suffix: str) -> tuple[Path | None, str | None]:
 
 
 def _of_kind(folder: Path, suffix: str) -> list[Path]:
-    found = sorted(
-        p
-        for p in folder.iterdir()
-        if p.suffix.lower() == suffix and p.is_file() and not p.name.startswith(".")
-    )
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:  # a folder around the scan need not be ours to read
+        return []
+    found = [p for p in entries if p.suffix.lower() == suffix and p.is_file() and not p.name.startswith(".")]
     # Many programs write .log files; a SkyScan's is told by its sections.
     return [p for p in found if suffix != ".log" or "acquisition" in _sections(_text(p))]
 
