@@ -143,7 +143,7 @@ def _acquisition(spec: PhantomSpec) -> str:
     import yaml
 
     z, y, x = spec.voxel_size_mm
-    view = {"top": "top", "bottom": "bottom", "both": "full"}.get(spec.view, "none")
+    view = {"top": "top", "bottom": "bottom", "both": "whole"}.get(spec.view, "middle")
     values = {
         "cell_id": f"PHANTOM-{spec.format}-{spec.seed}",
         "format": spec.format,

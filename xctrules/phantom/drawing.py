@@ -1,16 +1,16 @@
 """Draw a cell by area: each voxel gets the grey of what it holds, layer by layer.
 
-A layer a few micrometres thick is far below the voxel, so nothing is sampled. The shadow that a rectangular pixel casts
-along a surface's normal is a trapezoid; a layer's share of a pixel is the part of the trapezoid between its two
-faces, which is its exact area where the curvature within a pixel may be neglected. Along the axis an edge covers a voxel by its
-exact share of the height.
+A layer a few micrometres thick is far below the voxel, so nothing is sampled. The shadow that a rectangular
+pixel casts along a surface's normal is a trapezoid; a layer's share of a pixel is the part of the trapezoid
+between its two faces: its exact area, as far as the curvature within a pixel may be neglected. Along the axis
+an edge covers a voxel by its exact share of the height.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,6 +25,7 @@ from xctrules.phantom.geometry import (
     dent_depth,
     dent_height,
     pose,
+    wrap_deg,
 )
 from xctrules.phantom.spec import EndName, PhantomSpec, Tab
 
@@ -46,8 +47,8 @@ def share(distance: Any, width: Any) -> Any:
 def trapezoid_share(distance: Any, wide: Any, narrow: Any) -> Any:
     """Share of a rectangular pixel on the inner side of a straight edge, ``distance`` from its centre.
 
-    ``wide`` and ``narrow`` are the lengths of the shadows of the pixel's two sides on the edge's normal; the pixel's
-    own shadow is the box of one convolved with the box of the other.
+    ``wide`` and ``narrow`` are the lengths of the shadows of the pixel's two sides on the edge's normal; the
+    pixel's own shadow is the box of one convolved with the box of the other.
     """
     away = np.abs(distance)
     flat, foot = (wide - narrow) / 2, (wide + narrow) / 2
@@ -74,7 +75,8 @@ class _Pixels:
     """First entry of the direction's row in the layer tables."""
     in_tab: tuple[Image, ...]
     """For each tab: share of the pixel inside the metal strip, without regard to height."""
-    in_gap: NDArray[np.bool_] | None
+    opened: Image | None
+    """Share of the pixel in a gap that a tab holds open, or ``None`` without tabs."""
 
 
 class Drawing:
@@ -88,7 +90,7 @@ class Drawing:
         dz, dy, dx = spec.voxel_size_mm
         tilt = math.radians(spec.tilt_deg)
         plane = (dy * dy + dx * dx) / 2
-        # along the radius and along the axis: width of the box that has the same variance as the voxel's shadow
+        # along radius and axis: width of the box that has the same variance as the voxel's shadow
         self.width_mm = math.sqrt(plane * (1 + math.cos(tilt) ** 2) / 2 + (dz * math.sin(tilt)) ** 2 / 2)
         self.width_z_mm = math.sqrt((dz * math.cos(tilt)) ** 2 + plane * math.sin(tilt) ** 2)
         self._plain: tuple[_Pixels, Image] | None = None
@@ -180,11 +182,16 @@ class Drawing:
         """
         if not self.spec.fittings:
             return {}
-        return {end: self._fitting_maps(end) for end in self.place.edges}
+        first, last = self.place.seen_mm
+        lean = self.can.outer_radius_mm * math.tan(math.radians(self.spec.tilt_deg))
+        return {
+            end: self._fitting_maps(end)
+            for end, (edge, outward) in self.place.edges.items()
+            if (last - edge if outward > 0 else edge - first) + lean > self.can.straight_out_mm(end) - 0.1
+        }
 
     def _fitting_maps(self, end: EndName) -> tuple[Image, float, float]:
         from scipy.spatial import cKDTree
-        from skimage.draw import polygon2mask
 
         spec, greys = self.spec, self.spec.greys
         profile = self.can.top_profile() if end == "top" else self.can.bottom_profile()
@@ -202,8 +209,9 @@ class Drawing:
         width = np.where(distance < step, (self.width_z_mm + self.width_mm) / 2, width)
 
         closed = np.vstack([profile[:, :2], [profile[-1, 0], -1.0], [profile[0, 0], -1.0]])
-        inside = polygon2mask(grid.shape[:2], (closed - [first, 0.0]) / step)
-        grey = np.where(inside, greys.void, greys.outside)
+        inside = np.zeros(grid.shape[:2], np.uint8)  # its outline lies in the metal, so whole pixels do
+        cv2.fillPoly(inside, [np.rint((closed - [first, 0.0]) / step).astype(np.int32)[:, ::-1]], 1)
+        grey = np.where(inside > 0, greys.void, greys.outside)
         for z0, z1, r0, r1, value in self._parts(end):
             low_z, high_z = share(z - z0, self.width_z_mm), share(z1 - z, self.width_z_mm)
             low_r, high_r = share(r - r0, self.width_mm), share(r1 - r, self.width_mm)
@@ -257,7 +265,7 @@ class Drawing:
                 np.hypot(u - np.float32(ox), v - np.float32(oy)),
                 np.arctan2(v - np.float32(oy), u - np.float32(ox)),
             )
-        r_roll, in_tab, in_gap = self._undisturb(r_roll, roll_angle)
+        r_roll, in_tab, opened = self._undisturb(r_roll, roll_angle)
         fold = np.abs(roll_angle)
         fold = np.minimum(fold, np.float32(np.pi) - fold) * np.float32(2 / np.pi * _SHADOWS)
         shadow = np.clip(fold.astype(np.int32), 0, _SHADOWS - 1) * _BINS
@@ -265,30 +273,36 @@ class Drawing:
         within = np.float32(spec.handedness) * away
         within -= np.floor(within)
         phase = (r_roll - np.float32(spec.core_radius_mm)) * np.float32(1 / spec.pitch_mm)
-        return _Pixels(index, s, r, theta_bin, phase, within, shadow, in_tab, in_gap)
+        return _Pixels(index, s, r, theta_bin, phase, within, shadow, in_tab, opened)
 
-    def _undisturb(self, r: Image, angle: Image) -> tuple[Image, tuple[Image, ...], NDArray[np.bool_] | None]:
-        """Nominal radius of the material at each pixel: tabs, then the buckle, taken back."""
+    def _undisturb(self, r: Image, angle: Image) -> tuple[Image, tuple[Image, ...], Image | None]:
+        """Nominal radius of the material at each pixel (tabs, then the buckle, taken back); tabs and gaps."""
         spec, winding = self.spec, self.winding
         if not spec.tabs and not spec.buckle:
             return r, (), None
         theta = np.degrees(angle)
         strips: list[Image] = []
-        gap: NDArray[np.bool_] | None = None
+        gap: Image | None = None
         for tab in reversed(spec.tabs):
-            seat, lift = winding.seat_radius(tab, theta), winding.tab_lift(tab, theta)
+            seat = winding.seat_radius(tab, theta).astype(np.float32)
+            lift = winding.tab_lift(tab, theta).astype(np.float32)
             strips.append(self._strip(tab, r, theta, seat))
             free = (r > seat) & (r < seat + lift)
-            gap = free if gap is None else gap | free
-            r = np.where(r >= seat + lift, _unlift(r, seat, lift, tab.decay_mm), np.minimum(r, seat))
+            low = np.maximum(r - self.width_mm / 2, seat)
+            high = np.minimum(r + self.width_mm / 2, seat + lift)
+            opened = np.maximum(high - low, 0) / np.float32(self.width_mm)
+            gap = opened if gap is None else np.minimum(gap + opened, 1)
+            lifted = np.flatnonzero((lift > 0) & (r >= seat + lift))
+            r = np.where(free, seat, r)
+            r[lifted] = _unlift(r[lifted], seat[lifted], lift[lifted], tab.decay_mm)
         if spec.buckle:
-            push = winding.buckle_push(spec.buckle, theta)
-            r = _unlift(r, np.full_like(r, spec.core_radius_mm), -push, spec.buckle.decay_mm)
-        return r.astype(np.float32), tuple(reversed(strips)), gap
+            push = winding.buckle_push(spec.buckle, theta).astype(np.float32)
+            pushed = np.flatnonzero(push)
+            r = r.copy()
+            r[pushed] = _unlift(r[pushed], spec.core_radius_mm, -push[pushed], spec.buckle.decay_mm)
+        return r, tuple(reversed(strips)), gap
 
     def _strip(self, tab: Tab, r: Image, theta: NDArray[Any], seat: NDArray[Any]) -> Image:
-        from xctrules.phantom.geometry import wrap_deg
-
         arc = np.radians(wrap_deg(theta - tab.theta_deg)) * r
         cover = share(tab.width_mm / 2 - np.abs(arc), self.width_mm)
         low = np.maximum(r - self.width_mm / 2, seat)
@@ -305,7 +319,7 @@ class Drawing:
             return self._plain[1]
         pixels = self._plain[0] if untilted and self._plain is not None else self.pixels(k)
         if untilted:
-            pixels = _at_height(pixels, k * self.spec.voxel_size_mm[0])
+            pixels = replace(pixels, s=k * self.spec.voxel_size_mm[0])
         image = np.full(self.place.shape[1:], self.spec.greys.outside, np.float32)
         image.ravel()[pixels.index] = self._greys(pixels)
         if untilted and (self._plain is None or plain):
@@ -399,8 +413,8 @@ class Drawing:
             for end, o in out.items():
                 amount *= self._covers(o, tables[end][edge], entry)
             add([(name, amount)], total)
-        if px.in_gap is not None:
-            total[px.in_gap[in_roll]] = 0.0
+        if px.opened is not None:
+            total *= 1 - px.opened[in_roll]
         grey[in_roll] = under + total
 
     def _locate(
@@ -487,23 +501,17 @@ class Drawing:
         return False
 
 
-def _at_height(px: _Pixels, s: float) -> _Pixels:
-    from dataclasses import replace
-
-    return replace(px, s=s)
-
-
 def _take(value: Any, index: NDArray[np.int64]) -> Any:
     return value[index] if isinstance(value, np.ndarray) and value.ndim else value
 
 
-def _unlift(r: NDArray[Any], seat: NDArray[Any], lift: NDArray[Any], decay_mm: float) -> NDArray[Any]:
+def _unlift(r: Image, seat: Image | float, lift: Image, decay_mm: float) -> Image:
     """Solve y + lift exp(-max(y - seat, 0) / decay) = r for y by Newton's method."""
     y = r - lift
-    for _ in range(5):
-        e = lift * np.exp(-np.maximum(y - seat, 0.0) / decay_mm)
-        slope = np.where(y > seat, 1.0 - e / decay_mm, 1.0)
-        y = y - (y + e - r) / np.maximum(slope, 0.2)
+    for _ in range(4):  # quadratic from a start within the lift, which is a fraction of the decay
+        e = lift * np.exp(np.minimum(seat - y, 0) * np.float32(1 / decay_mm))
+        slope = np.where(y > seat, 1 - e * np.float32(1 / decay_mm), np.float32(1))
+        y = y - (y + e - r) / np.maximum(slope, np.float32(0.2))
     return np.asarray(y)
 
 

@@ -28,13 +28,14 @@ PHASES_PER_TURN = 1440
 
 def raised_cosine(x: ArrayLike, full_width: float) -> Floats:
     """cos^2 bump of height 1 at 0, zero from ``full_width / 2`` on."""
-    u = np.clip(np.abs(np.asarray(x, dtype=float)) / full_width, 0.0, 0.5)
+    u = np.clip(np.abs(np.asarray(x)) / full_width, 0.0, 0.5)
     return np.asarray(np.cos(np.pi * u) ** 2)
 
 
 def wrap_deg(angle: ArrayLike) -> Floats:
-    """Angle difference folded into [-180, 180)."""
-    return (np.asarray(angle, dtype=float) + 180.0) % 360.0 - 180.0
+    """Angle difference folded into [-180, 180]; keeps the dtype of floats."""
+    a = np.asarray(angle)
+    return np.asarray(a - 360.0 * np.rint(a / 360.0))
 
 
 def smooth_random(n: int, sd: float, correlation: float, seed: tuple[int, int]) -> Floats:
@@ -167,6 +168,9 @@ class Winding:
         if s.overhang_by_turn_mm:
             given = np.asarray(s.overhang_by_turn_mm, dtype=float)
             mean = given[np.minimum(self.turn(self.phases), given.size - 1)]
+        if s.overhang_wave_mm:
+            away = np.radians(self.theta_deg(self.phases) - s.overhang_wave_deg)
+            mean = mean + s.overhang_wave_mm * np.cos(away)
         value = mean + smooth_random(self.phases.size, s.overhang_sd_mm, sigma, seed)
         for fault in s.negative_overhangs:
             if fault.end != end:
@@ -234,7 +238,8 @@ class Can:
 
     @property
     def _corner_mm(self) -> float:
-        return max(0.6, 2.0 * self.spec.wall_mm)
+        """Outer radius of the bottom's corner; the bottom's thickness lies within it."""
+        return max(0.6, 2.0 * self.spec.wall_mm, 1.3 * self.spec.bottom_mm)
 
     def top_profile(self) -> Floats:
         """Middle line of the sheet at the can's top, (n, 3): height outward, radius, thickness."""
@@ -382,6 +387,7 @@ def turned(spec: PhantomSpec, angle_deg: float) -> PhantomSpec:
         roll_offset_mm=(c * x - s * y, s * x + c * y),
         ovality_deg=spec.ovality_deg + angle_deg,
         wall_variation_deg=spec.wall_variation_deg + angle_deg,
+        overhang_wave_deg=spec.overhang_wave_deg + angle_deg,
         dents=tuple(replace(d, theta_deg=(d.theta_deg + angle_deg) % 360.0) for d in spec.dents),
         buckle=spec.buckle and replace(spec.buckle, theta_deg=(spec.buckle.theta_deg + angle_deg) % 360.0),
         tabs=tuple(

@@ -212,16 +212,19 @@ class PhantomSpec:
     overhang_by_turn_mm: tuple[float, ...] = ()
     """Mean overhang of each turn in place of ``overhang_mm``; the last entry holds for further turns."""
     overhang_correlation_deg: float = 60.0
+    overhang_wave_mm: float = 0.0
+    """Amplitude of a variation once around, on every turn: overhang + wave cos(theta - direction)."""
+    overhang_wave_deg: float = 0.0
     anode_margin_mm: float = 0.6
     """Width of bare copper at the anode's edge."""
     telescope_mm: float = 0.4
     """How far the outermost turn lies below the innermost one (towards the bottom)."""
     edge_wave_mm: float = 0.02
     """Standard deviation of a smooth random shift of the wound tape along the axis."""
-    deflection_inner_deg: float = 0.0
-    deflection_outer_deg: float = -8.0
+    deflection_inner_deg: float = 2.0
+    deflection_outer_deg: float = -9.0
     """Lean of the free foil at the innermost and outermost turn, linear between; negative is inward."""
-    deflection_sd_deg: float = 2.0
+    deflection_sd_deg: float = 2.5
     negative_overhangs: tuple[NegativeOverhang, ...] = ()
 
     # the can
