@@ -446,6 +446,16 @@ def test_voxel_sizes_half_a_per_cent_apart_are_said(base: float, relative: float
         assert f"{'zyx'[axis]} " in warning
 
 
+@pytest.mark.parametrize(("other", "kept"), [(0.0401, True), (0.042, False)])
+def test_scale_uncertainty_goes_with_its_voxel_size(other: float, kept: bool) -> None:
+    """A calibration speaks of one voxel size; it says nothing of another that overrules it."""
+    stated = voxel("acquisition.yaml", 0.04, 0.04, 0.04, voxel_scale_relative_uncertainty=0.0003)
+    merged = merge([stated, voxel("command line", other, other, other)])
+    assert (merged.values["voxel_scale_relative_uncertainty"] == 0.0003) is kept
+    assert ("voxel_scale_relative_uncertainty" in merged.sources) is kept
+    assert any("scale uncertainty" in w for w in merged.warnings) is not kept
+
+
 def test_an_axis_not_given_is_taken_from_the_source_before() -> None:
     merged = merge([voxel("a.xtekct", 0.06, 0.04, 0.04), voxel("v.tif", None, 0.04, 0.04)])
     assert merged.voxel_size_mm == (0.06, 0.04, 0.04)

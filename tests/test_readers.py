@@ -194,6 +194,15 @@ def test_folder_with_one_stack(tmp_path: Path) -> None:
     np.testing.assert_array_equal(opened(tmp_path).volume, volume())
 
 
+def test_one_slice_of_a_series_is_told_its_fellows(tmp_path: Path) -> None:
+    folder = write_slices(tmp_path / "s", volume())
+    (warning,) = opened(folder / "im9.tif").warnings
+    assert "one of 5 slices" in warning
+    tifffile.imwrite(tmp_path / "slice.tif", volume()[0])
+    tifffile.imwrite(tmp_path / "mask.tif", volume()[0])
+    assert opened(tmp_path / "slice.tif").warnings == ()
+
+
 @pytest.mark.parametrize("stack", [False, True])
 def test_bilevel_masks_come_as_uint8(tmp_path: Path, stack: bool) -> None:
     mask = volume() > 60
@@ -389,6 +398,39 @@ def test_nikon_volume(tmp_path: Path, dtype: str) -> None:
     assert scan.voxel_size_mm == pytest.approx(VOXEL)
     assert scan.acquisition["tube_voltage_kv"] == 200
     assert scan.warnings == ()
+
+
+def test_phoenix_volume(tmp_path: Path) -> None:
+    data = volume("float32")
+    (tmp_path / "cell.vol").write_bytes(data.tobytes())
+    (tmp_path / "cell.pcr").write_text(
+        "[VolumeData]\nVolume_SizeX=90\nVolume_SizeY=80\nVolume_SizeZ=5\nVoxelSizeRec=0.04\n"
+    )
+    scan = open_scan(tmp_path / "cell.vol")
+    np.testing.assert_array_equal(scan.volume, data)
+    assert scan.voxel_size_mm == (0.04,) * 3
+
+
+@pytest.mark.parametrize("header_size", [0, 16, -1])
+def test_metaimage_big_endian_with_header(tmp_path: Path, header_size: int) -> None:
+    data = volume("int16")
+    before = b"x" * (11 if header_size < 0 else header_size)  # -1: the voxels are at the end
+    (tmp_path / "v.raw").write_bytes(before + data.astype(">i2").tobytes())
+    text = mhd(data, "v.raw").replace("MSB = False", "MSB = True")
+    (tmp_path / "v.mhd").write_text(f"HeaderSize = {header_size}\n{text}")
+    scan = open_scan(tmp_path / "v.mhd")
+    np.testing.assert_array_equal(scan.volume, data)
+    assert scan.volume.dtype.isnative
+
+
+def test_nrrd_spacings(tmp_path: Path) -> None:
+    data = volume("uint8")
+    (tmp_path / "v.raw").write_bytes(data.tobytes())
+    (tmp_path / "v.nhdr").write_text(
+        "NRRD0001\ntype: unsigned char\ndimension: 3\nsizes: 90 80 5\nspacings: 0.04 0.05 0.06\n"
+        "encoding: raw\ndata file: ./v.raw\n"
+    )
+    assert open_scan(tmp_path / "v.nhdr").voxel_size_mm == pytest.approx(VOXEL)
 
 
 @pytest.mark.parametrize(

@@ -304,6 +304,7 @@ def merge(found: Sequence[Found]) -> Merged:
     z, y, x = voxel
     del values["voxel_size_mm"]
     warnings = _voxel_disagreements(found)
+    warnings += _orphaned_uncertainty(found, values, sources, (z, y, x))
     if not nominal & set(_GEOMETRY):
         warnings += _geometry_disagreement(values, sources, (y, x))
     return Merged(values, sources, (z, y, x), tuple(warnings + _rotation_disagreement(values, sources)))
@@ -329,6 +330,25 @@ def _voxel_disagreements(found: Sequence[Found]) -> list[str]:
                 )
                 break
     return warnings
+
+
+def _orphaned_uncertainty(
+    found: Sequence[Found], values: dict[str, Any], sources: dict[str, str], used: Voxel
+) -> list[str]:
+    """Drops a stated scale uncertainty whose own voxel size was overruled: it says nothing of another."""
+    key = "voxel_scale_relative_uncertainty"
+    stating = next((s for s in reversed(found) if s.values.get(key) is not None), None)
+    if stating is None or not any(
+        theirs is not None and ours is not None and _relative(theirs, ours) > DISAGREEMENT
+        for theirs, ours in zip(stating.values.get("voxel_size_mm") or (), used, strict=False)
+    ):
+        return []
+    values[key] = None
+    del sources[key]
+    return [
+        f"the scale uncertainty in {stating.origin} belongs to the voxel size there, which is not in use; "
+        "it is left out"
+    ]
 
 
 _GEOMETRY = ("detector_pixel_mm", "source_to_object_mm", "source_to_detector_mm")

@@ -58,7 +58,10 @@ class TiffReader:
     def open(self, path: Path) -> TiffFolder | TiffStack:
         """Open a folder or file; its pixels are not touched yet, except those of a folder's first slice."""
         if not path.is_dir():
-            return TiffStack(path)
+            stack = TiffStack(path)
+            if stack.shape[0] == 1:
+                stack.warnings += _fellows_warning(path)
+            return stack
         files = slice_files(path)
         return TiffFolder(files) if len(files) > 1 else TiffStack(files[0])
 
@@ -81,7 +84,7 @@ def slice_files(folder: Path) -> list[Path]:
         raise ScanError("the folder holds no TIFF slices", where=folder)
     patterns: dict[str, list[Path]] = {}
     for file in files:
-        patterns.setdefault(re.sub(r"\d+", "#", file.name.casefold()), []).append(file)
+        patterns.setdefault(_pattern(file), []).append(file)
     if len(patterns) > 1:
         names = ", ".join(f"{found[0].name} ({len(found)})" for found in list(patterns.values())[:4])
         raise ScanError(
@@ -102,6 +105,22 @@ def slice_files(folder: Path) -> list[Path]:
         if "\n" in file.name or "\r" in file.name:
             raise ScanError("a slice has a line break in its name", where=folder, todo="Rename it.")
     return files
+
+
+def _fellows_warning(file: Path) -> tuple[str, ...]:
+    """A warning where one slice of a numbered series was given as if it were the scan."""
+    pattern = _pattern(file)
+    fellows = (
+        sum(is_tiff(p) and _pattern(p) == pattern for p in file.parent.iterdir()) if "#" in pattern else 1
+    )
+    if fellows < 2:
+        return ()
+    return (f"{file.name} is one of {fellows} slices in its folder; give the folder to read them all",)
+
+
+def _pattern(file: Path) -> str:
+    """The name with each number replaced by ``#``: the same for all slices of a series."""
+    return re.sub(r"\d+", "#", file.name.casefold())
 
 
 def _number_columns(files: Sequence[Path]) -> list[tuple[int, ...]]:
@@ -243,7 +262,7 @@ class TiffStack:
         self.names: tuple[str, ...] = (file.name,)
         self.origin = file.name
         self.metadata: Mapping[str, Any] = voxel_metadata(self._tiff, count)
-        self.warnings = _grey_warnings(page)
+        self.warnings: tuple[str, ...] = _grey_warnings(page)
         stored = self.dtype.newbyteorder(self._tiff.byteorder)
         self._stored: Volume | None = None
         if offset is not None and self.dtype.kind != "b":
