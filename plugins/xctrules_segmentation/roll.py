@@ -68,6 +68,8 @@ class _Ridge:
     x_mm: Floats
     profile: Floats
     strength: Floats
+    full_grey: float | None = None
+    """Grey inside the layer where the scan is two-valued."""
 
 
 # --- sampling --------------------------------------------------------------------------------------------
@@ -96,8 +98,8 @@ def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
     inside = grid[(grid >= low - 1e-9) & (grid <= high + 1e-9)]
     if inside.size == 0:
         inside = grid[[int(np.argmin(np.abs(grid - 0.5 * (low + high))))]]
-    bands = min(_BANDS, inside.size)
-    per_band = min(_SLICES_PER_BAND, inside.size // bands)
+    per_band = min(_SLICES_PER_BAND, inside.size)
+    bands = min(_BANDS, inside.size // per_band)
     starts = np.round(np.linspace(0, inside.size - per_band, bands)).astype(int)
     heights = inside[starts[:, None] + np.arange(per_band)]
     return heights, heights.mean(axis=1)
@@ -313,6 +315,9 @@ def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> tuple[Image, Image]:
     ratio = amplitude / strength
     brightest = maximum_filter1d(ratio, 2 * round(0.75 * half) + 1, axis=-1, mode="nearest")
     evidence = np.clip(ratio, 0, 1) * high * np.clip((1.9 - brightest) / 0.5, 0, 1)
+    if ridge.full_grey is not None:
+        # Nothing else is in a mask: a thin end (a cathode coated on one side) is the layer too.
+        evidence = 0.5 * evidence + 0.5 * np.clip(grey / np.float32(ridge.full_grey), 0, 1)
     return np.asarray(evidence, dtype=np.float32), amplitude
 
 
@@ -334,9 +339,8 @@ def _best_path(evidence: Image, stiffness: float, start: Floats | None = None) -
     for j in range(1, nt):
         padded[:, reach : reach + nd] = total
         candidates = windows - cost
-        best = candidates.argmax(axis=1)
-        came_from[j] = best - reach
-        total = np.take_along_axis(candidates, best[:, None], axis=1)[:, 0] + many[:, j]
+        np.subtract(candidates.argmax(axis=1), reach, out=came_from[j], casting="unsafe")
+        total = candidates.max(axis=1) + many[:, j]
     path = np.empty((n, nt), dtype=np.intp)
     path[:, -1] = total.argmax(axis=1)
     for j in range(nt - 1, 0, -1):
@@ -423,7 +427,9 @@ def _seed(
     profile = np.mean(profiles, axis=0).astype(float)
     centre, half = _followed_layer(profile, mask)
     x = np.arange(-half, half + 1)
-    ridge = _Ridge(x * (pitch / n), profile[(centre + x) % n], np.ones(unrolled_mean.shape[0]))
+    full_grey = float(unrolled_mean.max()) if mask else None
+    shape = profile[(centre + x) % n]
+    ridge = _Ridge(x * (pitch / n), shape, np.ones(unrolled_mean.shape[0]), full_grey)
     window = np.arange(-0.3 * pitch, 0.3 * pitch, pitch / _STEPS_PER_PITCH)
     starts = np.stack(lines)[..., None] + centre * pitch / n + window
 
@@ -528,8 +534,9 @@ def _reach(evidence: Image, r_mm: Floats, reference: Floats, pitch: float) -> Fl
     window = np.arange(-0.33 * pitch, 0.331 * pitch, pitch / _STEPS_PER_PITCH)
     known = np.isfinite(reference)
     radius = np.where(known, reference, 0.0)[..., None] + window
-    seen = np.where(known[..., None], _sample(evidence, r_mm, radius), 0.0)
-    path = _best_path(seen, 0.03)
+    # Neighbouring heights differ by little: where noise hides the foil, its place at the other height is the best guess.
+    seen = np.where(known[..., None], _sample(evidence, r_mm, radius), 0.0) - 2.0 * (window / pitch) ** 2
+    path = _best_path(seen, 0.1)
     return np.where(known, reference + window[path], np.nan)
 
 
@@ -590,6 +597,8 @@ def trace_from_labels(
 
 def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
     """:func:`trace_foil` on an unrolled roll."""
+    from scipy.ndimage import uniform_filter1d
+
     r_mm, limit, bands = unrolled.r_mm, unrolled.limit_mm, unrolled.grey
     near = np.abs(unrolled.z_mm - np.median(unrolled.z_mm)) <= 0.5 * _REFERENCE_HEIGHT_MM
     if not near.any():
@@ -612,7 +621,9 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
             fine, weight = _fit_area(bands[band], r_mm, coarse, pitch)
         else:
             fine, weight = _fit_line(bands[band], r_mm, coarse, sigma, half_mm)
-        lost = (np.abs(fine - coarse) > 0.15 * pitch) | ~(weight > 0.25 * np.nanmedian(weight))
+        # A tear is longer than five columns; a single weak one is noise.
+        weight = uniform_filter1d(np.nan_to_num(weight).ravel(), 5).reshape(weight.shape)
+        lost = (np.abs(fine - coarse) > 0.15 * pitch) | ~(weight > 0.3 * np.median(weight[weight > 0]))
         radius[band] = np.where(lost, np.nan, fine)
         return coarse
 
@@ -674,7 +685,7 @@ def _faces(unrolled: _Unrolled, foil: FoilTrace) -> CathodeFaces:
         low, high = np.vstack([edge, radius]), np.vstack([radius, edge])
         low = np.where(np.isfinite(low), low, high - 1.05 * pitch)
         high = np.where(
-            np.isfinite(high), high, np.minimum(low + 1.05 * pitch, unrolled.limit_mm + 0.1 * pitch)
+            np.isfinite(high), high, np.minimum(low + 1.05 * pitch, unrolled.limit_mm)
         )
         return low, high
 

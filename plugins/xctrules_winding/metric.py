@@ -29,6 +29,9 @@ from xctrules.spiral import (
 _FULL = 0.95
 """Share of its angles at which a turn has to be located to count as a full one."""
 
+_FOLD_HEIGHT_MM = 0.5
+"""Heights closer than this show the same fold: a foil cannot bend along the axis as sharply as round it."""
+
 _SECTORS = 8
 """Sectors whose own pitch tells how far one pitch describes the roll."""
 
@@ -83,7 +86,10 @@ def revolutions(foil: FoilTrace) -> float:
 
 def outermost(foil: FoilTrace) -> Floats:
     """Radius (nz, nt) of the outermost turn at each angle; NaN where none was located."""
-    return np.asarray(np.fmax.reduce(foil.radius_mm, axis=1))
+    located = _located(foil)
+    last = located.shape[0] - 1 - located[::-1].argmax(axis=0)
+    radius = np.take_along_axis(foil.radius_mm, last[None, None, :], axis=1)[:, 0]
+    return np.where(located.any(axis=0), radius, np.nan)
 
 
 def fit_all(foil: FoilTrace) -> Fits:
@@ -141,13 +147,24 @@ def _sector_pitches(
 
 
 def smoothed(values: Floats, columns: int) -> Floats:
-    """Running mean (..., nt) round the circle over ``columns``; NaN counts as missing."""
-    from scipy.ndimage import uniform_filter1d
+    """Running median (..., nt) round the circle over ``columns``; NaN where fewer than half of them are known."""
+    half = columns // 2
+    padded = np.concatenate([values[..., -half:], values, values[..., :half]], axis=-1) if half else values
+    window = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=-1), axis=-1)
+    known = np.isfinite(window).sum(axis=-1)  # sorting puts NaN last
+    low = np.take_along_axis(window, np.maximum(known - 1, 0)[..., None] // 2, axis=-1)[..., 0]
+    high = np.take_along_axis(window, (known // 2)[..., None] % window.shape[-1], axis=-1)[..., 0]
+    return np.asarray(np.where(2 * known > window.shape[-1], 0.5 * (low + high), np.nan))
 
-    known = np.isfinite(values)
-    total = uniform_filter1d(np.where(known, values, 0.0), columns, axis=-1, mode="wrap")
-    share = uniform_filter1d(known.astype(float), columns, axis=-1, mode="wrap")
-    return np.asarray(np.where(known, total / np.maximum(share, 1e-9), np.nan))
+
+def steadied(values: Floats, foil: FoilTrace) -> Floats:
+    """``values`` (nz, ..., nt) with noise damped for extremes: running medians over 3 degrees, and over three heights where
+    these are closer than any fold of a foil is high."""
+    calm = smoothed(values, _smoothing(foil))
+    if foil.z_mm.size < 3 or float(np.median(np.diff(foil.z_mm))) > _FOLD_HEIGHT_MM:
+        return calm
+    padded = np.concatenate([calm[:1], calm, calm[-1:]])
+    return np.asarray(np.median([padded[:-2], padded[1:-1], padded[2:]], axis=0))
 
 
 def _rms(values: Floats, noise_mm: float) -> float:
@@ -312,7 +329,7 @@ def _pixel(cell: Cell) -> float:
 
 
 def _errors(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
-    size = np.abs(smoothed(fits.error_mm, _smoothing(foil)))
+    size = np.abs(steadied(fits.error_mm, foil))
     value, place, _ = _worst(size, foil)
     n = int(np.isfinite(fits.error_mm).sum())
     by_height = np.nanmax(size.reshape(size.shape[0], -1), axis=1)
@@ -340,7 +357,7 @@ def _errors(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
 def _core_collapse(cell: Cell, foil: FoilTrace, fits: Fits) -> Measurement:
     """Deepest inward departure of the inner third from the spiral through the outer two thirds; 0 where noise alone
     would show as much."""
-    inward = -smoothed(fits.departure_mm, _smoothing(foil))
+    inward = -steadied(fits.departure_mm, foil)
     inward[:, ~fits.inner] = np.nan
     if not np.isfinite(inward).any():
         return Measurement.absent("winding.core_collapse", "mm", "no inner turn was located")
@@ -386,7 +403,7 @@ def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
             Contribution("the can's axis", cell.frame.axis_residual_mm, type="B"),
         ),
     )  # fmt: skip
-    gap = smoothed(can_gap(foil, cell.surfaces.can), _smoothing(foil))
+    gap = steadied(can_gap(foil, cell.surfaces.can), foil)
     if not np.isfinite(gap).any():
         return [concentricity, *(Measurement.absent(n, "mm", "the can's inner surface was not located") for n in names[1:])]
     smallest, place, _ = _worst(-gap[:, None, :], foil)
