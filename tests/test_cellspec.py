@@ -125,6 +125,20 @@ def test_plugins_add_measurements_and_geometries():
     assert checks[0].outcome == verdict.verdict == "CONDITIONAL_PASS"  # its limit is indicative
 
 
+def test_a_bare_unit_one_is_a_text():
+    text = HEAD + "rules:\n  - {id: n, measurement: winding.turns, min: 19, unit: 1}\n"
+    assert parse_spec(text).rules[0]["unit"] == "1"
+
+
+def test_a_measurement_of_a_plugin_that_could_not_be_loaded():
+    text = HEAD + "rules:\n  - {id: n, measurement: centre_pin.diameter, min: 2, unit: mm}\n"
+    spec = parse_spec(text, open_ended=True)
+    _, verdict = judge([], spec, {}, True)
+    assert verdict.verdict == "INCOMPLETE"
+    with pytest.raises(SpecError, match="outer_diametr'"):
+        parse_spec(text.replace("centre_pin.diameter", "canister.outer_diametr"), open_ended=True)
+
+
 def test_plain_exponents_are_numbers():
     spec = parse_spec(GOOD.replace("max: 21.25", "max: 2125e-2"))
     assert spec.rules[0]["max"]["value"] == 21.25

@@ -75,7 +75,8 @@ def example(cell_id="cell-1", diameter=21.2, stated=True, **kw):
         scope={"ends": ["top"], "height_seen_mm": 6.8, "straight_can_mm": 2.6}, scale=Scale(1e-4, stated),
         scan={"shape": (10, 8, 8), "dtype": "uint8", "voxel_size_mm": (0.1, 0.1, 0.1), "files": 1,
               "sha256": hashlib.sha256(files["samples/scan.sha256"]).hexdigest()},
-        acquisition={"instrument": None}, files=files,
+        acquisition={"instrument": None, "voxel_scale_relative_uncertainty": 1e-4 if stated else None},
+        files=files,
         sections=[{"metric": "demo", "title": "Demo", "figures": [figure]}],
         run={"started": "2026-01-01T00:00:00Z", "seconds": 1.0, "host": "h", "operator": None}, **kw,
     )  # fmt: skip

@@ -89,6 +89,7 @@ TAMPERINGS = {
     "correlation": lambda r: set_in(r, False, "measurements", "overhang.length.min", "budget", 1, "shared"),
     "absent value": lambda r: set_in(r, 0.4, "measurements", "overhang.bottom.length.min", "value"),
     "scale": lambda r: set_in(r, False, "scale", "stated"),
+    "scale unstated": lambda r: set_in(r, None, "acquisition", "voxel_scale_relative_uncertainty"),
     "scan hash": lambda r: set_in(r, "0" * 64, "scan", "sha256"),
     "image hash": lambda r: set_in(r, "0" * 64, "sections", 0, "figures", 0, "image", "sha256"),
     "rejection": lambda r: r["rejections"].append("too noisy"),

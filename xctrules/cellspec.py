@@ -362,8 +362,8 @@ def _read(path: Path, shown_from: _Source | None = None) -> _Source:
 
 Location = tuple[str | int, ...]
 
-#: Keys whose value is text even where YAML would read a number (``name: 18650``, ``version: 1.10``).
-_TEXT_KEYS = {"name", "version", "extends", "title", "id", "source", "remove"}
+#: Keys whose value is text even where YAML would read a number (``name: 18650``, ``unit: 1``).
+_TEXT_KEYS = {"name", "version", "extends", "title", "id", "source", "remove", "unit"}
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 

@@ -240,13 +240,11 @@ def _check_consistency(record: Json) -> Iterator[str]:
     if listed.get("samples/scan.sha256") != record["scan"]["sha256"]:
         yield "the scan's SHA-256 is not that of the list of its files (samples/scan.sha256)"
     acquisition, scale = record["acquisition"], record["scale"]
-    key = "voxel_scale_relative_uncertainty"
-    if key in acquisition:
-        stated = acquisition[key]
-        if (stated is not None) != scale["stated"]:
-            yield "whether the voxel scale's uncertainty is stated differs between acquisition and scale"
-        elif stated is not None:
-            yield from _differences("uncertainty of the voxel scale", stated, scale["relative_uncertainty"])
+    stated = acquisition.get("voxel_scale_relative_uncertainty")
+    if (stated is not None) != scale["stated"]:
+        yield "whether the voxel scale's uncertainty is stated differs between acquisition and scale"
+    elif stated is not None:
+        yield from _differences("uncertainty of the voxel scale", stated, scale["relative_uncertainty"])
     for image in figure_images(record):
         if listed.get(image["file"]) != image["sha256"]:
             yield f"the image {image['file']} in a figure is not the one in the list of files"
