@@ -39,6 +39,15 @@ def test_ticks_of_a_falling_axis_and_of_a_point() -> None:
     assert charts.ticks(3.0, 3.0) == ((3.0, "3"),)
 
 
+def test_counted_things_have_whole_ticks() -> None:
+    turns = np.arange(1.0, 22.0)
+    chart = charts.line_chart([("error", "fit", turns, turns / 7)])
+    labels = [tick.label for tick in chart.x_ticks]
+    assert len(labels) >= 3
+    assert all(re.fullmatch(r"\d+", label) for label in labels)
+    assert [label for _, label in charts.ticks(0.0, 3.0, 8, whole=True)] == ["0", "1", "2", "3"]
+
+
 def numbers(path: str) -> list[float]:
     return [float(n) for n in re.findall(r"-?[\d.]+", path)]
 

@@ -309,11 +309,44 @@ def test_verdict_under_each_other_rule() -> None:
 
 
 def test_missing_and_failed_measurements_say_why(outline: Outline) -> None:
-    assert "winding.core_collapse: the two innermost turns could not be followed" in outline.text
-    assert "screening.cone_beam_index: less than 10 mm of height in view" in outline.text
-    failed = outline.text.split("centre_pin.diameter: ")[1]
-    assert failed.startswith("plugin centre_pin failed: division by zero")
+    assert "could not be followed at any height: winding.core_collapse" in outline.text
+    assert "less than 10 mm of height in view: screening.cone_beam_index" in outline.text
+    assert "not applicable: the lower end is not in view: overhang.bottom.length.min" in outline.text
+    failed = outline.text.split("plugin centre_pin failed: division by zero: ")[1]
+    assert failed.startswith("centre_pin.diameter")
     assert 'File "pin.py", line 12' in failed
+
+
+def test_a_broken_plugin_is_named_beside_the_verdict(outline: Outline) -> None:
+    head = outline.text.split("Dot: measured value")[0]
+    assert "A plugin did something wrong (centre_pin)" in head
+
+
+def test_measurements_of_one_end_are_folded_but_there() -> None:
+    record, images = full_record()
+    record["measurements"]["overhang.top.length.min"] = record["measurements"]["overhang.length.min"]
+    outline = Outline(render_report(record, images))
+    assert "Each end by itself: 1 measurement" in outline.text
+    assert "overhang.top.length.min" in outline.text
+
+
+def test_lines_of_one_role_can_be_told_apart() -> None:
+    record, images = full_record()
+    chart = next(f for f in record["sections"][0]["figures"] if f["kind"] == "lines")
+    for series in chart["series"]:
+        series["role"] = "can"
+    curves = [
+        p["class"] for p in Outline(render_report(record, images)).all("path") if "role-can" in p["class"]
+    ]
+    assert len(curves) == len(set(curves)) == len(chart["series"])
+
+
+def test_what_is_known_of_the_acquisition_says_where_from(outline: Outline) -> None:
+    part = outline.text.split("Taken from")[1].split("How to check this report")[0]
+    assert "slice_order top_to_bottom acquisition.yaml" in part
+    unknown = part.split("Not stated:")[1]
+    assert "tube_voltage_kv" in unknown
+    assert "slice_order" not in unknown
 
 
 def test_every_measurement_of_the_record_is_in_the_report(

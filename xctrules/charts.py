@@ -44,7 +44,7 @@ class Curve:
     """One line of a chart."""
 
     label: str
-    role: str
+    style: str
     path: str
 
 
@@ -85,21 +85,30 @@ def number(value: float) -> str:
     return "0" if text in ("-0", "") else text
 
 
-def nice_step(span: float, count: int) -> float:
-    """The largest of 1, 2, 2.5, 5 times a power of ten that cuts ``span`` into at least ``count`` parts."""
+def nice_step(span: float, count: int, *, whole: bool = False) -> float:
+    """The largest of 1, 2, 2.5, 5 times a power of ten that cuts ``span`` into at least ``count`` parts.
+
+    With ``whole`` it is a whole number, and the parts may be fewer.
+    """
+    if whole:
+        power = 10 ** max(0, math.floor(math.log10(max(span / count, 1.0))))
+        return float(max(m * power for m in (1, 2, 5) if m * power <= max(span / count, 1.0)))
     rough = span / count
     power = 10.0 ** math.floor(math.log10(rough))
     return max(m * power for m in (1.0, 2.0, 2.5, 5.0) if m * power <= rough * (1 + 1e-9))
 
 
-def ticks(low: float, high: float, count: int = 5) -> tuple[tuple[float, str], ...]:
-    """About ``count`` round values from ``low`` to ``high`` (either order) with labels of equal precision."""
+def ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> tuple[tuple[float, str], ...]:
+    """About ``count`` round values from ``low`` to ``high`` (either order) with labels of equal precision.
+
+    ``whole`` keeps to whole numbers, for things that are counted.
+    """
     low, high = min(low, high), max(low, high)
     if not (math.isfinite(low) and math.isfinite(high)) or high - low <= 1e-12 * max(abs(low), abs(high)):
         return ((low, f"{low:.4g}"),) if math.isfinite(low) else ()
-    step = nice_step(high - low, count)
+    step = nice_step(high - low, count, whole=whole)
     while (high - low) / step > 1.7 * count:
-        step = nice_step(step * 2.6, 1)
+        step = nice_step(step * 2.6, 1, whole=whole)
     mantissa = step / 10.0 ** math.floor(math.log10(step) + 1e-9)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9) + (1 if abs(mantissa - 2.5) < 1e-6 else 0))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
@@ -218,10 +227,11 @@ def histogram(
 
 
 def line_chart(series: Sequence[tuple[str, str, NDArray[np.float64], NDArray[np.float64]]]) -> Chart:
-    """Lines of (label, role, x, y) in one frame that holds them all."""
+    """Lines of (label, style, x, y) in one frame that holds them all."""
     finite = [np.isfinite(x) & np.isfinite(y) for _, _, x, y in series]
     xs = np.concatenate([x[ok] for (_, _, x, _), ok in zip(series, finite, strict=True)] or [np.empty(0)])
     ys = np.concatenate([y[ok] for (_, _, _, y), ok in zip(series, finite, strict=True)] or [np.empty(0)])
+    whole = bool((xs == np.round(xs)).all())
     x0, x1 = _axis(float(xs.min()), float(xs.max())) if xs.size else (0.0, 1.0)
     y0, y1 = _axis(float(ys.min()), float(ys.max())) if ys.size else (0.0, 1.0)
     y0, y1 = y0 - 0.06 * (y1 - y0), y1 + 0.06 * (y1 - y0)
@@ -236,10 +246,10 @@ def line_chart(series: Sequence[tuple[str, str, NDArray[np.float64], NDArray[np.
 
     return Chart(
         left, top, right, bottom,
-        x_ticks=tuple(Tick(x_of(v), text) for v, text in ticks(x0, x1, 5)),
+        x_ticks=tuple(Tick(x_of(v), text) for v, text in ticks(x0, x1, 5, whole=whole)),
         y_ticks=tuple(Tick(y_of(v), text) for v, text in y_ticks),
         curves=tuple(
-            Curve(label, role, path(np.column_stack([x_of(x), y_of(y)]))) for label, role, x, y in series
+            Curve(label, style, path(np.column_stack([x_of(x), y_of(y)]))) for label, style, x, y in series
         ),
     )  # fmt: skip
 
@@ -303,4 +313,5 @@ def image_ticks(first: float, last: float, pixels: int, count: int = 6) -> tuple
     def share(value: float) -> float:
         return (0.5 + (value - first) / (last - first) * (pixels - 1)) / pixels
 
-    return tuple(Tick(share(v), text) for v, text in ticks(first, last, count))
+    whole = first == round(first) and last == round(last)
+    return tuple(Tick(share(v), text) for v, text in ticks(first, last, count, whole=whole))

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xctrules import charts, colour
-from xctrules.catalogue import MEANINGS
+from xctrules.catalogue import MEANINGS, end_of
 from xctrules.errors import RecordError
 
 if TYPE_CHECKING:
@@ -230,9 +230,17 @@ class MeasurementRow:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """Measurements without a value for one common reason."""
+
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Overlay:
     path: str
-    role: str
+    style: str
     label: str
     marker: bool
 
@@ -303,8 +311,9 @@ class SectionView:
     title: str
     figures: tuple[FigureView, ...]
     measured: tuple[MeasurementRow, ...]
-    absent: tuple[MeasurementRow, ...]
-    failed: tuple[MeasurementRow, ...]
+    by_end: tuple[MeasurementRow, ...]
+    absent: tuple[Absent, ...]
+    failed: tuple[Absent, ...]
     failures: tuple[Failure, ...] = ()
 
 
@@ -323,10 +332,11 @@ class Page:
     rules: tuple[RuleRow, ...]
     other_rules: tuple[tuple[str, str, Outcome, bool], ...]
     sections: tuple[SectionView, ...]
-    screening: SectionView | None
+    quality: tuple[SectionView, ...]
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
     acquisition: tuple[tuple[str, str, str], ...]
+    not_stated: tuple[str, ...]
     scan: tuple[tuple[str, str], ...]
     scan_sha256: str
     spec_text: str
@@ -489,6 +499,12 @@ def _where(place: Json | None) -> str:
     return ", ".join(parts)
 
 
+def _dof_text(degrees_of_freedom: float | None) -> str:
+    if degrees_of_freedom is None:
+        return "∞"
+    return f"{degrees_of_freedom:.0f}" if degrees_of_freedom <= 1000 else f">{NBSP}1000"
+
+
 def _budget(measurement: Json) -> tuple[BudgetLine, ...]:
     lines = [line for line in measurement.get("budget") or () if line.get("contribution") is not None]
     total = sum(float(line["contribution"]) ** 2 for line in lines)
@@ -505,7 +521,7 @@ def _budget(measurement: Json) -> tuple[BudgetLine, ...]:
                 share=f"{share:.0f}{NBSP}%" if share >= 0.5 else f"<{NBSP}1{NBSP}%",
                 share_percent=round(share, 1),
                 shared=bool(line.get("shared")),
-                degrees_of_freedom="∞" if dof is None or dof > 1e6 else f"{dof:.0f}",
+                degrees_of_freedom=_dof_text(dof),
             )
         )
     return tuple(result)
@@ -530,7 +546,7 @@ def _measurement_row(name: str, m: Json) -> MeasurementRow:
         u=fixed(u, min(decimals_for(u), 9)) if u else "–",
         expanded=fixed(expanded, places) if expanded else "–",
         k=f"{m['coverage_factor']:.2f}" if expanded and m.get("coverage_factor") else "–",
-        degrees_of_freedom="–" if not expanded else ("∞" if dof is None or dof > 1e6 else f"{dof:.0f}"),
+        degrees_of_freedom=_dof_text(dof) if expanded else "–",
         n=plain_number(m.get("n")),
         where=_where(m.get("worst_at")),
         reason=str(m.get("reason") or ""),
@@ -554,7 +570,8 @@ def _image_view(figure: Json, anchor: str, images: Mapping[str, bytes]) -> Figur
         aspect = (width * float(pixel[1])) / (height * float(pixel[0]))
         bar = charts.scale_bar(width * float(pixel[1]))
     else:  # not a length on both axes: any shape is as true as another, so take one that reads well
-        aspect, bar = min(max(width / height, 1.0), 3.0), None
+        aspect, bar = min(max(width / height, 2.0), 3.2), None
+    lines = figure.get("overlays") or ()
     overlays = tuple(
         Overlay(
             path=charts.path(
@@ -562,13 +579,15 @@ def _image_view(figure: Json, anchor: str, images: Mapping[str, bytes]) -> Figur
                 marker=bool(line.get("marker")),
                 closed=bool(line.get("closed")),
             ),
-            role=_role(line.get("role")),
+            style=style,
             label=str(line.get("label") or ""),
             marker=bool(line.get("marker")),
         )
-        for line in figure.get("overlays") or ()
+        for line, style in zip(
+            lines, _styles((line.get("role"), line.get("label")) for line in lines), strict=True
+        )
     )
-    legend = tuple(dict.fromkeys((o.role, o.label, o.marker) for o in overlays if o.label and o.path))
+    legend = tuple(dict.fromkeys((o.style, o.label, o.marker) for o in overlays if o.label and o.path))
     value_range, bar_view = figure.get("value_range"), None
     if value_range and figure.get("colour_map"):
         low, high = float(value_range[0]), float(value_range[1])
@@ -597,6 +616,19 @@ def _role(role: Any) -> str:
     return str(role) if role in _ROLES else "note"
 
 
+def _styles(lines: Iterable[tuple[Any, Any]]) -> list[str]:
+    """CSS classes for lines of (role, label): the role's colour, and another dash for another label of it."""
+    labels: dict[str, list[str]] = {}
+    styles = []
+    for role, label in lines:
+        known = labels.setdefault(_role(role), [])
+        if str(label) not in known:
+            known.append(str(label))
+        variant = known.index(str(label)) % 3
+        styles.append(f"role-{_role(role)}" + (f" variant-{variant}" if variant else ""))
+    return styles
+
+
 def _figure_view(figure: Json, anchors: _Anchors, images: Mapping[str, bytes]) -> FigureView:
     anchor = anchors.new(f"figure-{figure['id']}")
     kind = figure["kind"]
@@ -615,13 +647,14 @@ def _figure_view(figure: Json, anchors: _Anchors, images: Mapping[str, bytes]) -
             y_label="count",
         )  # fmt: skip
     if kind == "lines":
+        styles = _styles((s.get("role"), s["label"]) for s in figure["series"])
         series = [
-            (str(s["label"]), _role(s.get("role")), charts.floats(s["x"]), charts.floats(s["y"]))
-            for s in figure["series"]
+            (str(s["label"]), style, charts.floats(s["x"]), charts.floats(s["y"]))
+            for s, style in zip(figure["series"], styles, strict=True)
         ]
         return FigureView(
             "lines", anchor, *head, chart=charts.line_chart(series),
-            legend=tuple(dict.fromkeys((role, label, False) for label, role, _, _ in series if label)),
+            legend=tuple(dict.fromkeys((style, label, False) for label, style, _, _ in series if label)),
             x_label=str(figure["x_label"]), y_label=str(figure["y_label"]),
         )  # fmt: skip
     if kind == "table":
@@ -669,6 +702,17 @@ def _failures(record: Json) -> tuple[Failure, ...]:
     )
 
 
+def _absent(rows: Sequence[MeasurementRow]) -> tuple[Absent, ...]:
+    """Measurements without a value, those of one reason together."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        reason = row.reason or "no reason was given"
+        if row.status == "not_applicable":
+            reason = f"not applicable: {reason}"
+        names.setdefault(reason, []).append(row.name)
+    return tuple(Absent(tuple(listed), reason) for reason, listed in names.items())
+
+
 def _sections(record: Json, images: Mapping[str, bytes], anchors: _Anchors) -> tuple[SectionView, ...]:
     """One section for each metric, in the record's order; the rest of the measurements follow."""
     rows = {name: _measurement_row(name, m) for name, m in record.get("measurements", {}).items()}
@@ -694,14 +738,16 @@ def _sections(record: Json, images: Mapping[str, bytes], anchors: _Anchors) -> t
         ]
         taken.update(names)
         mine = [rows[name] for name in names]
+        measured = [row for row in mine if row.status == "measured"]
         views.append(
             SectionView(
                 anchor=anchors.new(f"metric-{metric}"),
                 title=str(section.get("title") or metric),
                 figures=tuple(_figure_view(f, anchors, images) for f in section.get("figures") or ()),
-                measured=tuple(row for row in mine if row.status == "measured"),
-                absent=tuple(row for row in mine if row.status not in ("measured", "failed")),
-                failed=tuple(row for row in mine if row.status == "failed"),
+                measured=tuple(row for row in measured if end_of(row.name) is None),
+                by_end=tuple(row for row in measured if end_of(row.name) is not None),
+                absent=_absent([row for row in mine if row.status not in ("measured", "failed")]),
+                failed=_absent([row for row in mine if row.status == "failed"]),
                 failures=tuple(f for f in failures if f.metric == metric),
             )
         )
@@ -787,17 +833,25 @@ def _caveats(record: Json) -> tuple[str, ...]:
             f"The uncertainty of the voxel size was not stated; an assumed one is used{size}, and no rule on "
             "a length does better than a conditional pass."
         )
+    broken = list(dict.fromkeys(failure.plugin for failure in _failures(record)))
+    if broken:
+        caveats.append(
+            f"{'A plugin' if len(broken) == 1 else f'{len(broken)} plugins'} did something wrong "
+            f"({_join(broken)}): what is wrong is told below, and a rule that needed it is not passed."
+        )
     return tuple(caveats)
 
 
-def _acquisition(record: Json) -> tuple[tuple[str, str, str], ...]:
-    """(name, value, where it came from); what is not known says so."""
+def _acquisition(record: Json) -> tuple[tuple[tuple[str, str, str], ...], tuple[str, ...]]:
+    """What is known of the acquisition as (name, value, where it came from), and the names of what is not."""
     sources = record.get("acquisition_sources") or (record.get("scan") or {}).get("sources") or {}
-    result = []
+    known, unknown = [], []
     for name, value in _flat(record.get("acquisition") or {}):
-        source = sources.get(name) or sources.get(name.split(".")[0]) or ""
-        result.append((name, "not stated" if value == "–" else value, str(source)))
-    return tuple(result)
+        if value == "–":
+            unknown.append(name)
+        else:
+            known.append((name, value, str(sources.get(name) or sources.get(name.split(".")[0]) or "–")))
+    return tuple(known), tuple(unknown)
 
 
 def _spec_name(record: Json) -> str:
@@ -883,10 +937,11 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
     rows = [_rule_row(check, measurements) for check in record.get("checks") or ()]
     rows.sort(key=lambda row: row.outcome.code == "NOT_APPLICABLE")  # stable: the others keep their order
     views = _sections(record, images, anchors)
-    screening = next((v for v in views if v.anchor == "metric-screening"), None)
-    shown = tuple(v for v in views if v is not screening)
+    quality = tuple(v for v in views if v.anchor in ("metric-screening", "metric-segmentation"))
+    shown = tuple(v for v in views if v not in quality)
     in_sections = {failure for view in views for failure in view.failures}
     data = record_bytes(record)
+    known, unknown = _acquisition(record)
     run = record.get("run") or {}
     spec = record.get("spec") or {}
     verdict = Outcome.of(record.get("verdict"))
@@ -902,10 +957,11 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
         rules=tuple(rows),
         other_rules=_verdicts_under_other_rules(record, rows),
         sections=shown,
-        screening=screening,
+        quality=quality,
         warnings=tuple(map(str, record.get("warnings") or ())),
         failures=tuple(failure for failure in _failures(record) if failure not in in_sections),
-        acquisition=_acquisition(record),
+        acquisition=known,
+        not_stated=unknown,
         scan=_scan(record),
         scan_sha256=str((record.get("scan") or {}).get("sha256") or ""),
         spec_text=str(spec.get("text") or ""),
