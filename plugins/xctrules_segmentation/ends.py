@@ -85,6 +85,17 @@ class Window:
         """Grey at ``centre_mm`` (nt,) + ``shift_mm`` (ns,), for every height: (nh, nt, ns)."""
         return np.ascontiguousarray(np.moveaxis(self.at(centre_mm + shift_mm[:, None]), 1, 2))
 
+    def along(self, path_mm: Floats) -> Greys:
+        """Grey along paths of radius (nh, nt), one value for each height and angle; NaN beyond the window."""
+        position = (path_mm - self.r_mm[0]) / (self.r_mm[1] - self.r_mm[0])
+        with np.errstate(invalid="ignore"):
+            inside = (position >= 0) & (position <= self.r_mm.size - 1)
+        position = np.where(inside, position, 0)
+        low = np.minimum(position.astype(np.intp), self.r_mm.size - 2)
+        pair = np.take_along_axis(self.grey, low[..., None] + np.arange(2), axis=2)
+        value = pair[..., 0] + (position - low) * (pair[..., 1] - pair[..., 0])
+        return np.where(inside, value, np.nan).astype(np.float32)
+
 
 def sample_window(cell: Cell, end: EndInView, theta_deg: Floats) -> Window:
     """Read the grey values around one end of the roll on half-planes at ``theta_deg``."""
@@ -150,23 +161,37 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
     if below < 4 or window.height_mm.size - below < 4:
         raise NotMeasurable(f"too few slices on either side of the electrode edge at the {end.name}")
     sampling = _Sampling.of(window.step_mm, voxel)
-    scale = _ridge_scale(window, layout, voxel)
+    turns = range(layout.foil_mm.shape[0])
+    faces = np.stack([layout.inner_mm, layout.outer_mm])
     with ThreadPoolExecutor(2) as pool:
-        turns = list(
-            pool.map(lambda k: _turn(window, layout, k, sampling, scale), range(layout.foil_mm.shape[0]))
+        cathode = np.stack(
+            list(
+                pool.map(
+                    lambda k: np.stack(
+                        [_cathode_edge(window, face, layout.half_width_mm, sampling) for face in faces[:, k]]
+                    ),
+                    turns,
+                )
+            ),
+            axis=1,
         )
-    cathode = np.stack([t.cathode for t in turns], axis=1)
-    tip = np.stack([t.tip for t in turns])
-    clear = np.stack([t.clear for t in turns])
-    shift = np.stack([t.shift for t in turns])
-    path = np.stack([t.path for t in turns], axis=1)
+        edge = np.fmin(*cathode)
+        edge = np.where(
+            np.isnan(edge), np.nan_to_num(np.nanmedian(edge)) if np.isfinite(edge).any() else 0.0, edge
+        )
+        contrast = _foil_contrast(window, layout, edge, voxel)
+        found = list(pool.map(lambda k: _turn(window, layout, k, edge[k], sampling, contrast), turns))
+    tip = np.stack([t.tip for t in found])
+    clear = np.stack([t.clear for t in found])
+    shift = np.stack([t.shift for t in found])
+    path = np.stack([t.path for t in found], axis=1)
 
     cathode = _without_tabs(cathode, window)
     no_face = np.isnan(cathode).all(axis=0)
     state = np.full(tip.shape, MEASURED, dtype=np.int8)
     state[no_face | ~clear] = UNCLEAR
-    state[_stands_tall(tip, window) | (no_face & np.stack([t.faced for t in turns]) & clear)] = TAB
-    state[np.isnan(layout.inner_mm) & np.isnan(layout.outer_mm)] = NO_FACING_CATHODE
+    state[_stands_tall(tip, window) | (no_face & clear)] = TAB
+    state[np.isnan(faces).all(axis=0)] = NO_FACING_CATHODE
     state[np.isnan(layout.foil_mm)] = NO_FOIL
     bad = state != MEASURED
     tip = np.where(bad, np.nan, tip)
@@ -189,24 +214,42 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
 
 @dataclass(frozen=True)
 class _Turn:
-    """One turn's edges, in heights outward of the rough cathode edge."""
+    """One turn's foil, in heights outward of the rough cathode edge."""
 
-    cathode: Floats  # (2, nt)
-    faced: NDArray[np.bool_]  # (nt,) whether the layout has a cathode there
     tip: Floats  # (nt,)
     clear: NDArray[np.bool_]  # (nt,)
     shift: Floats  # (nt,)
     path: Greys  # (nh, nt)
 
 
-def _turn(window: Window, layout: Layout, k: int, sampling: _Sampling, scale: float) -> _Turn:
-    faces = (layout.inner_mm[k], layout.outer_mm[k])
-    cathode = np.stack([_cathode_edge(window, face, layout.half_width_mm, sampling) for face in faces])
-    edge = np.fmin(*cathode)
-    edge = np.where(np.isnan(edge), 0.0, edge)
-    path, contrast = _follow_foil(window, layout.foil_mm[k], edge, layout.pitch_mm, sampling.voxel_mm, scale)
-    tip, clear, shift = _tip(window, contrast, scale, sampling)
-    return _Turn(cathode, ~np.isnan(faces).all(axis=0), tip, clear, shift, path)
+@dataclass(frozen=True)
+class _FoilContrast:
+    """How far a scan's foils stand out of what is beside them: in the roll, and free above the cathode's
+    edge.
+
+    ``*_mean`` is against the mean of the two sides, ``*_max`` against the brighter one.
+    """
+
+    roll_mean: float
+    free_mean: float
+    roll_max: float
+    free_max: float
+
+    def expected(self, window: Window, edge: Floats, which: str) -> Greys:
+        """Contrast to be expected at every height (nh, nt), given the cathode's edge (nt,)."""
+        roll, free = (getattr(self, f"{part}_{which}") for part in ("roll", "free"))
+        return np.where(window.height_mm[:, None] < edge, np.float32(roll), np.float32(free))
+
+
+def _turn(
+    window: Window, layout: Layout, k: int, edge: Floats, sampling: _Sampling, foils: _FoilContrast
+) -> _Turn:
+    path, contrast = _follow_foil(window, layout.foil_mm[k], edge, layout.pitch_mm, sampling.voxel_mm, foils)
+    expected = foils.expected(window, edge, "mean")
+    last = _last_of_foil(contrast, expected, sampling)
+    side = _side_mm(layout.pitch_mm, sampling.voxel_mm)
+    beyond = _contrast_beyond(window, path, last, side, sampling)
+    return _Turn(*_tip(window, beyond, expected, last, sampling), path)
 
 
 def _scatter(values: Floats) -> float:
@@ -329,21 +372,33 @@ def _side_mm(pitch_mm: float, voxel_mm: float) -> float:
     return max(2.0 * voxel_mm, 0.18 * pitch_mm)
 
 
-def _ridge_scale(window: Window, layout: Layout, voxel_mm: float) -> float:
-    """Contrast of the foils in the roll, against the brighter of the two sides; the same for a whole scan."""
+def _foil_contrast(window: Window, layout: Layout, edge: Floats, voxel_mm: float) -> _FoilContrast:
+    """Typical contrast of the foils over all turns and angles, below and just above the cathode's edge
+    (nturns, nt)."""
     side = _side_mm(layout.pitch_mm, voxel_mm)
-    rows = window.height_mm < -0.2 if (window.height_mm < -0.2).any() else window.height_mm < 0
-    part = Window(window.grey[rows], window.height_mm[rows], window.theta_deg, window.r_mm, window.step_mm)
+    height = window.height_mm[:, None, None] - edge
+    near = (window.height_mm > np.nanmin(edge) - 0.6) & (window.height_mm < np.nanmax(edge) + 0.3)
+    part = Window(window.grey[near], window.height_mm[near], window.theta_deg, window.r_mm, window.step_mm)
     middle, left, right = (part.at(layout.foil_mm + d) for d in (0.0, -side, side))
-    contrast = middle - np.maximum(left, right)
-    scale = float(np.nanmedian(contrast)) if np.isfinite(contrast).any() else 0.0
-    if not scale > 0:
+    below, above = height[near] < -0.1, (height[near] > 0.05) & (height[near] < 0.25)
+
+    def typical(contrast: Greys, where: NDArray[np.bool_]) -> float:
+        values = contrast[where & np.isfinite(contrast)]
+        return float(np.median(values)) if values.size else 0.0
+
+    found = []
+    for sides in (0.5 * (left + right), np.maximum(left, right)):
+        roll, free = typical(middle - sides, below), typical(middle - sides, above)
+        # Where most anodes end below the cathode nothing stands free; where layers touch, nothing stands out
+        # of the roll.
+        found.append((max(roll, 0.2 * free), max(free, 0.5 * roll)))
+    if not min(found[0]) > 0:
         raise NotMeasurable("the copper foil cannot be told from the layers beside it")
-    return scale
+    return _FoilContrast(found[0][0], found[0][1], max(found[1][0], 1e-3), max(found[1][1], 1e-3))
 
 
 def _follow_foil(
-    window: Window, foil_mm: Floats, edge: Floats, pitch_mm: float, voxel_mm: float, scale: float
+    window: Window, foil_mm: Floats, edge: Floats, pitch_mm: float, voxel_mm: float, foils: _FoilContrast
 ) -> tuple[Greys, Greys]:
     """Radius of one turn's foil at every height, and the contrast of the ridge there: (nh, nt) each.
 
@@ -361,7 +416,7 @@ def _follow_foil(
     grey = np.where(np.isnan(grey), 0, grey)
     ridge = grey[..., lag:-lag] - np.maximum(grey[..., : -2 * lag], grey[..., 2 * lag :])
     ridge = pooled(ridge)
-    gain = np.clip(ridge / np.float32(scale), -1.0, 1.5)
+    gain = np.clip(ridge / foils.expected(window, edge, "max")[..., None], -1.0, 1.5)
     allowed = 0.22 * pitch_mm + STEEPEST * np.maximum(window.height_mm[:, None] - edge, 0.0)
     gain[np.abs(shift[lag:-lag]) > allowed[..., None]] = -4.0
     best = best_path(gain, reach=max(1, int(np.ceil(STEEPEST * window.step_mm / dd))), cost=0.12)[..., None]
@@ -405,8 +460,8 @@ def best_path(gain: Greys, reach: int, cost: float) -> NDArray[np.intp]:
     -------
     (nh, nt) int
     """
-    # Forward only the best sums are kept; which step led to each is asked again on the way back, along the one
-    # path that is wanted.
+    # Forward only the best sums are kept; which step led to each is asked again on the way back, along the
+    # one path that is wanted.
     total = np.empty_like(gain)
     total[0] = gain[0]
     for i in range(1, gain.shape[0]):
@@ -430,22 +485,53 @@ def best_path(gain: Greys, reach: int, cost: float) -> NDArray[np.intp]:
     return path
 
 
+def _last_of_foil(contrast: Greys, expected: Greys, sampling: _Sampling) -> NDArray[np.intp]:
+    """Index (nt,) of the last height at which the foil is there.
+
+    For equal noise the log likelihood of "foil here" against "none" is e * (c - e / 2), with e the contrast
+    to be expected and c the one found: places where a foil would hardly show weigh little.
+    """
+    weight = expected / expected[-1]
+    evidence = weight * (pooled(pooled(pooled(contrast))) / expected[-1] - 0.5 * weight)
+    half = np.full(contrast.shape[1], 0.5, dtype=np.float32)
+    return np.maximum(change_point(evidence, 0 * half, half, sampling.stop), 0)
+
+
+def _contrast_beyond(
+    window: Window, path: Greys, last: NDArray[np.intp], side_mm: float, sampling: _Sampling
+) -> Greys:
+    """Contrast (nh, nt) along the foil, and beyond its tip along the straight line that it would go on in.
+
+    A path that is free beyond the tip seeks out the noise's own ridges and lifts the level there; a straight
+    one does not, and leaves the step as it is.
+    """
+    n = window.height_mm.size
+    rows = np.arange(n)[:, None]
+    fit = (rows <= last - sampling.skip // 2) & (
+        rows > last - sampling.skip // 2 - max(3, 2 * sampling.level)
+    )
+    fit &= np.isfinite(path)
+    count = np.maximum(fit.sum(axis=0), 1)
+    centre = np.where(fit, rows, 0).sum(axis=0) / count
+    middle = np.where(fit, path, 0).sum(axis=0) / count
+    away = np.where(fit, rows - centre, 0.0)
+    slope = (away * np.where(fit, path - middle, 0.0)).sum(axis=0) / np.maximum((away**2).sum(axis=0), 1.0)
+    line = np.where(rows <= last - sampling.skip // 2, path, middle + slope * (rows - centre))
+    grey = [window.along(line + d) for d in (0.0, -side_mm, side_mm)]
+    return np.asarray(grey[0] - 0.5 * (grey[1] + grey[2]), dtype=np.float32)
+
+
 def _tip(
-    window: Window, contrast: Greys, scale: float, sampling: _Sampling
+    window: Window, contrast: Greys, expected: Greys, last: NDArray[np.intp], sampling: _Sampling
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
     """Height of the foil's tip, whether its step is clear, and how far it moves at 60 % of the step; (nt,)
     each."""
-    if np.isnan(contrast).all():
-        nothing = np.full(contrast.shape[1], np.nan)
-        return nothing, np.zeros(nothing.shape, dtype=bool), nothing.copy()
-    usual = rank(contrast[window.height_mm < 0], 0.5)
-    half = np.maximum(0.5 * usual, np.float32(0.25 * scale))
     contrast = pooled(contrast)
-    index = np.maximum(change_point(pooled(pooled(contrast)), half, half, sampling.stop), 0)
-    high, low = levels_beside(contrast, index, sampling.skip, sampling.level)
+    half = 0.5 * np.take_along_axis(expected, last[None], axis=0)[0]
+    high, low = levels_beside(contrast, last, sampling.skip, sampling.level)
     high, low = np.where(np.isnan(high), 2 * half, high), np.where(np.isnan(low), 0, low)
     clear = high - low > CLEAR_CONTRAST * _noise(contrast) / np.sqrt(sampling.level / 2)
-    at = {q: crossing(contrast, index, (1 - q) * low + q * high, sampling.skip + 2) for q in (0.5, 0.6)}
+    at = {q: crossing(contrast, last, (1 - q) * low + q * high, sampling.skip + 2) for q in (0.5, 0.6)}
     tip = _height(window, at[0.5])
     return tip, clear & np.isfinite(tip), np.nan_to_num(_height(window, at[0.6]) - tip)
 
