@@ -95,6 +95,7 @@ def test_values_are_the_text_that_stands_there(tmp_path: Path) -> None:
         ("tube_voltage_kv: {value: 3}\n", 1, "mapping"),
         ("cell_id: [unclosed\n", 2, "YAML"),
         ("shape: [[1, 2], 3]\n", 1, "nested"),
+        ("calibration: last year\n", 1, "artefact, certificate, date"),
         ("- a list\n", 1, "key: value"),
         ("state_of_charge_percent: 130\n", 1, "100"),
         ("cycle_count: -1\n", 1, "cycle_count"),

@@ -272,6 +272,14 @@ def test_skipped_number_is_said(tmp_path: Path) -> None:
     assert "im11.tif" in warning
 
 
+def test_a_position_that_runs_unevenly_is_no_gap(tmp_path: Path) -> None:
+    """One even running number is enough: the other may be a time."""
+    (tmp_path / "s").mkdir()
+    for k, (image, time) in enumerate(zip(volume(), (0, 3, 7, 8, 20), strict=True)):
+        tifffile.imwrite(tmp_path / "s" / f"im{k}_t{time}.tif", image)
+    assert opened(tmp_path / "s").warnings == ()
+
+
 def test_every_second_slice_is_no_gap(tmp_path: Path) -> None:
     folder = write_slices(tmp_path / "s", volume(shape=(7, 80, 90)))
     for n in (9, 11, 13):

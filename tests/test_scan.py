@@ -47,6 +47,7 @@ def refused(path: Path, match: str, **options: Any) -> str:
 
 def test_no_such_path(tmp_path: Path) -> None:
     refused(tmp_path / "absent", "no such file or folder")
+    refused(tmp_path / ("long" * 100), "name too long")
 
 
 def test_empty_folder(tmp_path: Path) -> None:

@@ -155,7 +155,8 @@ def read_sidecar(file: Path, origin: str | None = None) -> Found:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{file}:{mark.line + 1}" if mark else file
-        raise ScanError(f"not valid YAML: {getattr(error, 'problem', error)}", where=where) from error
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise ScanError(f"not valid YAML: {problem}", where=where) from error
     values, lines = _entries(root, file)
     if isinstance(values.get("voxel_size_mm"), str):  # one number: the voxels are cubes
         values["voxel_size_mm"] = [values["voxel_size_mm"]] * 3
@@ -178,44 +179,42 @@ def _entries(root: yaml.Node | None, file: Path) -> tuple[dict[str, Any], dict[s
     if not isinstance(root, yaml.MappingNode):
         raise ScanError("the file must hold lines of `key: value`", where=f"{file}:1")
     for key, line, node in _pairs(root, file):
-        if key == "calibration" and not _is_null(node):
-            if not isinstance(node, yaml.MappingNode):
-                raise ScanError(
-                    "calibration must be a mapping of artefact, certificate and date", where=f"{file}:{line}"
-                )
-            for inner, inner_line, value in _pairs(node, file):
-                if inner not in ("artefact", "certificate", "date"):
-                    raise _unknown(
-                        f"calibration.{inner}", inner, ("artefact", "certificate", "date"), file, inner_line
-                    )
-                values[f"calibration_{inner}"], lines[f"calibration_{inner}"] = (
-                    _plain(value, file),
-                    inner_line,
-                )
+        lines[key] = line
+        if key == "calibration":
+            for part, part_line, value in _parts(key, node, ("artefact", "certificate", "date"), file):
+                values[f"calibration_{part}"], lines[f"calibration_{part}"] = value, part_line
         elif key == "voxel_size_mm" and isinstance(node, yaml.MappingNode):
-            axes = {}
-            for axis, axis_line, value in _pairs(node, file):
-                if axis not in ("z", "y", "x"):
-                    raise _unknown(f"voxel_size_mm.{axis}", axis, ("z", "y", "x"), file, axis_line)
-                axes[axis], lines[f"{key}.{axis}"] = _plain(value, file), axis_line
-            lines[key] = line
-            given = [axes.get(axis) for axis in "zyx"]
-            if any(v is not None for v in given):
-                missing = [axis for axis, v in zip("zyx", given, strict=True) if v is None]
-                if missing:
-                    raise ScanError(
-                        f"voxel_size_mm has no {' and no '.join(missing)}",
-                        where=f"{file}:{line}",
-                        todo="Give z, y and x in millimetres.",
-                    )
-                values[key] = given
-        elif key == "calibration":
-            continue
+            axes = {axis: (value, at) for axis, at, value in _parts(key, node, ("z", "y", "x"), file)}
+            lines |= {f"{key}.{axis}": at for axis, (_, at) in axes.items()}
+            given = [axes.get(axis, (None, line))[0] for axis in "zyx"]
+            missing = [axis for axis, v in zip("zyx", given, strict=True) if v is None]
+            if missing and len(missing) < 3:
+                raise ScanError(
+                    f"voxel_size_mm has no {' and no '.join(missing)}",
+                    where=f"{file}:{line}",
+                    todo="Give z, y and x in millimetres.",
+                )
+            values[key] = None if missing else given
         elif key in Acquisition.model_fields:
-            values[key], lines[key] = _plain(node, file), line
+            values[key] = _plain(node, file)
         else:
             raise _unknown(key, key, tuple(Acquisition.model_fields), file, line)
     return values, lines
+
+
+def _parts(key: str, node: yaml.Node, known: Sequence[str], file: Path) -> list[tuple[str, int, Any]]:
+    """(name, line, value) of the parts of a nested key; none where it is empty."""
+    if _is_null(node):
+        return []
+    if not isinstance(node, yaml.MappingNode):
+        raise ScanError(
+            f"{key} must be a mapping of {', '.join(known)}", where=f"{file}:{node.start_mark.line + 1}"
+        )
+    parts = _pairs(node, file)
+    for part, line, _ in parts:
+        if part not in known:
+            raise _unknown(f"{key}.{part}", part, known, file, line)
+    return [(part, line, _plain(value, file)) for part, line, value in parts]
 
 
 def _pairs(node: yaml.MappingNode, file: Path) -> list[tuple[str, int, yaml.Node]]:

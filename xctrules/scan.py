@@ -171,8 +171,11 @@ def open_scan(
     from xctrules.readers import companions
 
     path = Path(path)
-    if not path.exists():
-        raise ScanError("no such file or folder", where=path, todo="Check the path.")
+    try:
+        path.stat()
+    except (OSError, ValueError) as error:
+        what = "no such file or folder" if isinstance(error, FileNotFoundError | ValueError) else str(error)
+        raise ScanError(what, where=path, todo="Check the path.") from error
     told = companions.gather(path, None if acquisition_file is None else Path(acquisition_file))
     reader, source, warnings = _opened(path, readers, told.layout)
     with _blamed_on(reader, path):

@@ -15,6 +15,7 @@ import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,11 +110,10 @@ def slice_files(folder: Path) -> list[Path]:
 
 def _fellows_warning(file: Path) -> tuple[str, ...]:
     """A warning where one slice of a numbered series was given as if it were the scan."""
-    pattern = _pattern(file)
-    fellows = (
-        sum(is_tiff(p) and _pattern(p) == pattern for p in file.parent.iterdir()) if "#" in pattern else 1
-    )
-    if fellows < 2:
+    pattern, fellows = _pattern(file), 0
+    with suppress(OSError):  # the folder around need not be ours to read
+        fellows = sum(is_tiff(p) and _pattern(p) == pattern for p in file.parent.iterdir())
+    if "#" not in pattern or fellows < 2:
         return ()
     return (f"{file.name} is one of {fellows} slices in its folder; give the folder to read them all",)
 
@@ -131,20 +131,15 @@ def _number_columns(files: Sequence[Path]) -> list[tuple[int, ...]]:
 
 def numbering_warnings(files: Sequence[Path]) -> tuple[str, ...]:
     """A warning where the running number skips: a slice that is missing shifts all that follow."""
-    for column in _number_columns(files):
-        if len(set(column)) < len(files):
-            continue
-        steps = np.diff(column)
-        usual = int(np.median(steps))
-        odd = np.flatnonzero(steps != usual)
-        if odd.size == 0:
-            return ()
-        first, after = files[odd[0]].name, files[odd[0] + 1].name
-        return (
-            f"the numbers of the slices do not run evenly (from {first} to {after}): "
-            "if a slice is missing, heights beyond it are wrong",
-        )
-    return ()
+    running = [column for column in _number_columns(files) if len(set(column)) == len(files)]
+    jumps = [np.flatnonzero(np.diff(column) != np.median(np.diff(column))) for column in running]
+    if not jumps or any(jump.size == 0 for jump in jumps):
+        return ()
+    before, after = files[jumps[0][0]].name, files[jumps[0][0] + 1].name
+    return (
+        f"the numbers of the slices do not run evenly (from {before} to {after}): "
+        "if a slice is missing, heights beyond it are wrong",
+    )
 
 
 class TiffFolder:
@@ -323,10 +318,8 @@ class TiffStack:
 
     def _page(self, k: int) -> Any:
         try:
-            page = (
-                self._tiff.series[k].pages[0] if len(self._tiff.series) > 1 else self._tiff.series[0].pages[k]
-            )
-            page = page.aspage()
+            series = self._tiff.series
+            page = (series[k].pages[0] if len(series) > 1 else series[0].pages[k]).aspage()
         except Exception as error:
             raise _unreadable(self._file, error, k) from error
         if tuple(page.shape) != self.shape[1:] or page.dtype != self.dtype:
