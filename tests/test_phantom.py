@@ -523,7 +523,7 @@ def test_presets_fit_their_can_and_give_all_contract_names(name: str) -> None:
 
 def test_spec_survives_json() -> None:
     spec = small(dents=(Dent(),), tabs=(Tab(), Tab(electrode="anode")), buckle=Buckle(), pin=CentrePin(),
-                 negative_overhangs=(NegativeOverhang(),), overhang_by_turn_mm=(0.5,), view="both")  # fmt: skip
+                 negative_overhangs=(NegativeOverhang(),), overhang_by_turn_mm=(0.5,))  # fmt: skip
     assert spec_from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
 
 

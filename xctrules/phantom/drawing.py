@@ -158,7 +158,7 @@ class Drawing:
             base = self.winding.base_edge(end)
             found[end] = {
                 "copper": anode.astype(np.float32),
-                "coating": (anode - margin).astype(np.float32),
+                "coating": np.minimum(anode, np.maximum(base, anode - margin)).astype(np.float32),
                 "separator": base.astype(np.float32),
                 "cathode": self.winding.cathode_edge(end).astype(np.float32),
                 "base": base.astype(np.float32),
@@ -350,7 +350,9 @@ class Drawing:
             for end, (edge, direction) in self.place.edges.items()
         }
         grey = np.full(px.r.shape, greys.electrolyte, np.float32)
-        for out in outward.values():  # liquid stands between the edges, gas beyond
+        for (
+            out
+        ) in outward.values():  # core and can's gap are full of liquid up to the nominal edge, gas beyond
             grey += share(np.asarray(out), self.width_z_mm) * np.float32(greys.void - greys.electrolyte)
         metal_maps = self._add_fittings(grey, px, outward)
         self._add_roll(grey, px, outward)
@@ -389,6 +391,15 @@ class Drawing:
         phase, within, under = phase[in_roll], px.within[in_roll], void[in_roll]
         shadow = px.shadow[in_roll]
         out = {end: _take(o, in_roll) for end, o in outward.items()}
+
+        if out:  # within the roll the liquid ends where the winding does
+            _, entry, _ = self._locate(phase, within)
+            wet = np.ones_like(phase)
+            nominally: Any = np.float32(1.0)
+            for end, o in out.items():
+                wet *= self._covers(o, tables[end]["base"], entry)
+                nominally = nominally * share(-o, self.width_z_mm)
+            under = under + np.float32(greys.electrolyte - greys.void) * (wet - nominally)
 
         def add(layer_shares: Sequence[tuple[str, Image]], total: Image) -> None:
             for name, amount in layer_shares:
