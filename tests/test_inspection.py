@@ -1,0 +1,344 @@
+"""The whole way on small drawn cells, and what plugins can do to it."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from xctrules.errors import OutputError, PluginError, ScanError, XctrulesError
+from xctrules.inspection import Inspection, inspect, name_of_scan
+from xctrules.phantom import PhantomSpec, canister_mask, draw, small
+
+RULES = """\
+schema: xctrules.spec/1
+name: small
+version: "1"
+nominal:
+  height: {value: 20.0, unit: mm}
+rules:
+  - {id: diameter, measurement: canister.outer_diameter, min: 7.9, max: 8.1, unit: mm,
+     source: drawing 1, status: drawing}
+"""
+
+OTHERS = (
+    RULES
+    + """\
+  - {id: theirs, measurement: theirs.length, max: 2.0, unit: mm, source: drawing 2, status: drawing}
+"""
+)
+
+
+def short(**changes: Any) -> PhantomSpec:
+    """A small cell with as little of it in view as still shows an end; the seconds go with the voxels."""
+    return small(**{"roll_in_view_mm": 1.6, **changes})
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw(short()).write(tmp_path_factory.mktemp("scan") / "cell")
+
+
+@pytest.fixture(scope="module")
+def can(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mask of the can alone: whatever a plugin does to it, the engine is done with it in no time."""
+    return canister_mask(small(view="roll", roll_in_view_mm=0.4)).write(
+        tmp_path_factory.mktemp("can") / "can"
+    )
+
+
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("spec") / "small.yaml"
+    path.write_text(RULES)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sound(scan: Path, spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Inspection:
+    return inspect(scan, spec, out=tmp_path_factory.mktemp("out"), angles=36, third_party=False)
+
+
+def with_plugin(tmp_path: Path, scan: Path, source: str, rules: str = OTHERS) -> Inspection:
+    """Inspect with one more plugin, and a rule about what it measures."""
+    folder = tmp_path / "plugins"
+    folder.mkdir()
+    (folder / "theirs.py").write_text(textwrap.dedent(source))
+    spec = tmp_path / "others.yaml"
+    spec.write_text(rules)
+    return inspect(scan, spec, out=tmp_path / "out", angles=24, mask_of="canister", plugins_dir=folder)
+
+
+def failures(result: Inspection) -> list[dict[str, Any]]:
+    return [failure for failure in result.record["failures"] if failure["plugin"] == "theirs"]
+
+
+THEIRS = """
+import math
+from xctrules.hookspecs import hookimpl
+from xctrules.measurement import Contribution, Measurement, MetricResult
+
+class Theirs:
+    name = "theirs"
+    title = "A section of theirs"
+    declares = {{"theirs.length": "mm", "theirs.count": "1"}}
+
+    def measure(self, cell):
+        {body}
+
+def good(value=1.0, unit="mm", u=0.01):
+    return Measurement("theirs.length", unit, value=value, budget=(Contribution("own", u),))
+
+@hookimpl
+def xctrules_metrics():
+    return [Theirs()]
+"""
+
+
+def test_folder_holds_what_the_contract_names(sound: Inspection) -> None:
+    assert sound.folder is not None
+    names = {p.relative_to(sound.folder).as_posix() for p in sound.folder.rglob("*") if p.is_file()}
+    assert {"record.json", "report.html", "samples/scan.sha256", "samples/overhang.csv"} <= names
+    record = json.loads((sound.folder / "record.json").read_text())
+    assert record["schema"] == "xctrules.record/1"
+    assert sound.folder.name == record["cell_id"]
+    assert {f["name"] for f in record["files"]} == names - {"record.json", "report.html"}
+    for key in ("started", "seconds", "host", "operator"):
+        assert key in record["run"]
+
+
+def test_verdict_scope_and_measurements(sound: Inspection) -> None:
+    assert sound.verdict == "PASS"
+    scope = sound.record["scope"]
+    assert scope["ends"] == ["top"] and scope["nominal_height_mm"] == 20.0
+    drawn = short()
+    # From the first slice with can in it to the end of the roll in view; a third of a mm for the rim's curve.
+    seen = sound.record["scan"]["shape"][0] * drawn.voxel_size_mm[0] - drawn.border_mm
+    assert scope["height_seen_mm"] == pytest.approx(seen, abs=0.35)
+    assert 0 < scope["straight_can_mm"] <= scope["height_seen_mm"]
+    diameter = sound.measurements["canister.outer_diameter"]
+    assert diameter.value == pytest.approx(drawn.outer_diameter_mm, abs=0.1 * drawn.voxel_size_mm[2])
+
+
+def test_it_shows_itself_in_a_notebook(sound: Inspection) -> None:
+    html = sound._repr_html_()
+    assert html.lstrip().startswith("<") and "srcdoc" in html and "PASS" in html.upper()
+
+
+def test_same_bytes_outside_run(sound: Inspection, scan: Path, spec: Path, tmp_path: Path) -> None:
+    again = inspect(scan, spec, out=tmp_path, angles=36, third_party=False)
+
+    def bare(inspection: Inspection) -> dict[str, Any]:
+        return {key: value for key, value in inspection.record.items() if key != "run"}
+
+    assert json.dumps(bare(again)) == json.dumps(bare(sound))
+    assert again.files == sound.files
+
+
+def test_nothing_is_written_without_out(
+    scan: Path, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = inspect(scan, spec, angles=24)
+    assert result.folder is None and not list(tmp_path.iterdir())
+
+
+def test_another_record_is_kept_unless_replaced(sound: Inspection, scan: Path, spec: Path) -> None:
+    assert sound.folder is not None
+    before = (sound.folder / "record.json").read_bytes()
+    with pytest.raises(OutputError, match="--replace"):
+        inspect(scan, spec, out=sound.folder.parent, angles=24)
+    assert (sound.folder / "record.json").read_bytes() == before
+
+
+def test_cell_id_option_wins(scan: Path, spec: Path, tmp_path: Path) -> None:
+    assert inspect(scan, spec, out=tmp_path, angles=24, cell_id="C-7").folder == tmp_path / "C-7"
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("a/cell.ome.tif", "cell"),
+        ("b/stack.TIFF", "stack"),
+        ("c/cell 7", "cell-7"),
+        ("d/x.zarr", "x"),
+        ("e/.tif", "tif"),
+    ],
+)
+def test_name_of_a_scan_without_id(path: str, name: str) -> None:
+    assert name_of_scan(Path(path)) == name
+
+
+# --- plugins that misbehave --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("raise ValueError('boom')", "ValueError: boom"),
+        ("raise SystemExit('gone')", "SystemExit: gone"),
+        ("return None", "not a MetricResult"),
+        ("return MetricResult([good(float('nan'))])", "no finite number"),
+        ("return MetricResult([good(math.inf)])", "no finite number"),
+        ("return MetricResult([good('1.0')])", "no number"),
+        ("return MetricResult([good(unit='um')])", "'um'"),
+        ("return MetricResult([good(u=float('nan'))])", "uncertainty"),
+        ("return MetricResult([good(), good()])", "twice"),
+        ("return MetricResult([3])", "int"),
+    ],
+)
+def test_metric_that_fails_is_named_and_its_rule_is_incomplete(
+    tmp_path: Path, can: Path, body: str, said: str
+) -> None:
+    result = with_plugin(tmp_path, can, THEIRS.format(body=body))
+    assert result.verdict == "INCOMPLETE"
+    assert result.measurements["theirs.length"].status in ("failed", "not_measured")
+    assert any(said in failure["message"] for failure in failures(result))
+    assert "theirs" in result.report_html and said.replace("'", "&#39;") in result.report_html
+    outcomes = {check["rule"]: check["outcome"] for check in result.record["checks"]}
+    assert outcomes == {"diameter": "PASS", "theirs": "INCOMPLETE"}
+
+
+def test_traceback_is_kept_without_paths_of_this_machine(tmp_path: Path, can: Path) -> None:
+    result = with_plugin(tmp_path, can, THEIRS.format(body="return {}['missing']"))
+    (failure,) = failures(result)
+    assert "theirs.py" in failure["traceback"] and "KeyError" in failure["traceback"]
+    assert str(tmp_path) not in failure["traceback"]
+
+
+def test_not_measurable_is_no_failure(tmp_path: Path, can: Path) -> None:
+    body = "from xctrules.errors import NotMeasurable; raise NotMeasurable('no pin in view')"
+    result = with_plugin(tmp_path, can, THEIRS.format(body=body))
+    assert not failures(result)
+    found = result.measurements["theirs.length"]
+    assert (found.status, found.reason) == ("not_measured", "no pin in view")
+    assert result.verdict == "INCOMPLETE"
+
+
+def test_plugin_that_cannot_be_imported_makes_its_rule_incomplete(tmp_path: Path, can: Path) -> None:
+    result = with_plugin(tmp_path, can, "import no_such_module_at_all")
+    assert result.verdict == "INCOMPLETE"
+    assert any("no_such_module_at_all" in f["message"] for f in result.record["failures"])
+    (check,) = (c for c in result.record["checks"] if c["rule"] == "theirs")
+    assert check["outcome"] == "INCOMPLETE" and "theirs" in check["reason"]
+
+
+def test_typo_in_a_known_family_stays_an_error_beside_a_broken_plugin(tmp_path: Path, can: Path) -> None:
+    rules = RULES.replace("canister.outer_diameter", "canister.outer_diamter")
+    with pytest.raises(XctrulesError, match=r"canister\.outer_diameter"):
+        with_plugin(tmp_path, can, "import no_such_module_at_all", rules)
+
+
+def test_good_plugin_is_judged_and_shown(tmp_path: Path, can: Path) -> None:
+    body = "return MetricResult([good(), Measurement('theirs.count', '1', value=3)])"
+    result = with_plugin(tmp_path, can, THEIRS.format(body=body))
+    assert result.verdict == "PASS"
+    assert "A section of theirs" in result.report_html
+    assert not failures(result)
+
+
+def test_value_without_uncertainty_does_no_better_than_a_conditional_pass(tmp_path: Path, can: Path) -> None:
+    body = "return MetricResult([Measurement('theirs.length', 'mm', value=1.0)])"
+    result = with_plugin(tmp_path, can, THEIRS.format(body=body))
+    assert result.verdict == "CONDITIONAL_PASS"
+    assert any("without an uncertainty" in w for w in result.record["warnings"])
+
+
+def test_screen_can_reject_the_scan(tmp_path: Path, can: Path) -> None:
+    source = THEIRS.format(body="return MetricResult([good()], rejections=['far too noisy'])")
+    result = with_plugin(tmp_path, can, source.replace("xctrules_metrics", "xctrules_screens"))
+    assert result.verdict == "SCAN_REJECTED"
+    assert any("far too noisy" in reason for reason in result.record["reasons"])
+
+
+def test_rejections_of_a_metric_do_not_count(tmp_path: Path, can: Path) -> None:
+    result = with_plugin(tmp_path, can, THEIRS.format(body="return MetricResult([good()], rejections=['x'])"))
+    assert result.verdict == "PASS"
+
+
+def test_segmenter_that_raises(tmp_path: Path, can: Path, spec: Path) -> None:
+    source = """
+    from xctrules.hookspecs import hookimpl
+    class Broken:
+        name = "broken"
+        def segment(self, cell):
+            raise RuntimeError("lost my weights")
+    @hookimpl
+    def xctrules_segmenters():
+        return [Broken()]
+    """
+    (tmp_path / "broken.py").write_text(textwrap.dedent(source))
+    result = inspect(can, spec, mask_of="canister", angles=24, segmenter="broken", plugins_dir=tmp_path)
+    assert result.verdict == "INCOMPLETE"
+    assert "lost my weights" in result.report_html
+    assert any(f["plugin"] == "broken" and f["traceback"] for f in result.record["failures"])
+
+
+def test_unknown_segmenter_is_refused(can: Path, spec: Path) -> None:
+    with pytest.raises(PluginError, match="classical"):
+        inspect(can, spec, mask_of="canister", segmenter="clasical")
+
+
+def test_strict_refuses_what_a_plugin_did(tmp_path: Path, can: Path) -> None:
+    (tmp_path / "theirs.py").write_text(THEIRS.format(body="raise ValueError('boom')"))
+    (tmp_path / "spec.yaml").write_text(RULES)
+    with pytest.raises(XctrulesError, match="boom"):
+        inspect(
+            can,
+            tmp_path / "spec.yaml",
+            mask_of="canister",
+            out=tmp_path / "out",
+            angles=24,
+            plugins_dir=tmp_path,
+            strict=True,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+# --- scans that show too little ----------------------------------------------------------------------------
+
+
+def volumes() -> Iterator[tuple[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    sound = draw(short()).volume
+    yield "noise and no can", rng.integers(0, 40, (24, 120, 120), dtype=np.uint8)
+    width = sound.shape[2]
+    yield "half of the can", sound[:, :, : width // 2]
+    yield "a corner of the can", sound[:, : width // 2, : width // 2]
+    solid = np.zeros((24, 120, 120), np.uint8)
+    y, x = np.mgrid[:120, :120] - 59.5
+    solid[:, np.hypot(x, y) < 50] = 180
+    yield "a solid rod", solid + rng.integers(0, 4, solid.shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(("what", "volume"), list(volumes()), ids=[name for name, _ in volumes()])
+def test_scan_without_a_whole_can_is_never_passed(tmp_path: Path, what: str, volume: np.ndarray) -> None:
+    tifffile.imwrite(tmp_path / "scan.tif", volume)
+    result = inspect(tmp_path / "scan.tif", "18650", voxel_size_mm=(0.04,) * 3, angles=24)
+    assert result.verdict in ("INCOMPLETE", "SCAN_REJECTED"), what
+    assert result.record["reasons"]
+
+
+def test_can_without_electrode_is_never_passed(tmp_path: Path) -> None:
+    greys = replace(
+        short().greys, copper=20.0, anode_coating=20.0, cathode_coating=20.0, aluminium=20.0, separator=20.0
+    )
+    empty = draw(short(greys=greys)).write(tmp_path / "empty")
+    result = inspect(empty, "18650", angles=24)
+    assert result.verdict in ("INCOMPLETE", "SCAN_REJECTED", "FAIL")
+    assert result.measurements["overhang.length.min"].status == "not_measured"
+    checks = {check["measurement"]: check["outcome"] for check in result.record["checks"]}
+    assert checks["overhang.length.min"] == "INCOMPLETE"
+
+
+def test_label_image_of_another_shape_is_refused(scan: Path, spec: Path, tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "labels.tif", np.arange(5 * 90 * 90, dtype=np.uint16).reshape(5, 90, 90) % 4)
+    with pytest.raises(ScanError, match="shape"):
+        inspect(scan, spec, segmentation=tmp_path / "labels.tif")
