@@ -341,9 +341,19 @@ def test_lines_of_one_role_can_be_told_apart() -> None:
     assert len(curves) == len(set(curves)) == len(chart["series"])
 
 
+def test_a_line_without_a_label_goes_on_in_the_style_before_it() -> None:
+    record, images = full_record()
+    figure = next(f for f in record["sections"][0]["figures"] if f.get("overlays"))
+    line = {"points": [[0, 0], [5, 5]], "role": "can", "marker": False, "closed": False}
+    figure["overlays"] = [{**line, "label": label} for label in ("outer", "", "inner", "")]
+    drawn = Outline(render_report(record, images)).all("use")
+    styles = [use["class"] for use in drawn if "role-can" in use["class"]][:4]
+    assert styles[0] == styles[1] != styles[2] == styles[3]
+
+
 def test_what_is_known_of_the_acquisition_says_where_from(outline: Outline) -> None:
     part = outline.text.split("Taken from")[1].split("How to check this report")[0]
-    assert "slice_order top_to_bottom acquisition.yaml" in part
+    assert "slice_ordertop_to_bottomacquisition.yaml" in part  # cells of one row
     unknown = part.split("Not stated:")[1]
     assert "tube_voltage_kv" in unknown
     assert "slice_order" not in unknown

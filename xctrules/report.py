@@ -617,14 +617,17 @@ def _role(role: Any) -> str:
 
 
 def _styles(lines: Iterable[tuple[Any, Any]]) -> list[str]:
-    """CSS classes for lines of (role, label): the role's colour, and another dash for another label of it."""
+    """CSS classes for lines of (role, label): the role's colour, and another dash for another label of it.
+
+    A line without a label goes on in the style of the one before it.
+    """
     labels: dict[str, list[str]] = {}
     styles = []
     for role, label in lines:
         known = labels.setdefault(_role(role), [])
-        if str(label) not in known:
+        if label and str(label) not in known:
             known.append(str(label))
-        variant = known.index(str(label)) % 3
+        variant = (known.index(str(label)) if label else max(len(known) - 1, 0)) % 3
         styles.append(f"role-{_role(role)}" + (f" variant-{variant}" if variant else ""))
     return styles
 
