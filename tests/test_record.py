@@ -146,6 +146,16 @@ def test_uncertainty_in_the_record_follows_from_its_budget():
     assert entry["budget"][1]["degrees_of_freedom"] is None
 
 
+@pytest.mark.parametrize(
+    "line",
+    [Contribution("x", 1e200), Contribution("x", math.nan), Contribution("x", 1.0, degrees_of_freedom=0)],
+)
+def test_a_budget_that_makes_no_sense_gives_no_uncertainty(line):
+    entry = measurement_to_json(Measurement("a", "mm", value=1.0, budget=(line, Contribution("y", 1.0))))
+    assert entry["standard_uncertainty"] is None
+    record_bytes(entry)
+
+
 def test_figures_become_json_and_png():
     import cv2
 

@@ -95,6 +95,8 @@ TAMPERINGS = {
     "rejection": lambda r: r["rejections"].append("too noisy"),
     "measurements gone": lambda r: r.pop("measurements"),
     "budget malformed": lambda r: set_in(r, 3, "measurements", "winding.pitch", "budget"),
+    "absurd number": lambda r: set_in(r, 1e300, "measurements", "winding.pitch", "budget", 0, "contribution"),
+    "absurd whole number": lambda r: set_in(r, 10**400, "measurements", "canister.outer_diameter", "value"),
     "text for a number": lambda r: set_in(r, "0.003", "measurements", "canister.outer_diameter", "value"),
 }  # fmt: skip
 

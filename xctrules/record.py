@@ -333,10 +333,11 @@ def combined_uncertainty(budget: Sequence[Mapping[str, Any]]) -> dict[str, float
     from the rounded contributions, so that whoever reads the record gets the same numbers. Infinite degrees
     of freedom are ``None``; all are ``None`` when a contribution is.
     """
-    lines = [line.get("contribution") for line in budget]
-    if any(contribution is None for contribution in lines):
-        unknown = ("standard_uncertainty", "expanded_uncertainty", "coverage_factor", "degrees_of_freedom")
-        return dict.fromkeys(unknown)
+    unknown: dict[str, float | None] = dict.fromkeys(
+        ("standard_uncertainty", "expanded_uncertainty", "coverage_factor", "degrees_of_freedom")
+    )
+    if any(line.get("contribution") is None for line in budget):
+        return unknown
     parts = tuple(
         Contribution(
             source="",
@@ -348,7 +349,10 @@ def combined_uncertainty(budget: Sequence[Mapping[str, Any]]) -> dict[str, float
         for line in budget
     )
     combined = Measurement("", "", value=0.0, budget=parts)
-    freedom = plain(combined.degrees_of_freedom)
+    try:
+        freedom = plain(combined.degrees_of_freedom)
+    except ArithmeticError:  # numbers that no budget should hold: 1e200, or no degree of freedom at all
+        return unknown
     factor = plain(coverage_factor_95(math.inf if freedom is None else freedom))
     u = plain(combined.standard_uncertainty)
     return {

@@ -124,7 +124,10 @@ def _problem(entry: Mapping[str, Any], contributions: Sequence[Any]) -> str | No
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and math.isfinite(float(value))
+    try:
+        return isinstance(value, int | float | np.number) and math.isfinite(float(value))
+    except OverflowError:
+        return False
 
 
 @dataclass(frozen=True)
