@@ -29,6 +29,9 @@ _BANDS, _SLICES_PER_BAND = 8, 3
 _REFERENCE_HEIGHT_MM = 3.0
 """Bands this near to the middle one are averaged for the first trace; farther ones are reached band by band."""
 _STEPS_PER_PITCH = 24
+_STIFFNESS = 0.1
+"""Cost of one step (a 24th of a pitch) in one degree, against at most 1 of evidence for each angle: at a tab or at the
+cathode's inner end neighbouring turns part by half a pitch within some 20 degrees, which costs 0.7."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,24 @@ def _roll_limit(grey: Image, r_mm: Floats, outer_mm: float | None) -> Floats:
     below = (grey < level) & (np.arange(r_mm.size) < peak[:, None])
     last = r_mm.size - 1 - below[:, ::-1].argmax(axis=1)
     return np.asarray(r_mm[last], dtype=float)
+
+
+def _calmed(grey: Image, r_mm: Floats, limit: Floats) -> Image:
+    """``grey`` (nt, nr) averaged over as many neighbouring angles as its noise asks for, two degrees at most.
+
+    Only for finding the way: the radius itself is fitted to the greys as they are.
+    """
+    from scipy.ndimage import gaussian_filter1d
+
+    roll = (r_mm > 0.4 * limit.min()) & (r_mm < 0.95 * limit.min())
+    part = grey[:, roll]
+    second = part - 0.5 * (np.roll(part, 1, axis=0) + np.roll(part, -1, axis=0))
+    noise = 1.4826 * float(np.median(np.abs(second))) / np.sqrt(1.5)
+    contrast = float(np.ptp(np.percentile(part, [10, 90])))
+    columns = min(12.0 * noise / max(contrast, 1e-9), 2.0) * grey.shape[0] / 360.0
+    if columns < 0.4:
+        return grey
+    return np.asarray(gaussian_filter1d(grey, columns, axis=0, mode="wrap"))
 
 
 # --- pitch, handedness, and the profile of one pitch ------------------------------------------------------
@@ -366,7 +387,7 @@ def _next_turn(
     start = -4.0 * np.abs(offsets - joint) / pitch
     if not outward:
         seen = seen[::-1]
-    path = _best_path(seen, 0.03, start)
+    path = _best_path(seen, _STIFFNESS * seen.shape[0] / 360.0, start)
     along = seen[np.arange(seen.shape[0]), path]
     found = offsets[path]
     if not outward:
@@ -420,10 +441,12 @@ def _seed(
     lines = []
     for share in (0.3, 0.42, 0.54, 0.66, 0.78):
         line = _constant_phase(wave, r_mm, pitch, low + share * (high - low))
-        if line.min() > 1.2 * pitch and line.max() < r_mm[-1] - 1.2 * pitch:
+        # A line that slipped onto a neighbour does not come out one pitch further where it began.
+        closes = abs(line[-1] - line[0] - pitch) < 0.4 * pitch and np.abs(np.diff(line)).max() < 0.4 * pitch
+        if closes and line.min() > 1.2 * pitch and line.max() < r_mm[-1] - 1.2 * pitch:
             lines.append(line)
     if not lines:
-        raise NotMeasurable("too few turns of the roll are seen")
+        raise NotMeasurable("no turn of the roll can be followed all the way round")
     n = 4 * _STEPS_PER_PITCH
     offsets = np.arange(n) * (pitch / n)
     profiles = [_sample(unrolled_mean, r_mm, line[:, None] + offsets).mean(axis=0) for line in lines]
@@ -438,7 +461,7 @@ def _seed(
 
     def paths(evidence: Image) -> tuple[Floats, Floats]:
         seen = _sample(evidence, r_mm, starts)
-        path = _best_path(seen, 0.03)[..., None]
+        path = _best_path(seen, _STIFFNESS * seen.shape[1] / 360.0)[..., None]
         return np.take_along_axis(starts, path, -1)[..., 0], np.take_along_axis(seen, path, -1)[..., 0]
 
     # Streaks and a tab's shadow change the contrast with the angle, alike in all turns.
@@ -539,7 +562,7 @@ def _reach(evidence: Image, r_mm: Floats, reference: Floats, pitch: float) -> Fl
     radius = np.where(known, reference, 0.0)[..., None] + window
     # Neighbouring heights differ by little: where noise hides the foil, its place at the other height is the best guess.
     seen = np.where(known[..., None], _sample(evidence, r_mm, radius), 0.0) - 2.0 * (window / pitch) ** 2
-    path = _best_path(seen, 0.1)
+    path = _best_path(seen, _STIFFNESS * seen.shape[1] / 360.0)
     return np.where(known, reference + window[path], np.nan)
 
 
@@ -611,6 +634,7 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
     handedness = _handedness(_wave(mean, r_mm, pitch), r_mm, limit, pitch)
     if handedness < 0:  # seen from the other end the foil runs outward with the angle
         bands, mean, limit = bands[:, ::-1], mean[::-1], limit[::-1]
+    mean = mean if mask else _calmed(mean, r_mm, limit)
     evidence, ridge, seed, seed_evidence = _seed(mean, r_mm, limit, pitch, mask)
     turns = _follow(evidence, r_mm, limit, seed, seed_evidence, pitch)
 
@@ -619,7 +643,8 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
     radius = np.empty((bands.shape[0], *turns.shape))
 
     def locate(band: int, reference: Floats) -> Floats:
-        coarse = _reach(_evidence(bands[band], r_mm, ridge)[0], r_mm, reference, pitch)
+        calm = bands[band] if mask else _calmed(bands[band], r_mm, limit)
+        coarse = _reach(_evidence(calm, r_mm, ridge)[0], r_mm, reference, pitch)
         if mask:
             fine, weight = _fit_area(bands[band], r_mm, coarse, pitch)
         else:
