@@ -280,6 +280,12 @@ def test_shaky_ground_is_named_beside_the_verdict(example: tuple[dict[str, Any],
     assert "was not stated" not in head
 
 
+def test_a_rejected_scan_rests_on_nothing_else() -> None:
+    head = Outline(render_report(with_verdict(bare_record(), "SCAN_REJECTED"), {})).text
+    assert "What the verdict rests on" not in head
+    assert "cannot be given" in head
+
+
 def test_a_rule_out_of_scope_makes_no_shaky_ground() -> None:
     record = bare_record()
     record["checks"] = [

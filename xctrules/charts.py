@@ -119,13 +119,13 @@ def ticks(low: float, high: float, count: int = 5, *, whole: bool = False) -> tu
 
 def floats(values: Iterable[Any]) -> NDArray[np.float64]:
     """JSON numbers as an array; ``null`` becomes NaN."""
-    return np.array([math.nan if v is None else float(v) for v in values], dtype=np.float64)
+    return np.array(list(values), dtype=np.float64)
 
 
-def points(rows: Iterable[Sequence[Any]]) -> NDArray[np.float64]:
+def points(rows: Iterable[Sequence[Any] | None]) -> NDArray[np.float64]:
     """JSON pairs as an (n, 2) array; ``null``, in a pair or instead of one, becomes NaN."""
-    pairs = [(math.nan, math.nan) if row is None else tuple(floats(row)) for row in rows]
-    return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    gap = (None, None)
+    return np.array([gap if row is None else row for row in rows], dtype=np.float64).reshape(-1, 2)
 
 
 def path(xy: NDArray[np.float64], *, marker: bool = False, closed: bool = False) -> str:
@@ -136,20 +136,20 @@ def path(xy: NDArray[np.float64], *, marker: bool = False, closed: bool = False)
     """
     parts: list[str] = []
     pen_down = False
-    finite = [math.isfinite(x) and math.isfinite(y) for x, y in xy.tolist()]
-    for i, (x, y) in enumerate(xy.tolist()):
+    rounded = (np.round(xy, 2) + 0.0).tolist()  # adding zero leaves no -0
+    finite = [math.isfinite(x) and math.isfinite(y) for x, y in rounded]
+    for i, (x, y) in enumerate(rounded):
         if not finite[i]:
             pen_down = False
             continue
         if marker or not pen_down:
-            parts.append(f"M{number(x)} {number(y)}")
-            alone = i + 1 == len(xy) or not finite[i + 1]
-            if marker or alone:
+            parts.append(f"M{x:.8g} {y:.8g}")
+            if marker or i + 1 == len(rounded) or not finite[i + 1]:
                 parts.append("h.01")
         else:
-            parts.append(f"L{number(x)} {number(y)}")
+            parts.append(f"L{x:.8g} {y:.8g}")
         pen_down = True
-    if closed and not marker and len(xy) > 2 and all(finite):
+    if closed and not marker and len(rounded) > 2 and all(finite):
         parts.append("Z")
     return "".join(parts)
 

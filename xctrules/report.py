@@ -439,7 +439,9 @@ def _rule_row(check: Json, measurements: Mapping[str, Json]) -> RuleRow:
         decision_rule=DECISION_RULES.get(
             str(check.get("decision_rule")), str(check.get("decision_rule") or "")
         ),
-        guard=with_unit(fixed(guard, decimals_for(guard)), unit) if check.get("guard_band") else "",
+        guard=with_unit(fixed(guard, decimals_for(guard)), unit)
+        if guard > 0 and check.get("guard_band")
+        else "",
         outcome=outcome,
         reason=str(measurement.get("reason") or check.get("reason") or "") if value is None else "",
         margin=with_unit(fixed(check.get("margin"), decimals_for(expanded, check.get("margin"))), unit),
@@ -813,9 +815,10 @@ def _voxel_scale_assumed(record: Json) -> bool:
 def _caveats(record: Json) -> tuple[str, ...]:
     """What the verdict rests on that is not firm ground."""
     caveats = []
+    decided = record.get("verdict") != "SCAN_REJECTED"
     counted = [c for c in record.get("checks", ()) if c.get("outcome") != "NOT_APPLICABLE"]
     soft = [c for c in counted if c.get("status") == "indicative"]
-    if soft:
+    if soft and decided:
         names = list(
             dict.fromkeys(str(c.get("title") or c.get("rule") or c.get("measurement")) for c in soft)
         )
@@ -824,7 +827,7 @@ def _caveats(record: Json) -> tuple[str, ...]:
             f"{len(soft)} of {len(counted)} limits in use {'is' if len(soft) == 1 else 'are'} indicative, "
             f"backed by no drawing, datasheet or standard: {shown}."
         )
-    if _voxel_scale_assumed(record):
+    if decided and _voxel_scale_assumed(record):
         scale = record.get("scale") or {}
         u = scale.get("relative_uncertainty") if isinstance(scale, Mapping) else None
         size = (
@@ -955,7 +958,7 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
         scope=_scope(record),
         reasons=tuple(map(str, record.get("reasons") or ())),
         caveats=_caveats(record),
-        probability=percent(record.get("probability_of_conformity")),
+        probability=percent(record.get("probability_of_conformity")).replace("–", "cannot be given"),
         headline=_headline(record),
         rules=tuple(rows),
         other_rules=_verdicts_under_other_rules(record, rows),
