@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import itertools
 import mmap
 import random
 import sys
@@ -18,7 +17,7 @@ import numpy as np
 import pytest
 import tifffile
 from conftest import shared_data
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xctrules.errors import ScanError
@@ -619,7 +618,7 @@ def test_bundled_readers_keep_the_protocol() -> None:
     assert all(isinstance(reader, Reader) for reader in BUNDLED)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 6), st.integers(75, 90), st.integers(75, 90)),
     dtype=st.sampled_from(DTYPES),
@@ -650,7 +649,7 @@ def test_real_scan() -> None:
     assert scan.acquisition["cell_id"] == "UCL-21700-A"
     assert scan.acquisition["format"] == "21700"
     assert scan.warnings == ()
-    assert set(itertools.chain.from_iterable([v] for k, v in opens.items() if k.endswith(".tif"))) == {1}
+    assert {n for name, n in opens.items() if name.endswith(".tif")} == {1}
     for k in (0, 57, 99):
         np.testing.assert_array_equal(scan.volume[k], tifffile.imread(folder / f"im{k + 1:03d}.tif"))
 
