@@ -191,6 +191,19 @@ def test_free_foil_leans_by_the_deflection() -> None:
     assert p.truth["measurements"]["overhang.deflection.max_abs"] == pytest.approx(9.0)
 
 
+def test_overhang_by_turn_and_around() -> None:
+    changes = UPRIGHT | {
+        "overhang_by_turn_mm": (0.2, 0.3, 0.4, 0.5),
+        "overhang_wave_mm": 0.1,
+        "overhang_wave_deg": 70.0,
+    }
+    table = np.array(truth(small(**changes))["samples"]["top"]["length_mm"], dtype=float)
+    around = 0.1 * np.cos(np.radians(np.arange(360) - 70.0))
+    for turn, mean in ((2, 0.4), (3, 0.5), (5, 0.5)):
+        # the tape's table holds an entry for each quarter of a degree
+        assert table[turn] == pytest.approx(mean + around, abs=0.1 * np.radians(0.25))
+
+
 def test_both_ends_are_a_roll_apart() -> None:
     p = drawn(view="both", **UPRIGHT)
     frame, samples = p.truth["frame"], p.truth["samples"]
@@ -206,14 +219,14 @@ def test_both_ends_are_a_roll_apart() -> None:
 
 FAULTY = {
     "tilt_deg": 1.3, "tilt_direction_deg": 70.0, "offset_mm": (0.11, -0.07), "roll_offset_mm": (0.05, 0.03),
-    "ovality_mm": 0.1, "dents": (Dent(60.0, depth_mm=0.15, width_mm=3.0, height_mm=1.5, out_mm=-0.9),),
+    "ovality_mm": 0.1, "dents": (Dent(60.0, depth_mm=0.15, width_mm=3.0, height_mm=1.5, out_mm=-0.3),),
     "buckle": Buckle(amplitude_mm=0.15), "tabs": (Tab(turn=3, theta_deg=300.0),), "pin": CentrePin(1.0, 0.15),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("faults", [{}, FAULTY], ids=["sound", "faulty"])
 def test_a_voxel_is_the_mean_of_its_finer_voxels(faults: dict[str, object]) -> None:
-    changes = faults | {"field_of_view_mm": 8.64, "roll_in_view_mm": 0.8, "beyond_mm": 0.8}
+    changes = faults | {"field_of_view_mm": 8.64, "roll_in_view_mm": 0.48, "beyond_mm": 0.64}
     coarse = drawn(voxel_size_mm=(0.08,) * 3, **changes)
     fine = drawn(voxel_size_mm=(0.02,) * 3, **changes)
     assert fine.volume.shape == tuple(4 * n for n in coarse.volume.shape)
@@ -222,7 +235,7 @@ def test_a_voxel_is_the_mean_of_its_finer_voxels(faults: dict[str, object]) -> N
     away = np.abs(mean - coarse.volume)
     # 197 grey levels between can and air: 0.6 levels are an edge's shift of 0.003 voxels
     assert math.sqrt(np.mean(away**2)) < 0.6
-    assert abs(float(np.mean(mean - coarse.volume))) < 0.02
+    assert abs(float(np.mean(mean - coarse.volume))) < 0.05
 
 
 def test_blur_spreads_and_keeps_the_grey() -> None:
@@ -239,6 +252,7 @@ def test_blur_along_z_has_the_same_length_as_across() -> None:
         p = drawn(
             imaging=replace(CLEAN, blur_px=blur_px), view="bottom", voxel_size_mm=(0.04, 0.02, 0.02),
             greys=only(can=1.0), bottom_mm=1.0, slice_order="bottom_to_top", roll_in_view_mm=0.2,
+            field_of_view_mm=1.0,
         )  # fmt: skip
         _, ny, nx = p.volume.shape
         weight = np.diff(p.volume[:20, ny // 2, nx // 2].astype(float))
@@ -431,7 +445,7 @@ def test_noise_has_the_asked_deviation_also_when_correlated(correlation: float) 
 
 
 def test_seed_decides_everything() -> None:
-    one, same, other = (draw(small(seed=s)) for s in (3, 3, 4))
+    one, same, other = (draw(small(seed=s, roll_in_view_mm=0.4, beyond_mm=0.9)) for s in (3, 3, 4))
     assert np.array_equal(one.volume, same.volume)
     assert one.truth == same.truth
     assert not np.array_equal(one.volume, other.volume)
@@ -439,15 +453,15 @@ def test_seed_decides_everything() -> None:
 
 
 def test_grey_scales_and_types() -> None:
-    volumes = {kind: draw(small(imaging=Imaging(dtype=kind, noise=0.01))).volume
-               for kind in ("uint8", "uint16", "float32")}  # fmt: skip
+    def of(**imaging: object) -> np.ndarray:
+        return draw(small(roll_in_view_mm=0.4, beyond_mm=0.4, imaging=Imaging(**imaging))).volume
+
+    volumes = {kind: of(dtype=kind, noise=0.01) for kind in ("uint8", "uint16", "float32")}
     for kind, volume in volumes.items():
         assert volume.dtype == np.dtype(kind)
     assert np.abs(volumes["uint16"] / 256.0 - volumes["float32"].clip(0, None)).max() < 0.01
     assert np.abs(volumes["uint8"] - volumes["float32"].clip(0, None)).max() <= 0.5 + 1e-3
-    offset = draw(
-        small(imaging=Imaging(dtype="uint16", noise=0.0, grey_scale=100.0, grey_offset=500.0))
-    ).volume
+    offset = of(dtype="uint16", noise=0.0, grey_scale=100.0, grey_offset=500.0)
     assert offset[0, 0, 0] == 500
     assert offset.max() == pytest.approx(500 + 100 * 197, rel=0.03)
 

@@ -82,6 +82,12 @@ class Phantom:
     spec: PhantomSpec
     truth: dict[str, Any]
 
+    def truth_json(self) -> str:
+        """Truth and spec as JSON; one line for the long tables of samples, indented for the rest."""
+        parts = {**self.truth, "spec": self.spec.to_dict()}
+        lines = [f'"{k}": {json.dumps(v, indent=None if k == "samples" else 1)}' for k, v in parts.items()]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
     def write(self, folder: str | Path, force: bool = False) -> Path:
         """Write TIFF slices, ``acquisition.yaml`` and ``truth.json`` into ``folder``; all of it or nothing.
 
@@ -111,8 +117,7 @@ class Phantom:
             for k, image in enumerate(self.volume):
                 tifffile.imwrite(made / f"slice_{k + 1:0{digits}d}.tif", image)
             (made / "acquisition.yaml").write_text(_acquisition(self.spec), encoding="utf-8")
-            text = json.dumps({**self.truth, "spec": self.spec.to_dict()}, indent=1)
-            (made / "truth.json").write_text(text + "\n", encoding="utf-8")
+            (made / "truth.json").write_text(self.truth_json(), encoding="utf-8")
             made.chmod(0o777 & ~_umask())
             if folder.exists():
                 old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))

@@ -472,7 +472,8 @@ class Drawing:
             other = [o for end, o in outward.items() if end != tab.end]
             for o in other:  # it is welded along most of the roll and ends short of the other edge
                 cover = cover * share(-o - 1.0, self.width_z_mm)
-            grey += cover * (np.float32(greys.tab) - grey)
+            metal = greys.tab if tab.grey is None else tab.grey
+            grey += cover * (np.float32(metal) - grey)
         pin = self.spec.pin
         if pin:
             outer = pin.outer_diameter_mm / 2

@@ -48,8 +48,8 @@ class Greys:
     void: float = 10.0
     electrolyte: float = 22.0
     separator: float = 24.0
-    anode_coating: float = 30.0
-    copper: float = 215.0
+    anode_coating: float = 28.0
+    copper: float = 235.0
     cathode_coating: float = 78.0
     aluminium: float = 60.0
     can: float = 197.0
@@ -124,6 +124,8 @@ class Tab:
     beyond_mm: float = 1.2
     lift_deg: float = 150.0
     decay_mm: float = 2.0
+    grey: float | None = None
+    """Grey of the strip where it is not that of :class:`Greys`: nickel is bright, aluminium dark."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class CentrePin:
 class Imaging:
     """How the drawn cell becomes a scan. Relative amplitudes are fractions of the cathode's grey."""
 
-    blur_px: float = 1.0
+    blur_px: float = 0.9
     """Standard deviation of the point spread in the axial plane, in voxels."""
     blur_z_px: float | None = None
     """The same along z; ``None`` for the same length in mm as in the plane."""
