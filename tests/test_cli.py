@@ -178,7 +178,7 @@ def test_interrupt_ends_with_130(can: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_sigint_from_outside(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "xctrules", "phantom", str(tmp_path / "big"), "--view=both", "--voxel-size=0.03"],
+        [sys.executable, "-m", "xctrules", "phantom", tmp_path / "big", "--view=both", "--voxel-size=0.03"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     with pytest.raises(subprocess.TimeoutExpired):
