@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 _CHUNK = 2048  # profiles fitted together: their arrays stay in the processor's cache
-_SLAB_PARAMETERS = 8  # outer, inner, wall, wall slope, inside, outside, blur outside, blur inside
+# outer, inner, wall, wall slope, inside, outside, inside slope, blur outside, blur inside
+_SLAB_PARAMETERS = 9
 
 
 def crossings(
@@ -74,6 +75,8 @@ class SlabFit:
         Grey of the slab at its outer face, and its change for each sample going outward.
     inside, outside : (n,)
         Grey on either side, next to the slab.
+    inside_slope : (n,)
+        Change of the inside's grey for each sample going outward.
     blur, inner_blur : (n,)
         Standard deviation of the Gaussian blur at the outer and the inner face.
     rms : (n,)
@@ -86,6 +89,7 @@ class SlabFit:
     wall_slope: Floats
     inside: Floats
     outside: Floats
+    inside_slope: Floats
     blur: Floats
     inner_blur: Floats
     rms: Floats
@@ -95,6 +99,8 @@ class SlabFit:
 class SlabPrior:
     """What is known of the slab's grey from the rest of the same scan: mean and standard deviation.
 
+    The grey inside is flat next to the slab, give or take ``inside_slope_sd`` for each sample.
+
     A slab thinner than about three blurs shows little more than the product of its grey and its thickness; that the
     same metal has the same grey nearby is what separates the two.
     """
@@ -103,6 +109,7 @@ class SlabPrior:
     wall_sd: float
     wall_slope: float
     wall_slope_sd: float
+    inside_slope_sd: float
 
 
 def fit_slab(
@@ -124,7 +131,8 @@ def fit_slab(
                  - w_1 \left(\sigma_o\,\varphi_o - \sigma_i\,\varphi_i\right),
         \qquad w(x) = w_0 + w_1 (x - x_o)
 
-    with inside grey *b*, outside grey *o*, and a slab whose grey may slope (beam hardening). Solved by
+    with inside grey *b*, outside grey *o*, and a slab whose grey may slope (beam hardening). With a ``prior`` the
+    inside's grey may slope as well, in the same way. Solved by
     Levenberg-Marquardt. Samples count fully up to 2.5 blurs beyond each face and fade out over a further blur and a
     half: what lies farther off (the winding, a sleeve) is not part of the model.
 
@@ -188,19 +196,23 @@ def _fit_slab_chunk(
     p[:, 3] = 0.0
     p[:, 4] = grey[row, np.clip(np.rint(start[:, 1] - 2 * blur), 0, m - 1).astype(int)]
     p[:, 5] = grey[row, np.clip(np.rint(start[:, 0] + 3 * blur), 0, m - 1).astype(int)]
-    p[:, 6:] = blur
-    free = np.arange(_SLAB_PARAMETERS if free_blur else 6)
+    p[:, 6] = 0.0
+    p[:, 7:] = blur
+    known = prior is not None and noise > 0
+    free = np.flatnonzero([True] * 6 + [known, free_blur, free_blur])
 
-    stiffness = np.zeros(free.size)
-    towards = np.zeros(free.size)
-    if prior is not None and noise > 0:
+    stiffness = np.zeros(_SLAB_PARAMETERS)
+    towards = np.zeros(_SLAB_PARAMETERS)
+    if prior is not None and known:
         stiffness[2:4] = (noise / prior.wall_sd) ** 2, (noise / prior.wall_slope_sd) ** 2
+        stiffness[6] = (noise / prior.inside_slope_sd) ** 2
         towards[2:4] = prior.wall, prior.wall_slope
+    stiffness, towards = stiffness[free], towards[free]
 
     def evaluate(p: Floats) -> tuple[Any, Any, Any, Floats]:
         """Weighted residual (n, m), its Jacobian (n, k, m), weights (n, m), cost (n,)."""
         single = p.T[:, :, None].astype(np.float32)
-        outer, inner, wall, slope, inside, outside, blur_out, blur_in = single
+        outer, inner, wall, slope, level, outside, inside_slope, blur_out, blur_in = single
         u = (outer - x) / blur_out
         v = (inner - x) / blur_in
         # Samples too far from a face have no weight, so that the window follows the wall.
@@ -208,24 +220,30 @@ def _fit_slab_chunk(
         cover_out, cover_in = _normal_cdf(u), _normal_cdf(v)
         along = x - outer
         metal = wall + slope * along
+        below = x - inner
         peak_out, peak_in = _normal_pdf(u), _normal_pdf(v)
         # Blur carries a sloping grey across the faces as well.
         ramp = blur_out * peak_out - blur_in * peak_in
-        model = outside + (metal - outside) * cover_out - (metal - inside) * cover_in - slope * ramp
+        foot = below * cover_in - blur_in * peak_in
+        model = outside + (metal - outside) * cover_out - (metal - level) * cover_in
+        model += inside_slope * foot - slope * ramp
         residual = weight * (grey - model)
         jacobian = np.empty((p.shape[0], free.size, m), dtype=np.float32)
         slab = cover_out - cover_in
         density_out = (metal - outside) * peak_out / blur_out
-        density_in = (metal - inside) * peak_in / blur_in
+        density_in = (metal - level - inside_slope * below) * peak_in / blur_in
         jacobian[:, 0] = density_out - slope * slab
         jacobian[:, 1] = -density_in
+        if known:
+            jacobian[:, 1] -= inside_slope * cover_in
+            jacobian[:, 6] = foot
         jacobian[:, 2] = slab
         jacobian[:, 3] = along * slab - ramp
         jacobian[:, 4] = cover_in
         jacobian[:, 5] = 1.0 - cover_out
         if free_blur:
-            jacobian[:, 6] = -density_out * u
-            jacobian[:, 7] = density_in * v
+            jacobian[:, -2] = -density_out * u
+            jacobian[:, -1] = density_in * v
         jacobian *= weight[:, None]
         cost = np.einsum("nm,nm->n", residual, residual).astype(np.float64)
         cost += (stiffness * (p[:, free] - towards) ** 2).sum(axis=1)
@@ -243,7 +261,7 @@ def _fit_slab_chunk(
         step[:, :2] = np.clip(step[:, :2], -2 * blur, 2 * blur)
         trial = p.copy()
         trial[:, free] += step
-        trial[:, 6:] = np.clip(trial[:, 6:], 0.4 * blur, 2.5 * blur)
+        trial[:, 7:] = np.clip(trial[:, 7:], 0.4 * blur, 2.5 * blur)
         # A slab cannot turn inside out on the way.
         trial[:, 1] = np.minimum(trial[:, 1], trial[:, 0] - 0.3 * blur)
         new_residual, new_jacobian, new_weight, new_cost = evaluate(trial)
@@ -356,7 +374,7 @@ class Ellipses:
 
 
 def fit_ellipses(
-    x: ArrayLike, y: ArrayLike, *, scale_floor: float, largest_gap_deg: float = 75.0, tukey: float = 4.685
+    x: ArrayLike, y: ArrayLike, *, scale_floor: float, largest_gap_deg: float = 75.0, tukey: float = 3.0
 ) -> Ellipses:
     """Ellipse through the sound part of each closed curve; a dent, however deep, does not pull it.
 

@@ -93,13 +93,15 @@ def filled(values: Floats) -> Floats:
     return result
 
 
-def sound_ellipses(radius: Floats, theta_deg: Floats, scale_floor: float) -> tuple[Ellipses, Floats]:
+def sound_ellipses(
+    radius: Floats, theta_deg: Floats, scale_floor: float, tukey: float = 3.0
+) -> tuple[Ellipses, Floats]:
     """The robust ellipse of each height, and each place's distance from it (nz, nt), positive outside."""
     theta = np.deg2rad(theta_deg)
     x, y = radius * np.cos(theta), radius * np.sin(theta)
     # 180 points carry the five numbers of an ellipse as well as 720 do.
     thin = max(1, theta.size // 180)
-    ellipses = fit_ellipses(x[:, ::thin], y[:, ::thin], scale_floor=scale_floor)
+    ellipses = fit_ellipses(x[:, ::thin], y[:, ::thin], scale_floor=scale_floor, tukey=tukey)
     return ellipses, ellipses.deviation(x, y)
 
 

@@ -59,6 +59,7 @@ class _Maps:
     wall_sigma: float
     ellipses: Ellipses
     deviation: Floats
+    scale_floor: float
 
 
 class Canister:
@@ -126,13 +127,15 @@ def _pooled_maps(surface: CanSurface, cell: Cell) -> _Maps:
     theta = surface.theta_deg
     outer, inner = surface.outer_mm[surface.straight], surface.inner_mm[surface.straight]
     radius = float(np.nanmedian(outer))
+    voxel = max(cell.frame.voxel_mm[1:])
     arc = math.radians(360.0 / theta.size) * radius
     height = float(np.median(np.diff(z))) if z.size > 1 else cell.frame.voxel_mm[0]
     pooling = Pooling.of((z.size, theta.size), (height, arc))
-    voxel = max(cell.frame.voxel_mm[1:])
     apart = max(1, math.ceil(3 * voxel / arc))
+    outer = _without_spikes(outer, pooling, surface.edge_sigma_mm, voxel)
     pooled = pooling.pool(outer)
     thickness = (outer - inner) * _radial_to_normal(filled(pooled), z, theta)
+    thickness = _without_spikes(thickness, pooling, surface.inner_sigma_mm, voxel)
     correlation = _neighbour_factor(outer, apart, arc, voxel)
     outer_sigma = surface.edge_sigma_mm * correlation
     wall_sigma = noise_along(thickness, step=apart, wrap=True) * correlation
@@ -148,7 +151,15 @@ def _pooled_maps(surface: CanSurface, cell: Cell) -> _Maps:
         wall_sigma=wall_sigma if math.isfinite(wall_sigma) else outer_sigma,
         ellipses=ellipses,
         deviation=deviation,
+        scale_floor=floor,
     )
+
+
+def _without_spikes(values: Floats, pooling: Pooling, sigma: float, voxel: float) -> Floats:
+    """Single places far from all around them left out: fits gone wrong, since a scan shows nothing that small."""
+    away = np.abs(values - pooling.pool(values))
+    with np.errstate(invalid="ignore"):
+        return np.where(away > max(voxel, 5 * sigma), np.nan, values)
 
 
 def _radial_to_normal(outer: Floats, z: Floats, theta_deg: Floats) -> Floats:
@@ -204,10 +215,14 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float,
             math.hypot(*model),
         ),
     ):
-        enough = np.isfinite(radius).mean(axis=1) >= 0.5
+        # Heights that the tilted can leaves half-way round are filled in only where there are no others.
+        share = np.isfinite(radius).mean(axis=1)
+        enough = share >= (0.9 if (share >= 0.9).any() else 0.5)
         if not enough.any():
             side = "outer" if "outer" in name else "inner"
-            found.append(Measurement.absent(name, "mm", f"the can's {side} surface was not found at any height"))
+            found.append(
+                Measurement.absent(name, "mm", f"the can's {side} surface was not found at any height")
+            )
             continue
         # Area by the sector formula; exact for any centre that the curve goes round.
         each = 2 * np.sqrt(np.mean(filled(radius[enough]) ** 2, axis=1))
@@ -227,7 +242,7 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float,
         found.append(
             Measurement(
                 name, "mm", value=value, budget=tuple(budget), n=n,
-                reason=None if enough.all() else f"{int((~enough).sum())} heights were left out: surface not found",
+                reason=None if enough.all() else f"{int((~enough).sum())} heights, not seen all round, were left out",
             )
         )  # fmt: skip
     return found
@@ -252,6 +267,7 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
     spread = math.sqrt(max(seen**2 - pooled_sd**2, 0.0))
     independent = max(n / _window_samples(maps), 4.0)
     model_line = Contribution("model of the blurred wall", model[1], type="B")
+    again = maps.pooling.pool(wall)
 
     def extreme(name: str, found: Corrected, index: int) -> Measurement:
         row, column = np.unravel_index(index, wall.shape)
@@ -262,7 +278,9 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
                 cell.scale.contribution(value),
                 Contribution("noise of the extreme", found.sd, degrees_of_freedom=DRAWS - 1),
                 Contribution("correction for noise", found.bias / math.sqrt(12), type="B"),
-                model_line,
+                # At one place what lies inside counts fully; on average over the can much of it cancels.
+                Contribution("model of the blurred wall", 1.6 * model[1], type="B"),
+                Contribution("pooling window", abs(float(again[row, column] - wall[row, column])), type="B"),
             ),
             worst_at=_place(maps, int(row), int(column)),
         )  # fmt: skip
@@ -300,11 +318,13 @@ def _window_samples(maps: _Maps) -> float:
 
 def _form(maps: _Maps, cell: Cell, voxel: float) -> list[Measurement]:
     axes = maps.ellipses.semi_axes
-    fitted = np.isfinite(axes).all(axis=1)
+    share = np.isfinite(maps.outer).mean(axis=1)
+    fitted = np.isfinite(axes).all(axis=1) & (share >= (0.9 if (share >= 0.9).any() else 0.5))
     names = ("canister.eccentricity", "canister.ovality", "canister.roundness")
     if not fitted.any():
         reason = "no ellipse fits the can's outer surface at any height"
-        return [Measurement.absent(name, self_unit, reason) for name, self_unit in zip(names, ("1", "mm", "mm"), strict=True)]
+        units = ("1", "mm", "mm")
+        return [Measurement.absent(name, unit, reason) for name, unit in zip(names, units, strict=True)]
     ovality_each = np.where(fitted, 2 * (axes[:, 0] - axes[:, 1]), -np.inf)
     worst = int(np.argmax(ovality_each))
     corrected = _ovality_free_of_noise(maps, fitted)
@@ -316,6 +336,7 @@ def _form(maps: _Maps, cell: Cell, voxel: float) -> list[Measurement]:
         Contribution("noise of the edge", corrected.sd, degrees_of_freedom=DRAWS - 1),
         Contribution("correction for noise", corrected.bias / math.sqrt(12), type="B"),
         Contribution("model of the blurred wall", model, type="B"),
+        Contribution("robust fit of the ellipse", _fit_sensitivity(maps, worst), type="B"),
         Contribution("tilt of the axis", _tilt_ovality(cell, mean_radius), type="B"),
     )
     where = {"z_mm": float(maps.z_mm[worst]), "theta_deg": float(maps.ellipses.angle_deg[worst])}
@@ -333,6 +354,14 @@ def _form(maps: _Maps, cell: Cell, voxel: float) -> list[Measurement]:
         measured,
         _roundness(maps, cell, voxel),
     ]  # fmt: skip
+
+
+def _fit_sensitivity(maps: _Maps, row: int) -> float:
+    """Change of one height's ovality when points count as dented at two instead of three scales."""
+    one = slice(row, row + 1)
+    stricter, _ = sound_ellipses(maps.outer[one], maps.theta_deg, maps.scale_floor, tukey=2.0)
+    change = np.diff(stricter.semi_axes[0] - maps.ellipses.semi_axes[row])
+    return 2 * abs(float(change[0])) if np.isfinite(change).all() else 0.0
 
 
 def _eccentricity(ovality: float, mean_radius: float) -> float:
@@ -364,7 +393,9 @@ def _roundness(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
     """Peak-to-valley deviation from the least-squares circle, worst height (ISO 12181-1)."""
     whole = np.isfinite(maps.outer).mean(axis=1) >= 0.9
     if not whole.any():
-        return Measurement.absent("canister.roundness", "mm", "no height shows nine tenths of the can's outline")
+        return Measurement.absent(
+            "canister.roundness", "mm", "no height shows nine tenths of the can's outline"
+        )
     form = about_least_squares_circle(filled(maps.outer[whole]), maps.theta_deg)
     found = free_of_noise(
         form, maps.pooling.noise[:, whole], maps.outer_sigma, lambda a: np.ptp(a, axis=1).max(), 0.0
@@ -372,6 +403,8 @@ def _roundness(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
     worst = int(np.argmax(np.ptp(form, axis=1)))
     row = int(np.flatnonzero(whole)[worst])
     value = max(found.value, 0.0)
+    again = about_least_squares_circle(filled(maps.pooling.pool(maps.outer))[whole], maps.theta_deg)
+    flattened = float(np.ptp(form, axis=1).max() - np.ptp(again, axis=1).max())
     return Measurement(
         "canister.roundness", "mm", value=value, n=int(whole.sum()),
         budget=(
@@ -379,6 +412,7 @@ def _roundness(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
             Contribution("noise of the extremes", found.sd, degrees_of_freedom=DRAWS - 1),
             Contribution("correction for noise", found.bias / math.sqrt(12), type="B"),
             Contribution("model of the blurred wall", 2 * OUTER_MODEL_VOXEL * voxel, type="B"),
+            Contribution("pooling window", flattened, type="B"),
             Contribution("tilt of the axis", 0.5 * _tilt_ovality(cell, float(np.nanmean(maps.outer))), type="B"),
         ),
         worst_at=_place(maps, row, int(np.argmax(np.abs(form[worst])))),
@@ -389,7 +423,9 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
     """Deepest place below the sound can's ellipse, 0 where nothing is deeper than noise alone would make it."""
     deviation = maps.deviation
     if not np.isfinite(deviation).any():
-        return Measurement.absent("canister.dent_depth", "mm", "no ellipse fits the can's outer surface at any height")
+        return Measurement.absent(
+            "canister.dent_depth", "mm", "no ellipse fits the can's outer surface at any height"
+        )
     n = int(np.isfinite(deviation).sum())
     noise, sigma = maps.pooling.noise, maps.outer_sigma
     deepest_noise = sigma * noise.max(axis=(1, 2))
@@ -404,7 +440,8 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
         )  # fmt: skip
     row, column = np.unravel_index(int(np.nanargmin(deviation)), deviation.shape)
     found = free_of_noise(-deviation, noise, sigma, lambda a: np.nanmax(a), 0.0)
-    value = max(found.value, 0.0)
+    flattened = _flattening(maps, int(row), int(column))
+    value = max(found.value + flattened, 0.0)
     # How well the sound part of the can is an ellipse says how well the ellipse is known where the dent is.
     form = robust_sd(deviation[row])
     return Measurement(
@@ -414,8 +451,7 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
             Contribution("noise of the extreme", found.sd, degrees_of_freedom=DRAWS - 1),
             Contribution("correction for noise", found.bias / math.sqrt(12), type="B"),
             Contribution("the sound can's ellipse", 0.5 * form, type="B"),
-            # Pooling is what remains of its first-order correction: a dent hardly wider than the window.
-            Contribution("pooling window", _flattening(maps, int(row), int(column)), type="B"),
+            Contribution("pooling window", 0.5 * flattened, type="B"),
             model,
         ),
         worst_at=_place(maps, int(row), int(column)),
@@ -423,12 +459,10 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
 
 
 def _flattening(maps: _Maps, row: int, column: int) -> float:
-    """What pooling once more would take off the dent, squared over its depth: the next order of its flattening."""
+    """What the pooling window takes off a dent hardly wider than itself: as much as pooling once more would take."""
     again = maps.pooling.pool(maps.deviation)
-    depth = -float(maps.deviation[row, column])
-    change = float(again[row, column]) + depth
-    # Twicing leaves q² of the depth where plain smoothing takes q; pooling the pooled map once more shows q².
-    return abs(change) if math.isfinite(change) else 0.0
+    change = float(again[row, column] - maps.deviation[row, column])
+    return max(change, 0.0) if math.isfinite(change) else 0.0
 
 
 def _tilt(cell: Cell) -> Measurement:
@@ -473,7 +507,9 @@ def _figures(
     by_name = {m.name: m for m in measurements}
     dent, ovality = by_name["canister.dent_depth"], by_name["canister.ovality"]
     shown = dent if dent.worst_at else ovality
-    row = int(np.argmin(np.abs(maps.z_mm - (shown.worst_at or {"z_mm": maps.z_mm[maps.z_mm.size // 2]})["z_mm"])))
+    row = int(
+        np.argmin(np.abs(maps.z_mm - (shown.worst_at or {"z_mm": maps.z_mm[maps.z_mm.size // 2]})["z_mm"]))
+    )
     return [
         _deviation_map(maps, dent, voxel),
         _slice(surface, maps, cell, row, dent if dent.worst_at else None),

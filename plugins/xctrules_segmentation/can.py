@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -38,6 +39,10 @@ STEP_PX = 0.5
 """Spacing of the radial samples. Half a voxel keeps the interpolation's own blur out of the fit."""
 
 
+INSIDE_SLOPE = 0.05
+"""How much the grey next to the wall's inner face may change over one blur, as a share of the wall's contrast."""
+
+
 @dataclass(frozen=True)
 class _Wall:
     """What a sample of profiles says of all: lengths in samples, greys as in the scan."""
@@ -60,8 +65,7 @@ def segment_can(cell: Cell) -> CanSurface:
         When the frame knows no can, or no straight part of it can be fitted.
     """
     if cell.settings.mask_of == "canister":
-        volume = cell.scan.volume
-        return _locate(cell, _smoothed_mask(cell.scan, volume != 0))
+        return _locate_in_mask(cell, cell.scan.volume, None)
     if cell.settings.mask_of == "electrode":
         raise NotMeasurable("the scan is a mask of the electrode: it shows no can")
     return _locate(cell, cell.scan)
@@ -82,7 +86,7 @@ def can_from_labels(cell: Cell, labels: NDArray[np.integer]) -> CanSurface:
     """
     if not any((plane == 1).any() for plane in labels):
         raise NotMeasurable("the label image has no voxel of the class can (1)")
-    return _locate(cell, _smoothed_mask(cell.scan, labels, label=1))
+    return _locate_in_mask(cell, labels, 1)
 
 
 class _MaskSlices:
@@ -98,8 +102,9 @@ class _MaskSlices:
         return np.asarray(cv2.GaussianBlur(solid.astype(np.float32), (0, 0), MASK_BLUR_PX))
 
 
-def _smoothed_mask(scan: Scan, mask: NDArray[np.generic], label: int | None = None) -> Scan:
-    return dataclasses.replace(scan, volume=_MaskSlices(mask, label))  # type: ignore[arg-type]
+def _locate_in_mask(cell: Cell, mask: NDArray[np.generic], label: int | None) -> CanSurface:
+    scan = dataclasses.replace(cell.scan, volume=_MaskSlices(mask, label))  # type: ignore[arg-type]
+    return _locate(dataclasses.replace(cell, frame=dataclasses.replace(cell.frame, can_grey=1.0)), scan)
 
 
 def _locate(cell: Cell, scan: Scan) -> CanSurface:
@@ -108,7 +113,7 @@ def _locate(cell: Cell, scan: Scan) -> CanSurface:
         raise NotMeasurable("the frame shows no can")
     voxel = max(frame.voxel_mm[1:])
     step = STEP_PX * voxel
-    theta = np.arange(cell.settings.angles) * (360.0 / cell.settings.angles)
+    theta: Floats = np.arange(cell.settings.angles, dtype=np.float64) * (360.0 / cell.settings.angles)
     grid = frame.z_grid_mm()
     z = grid[:: max(1, -(-grid.size // MAX_HEIGHTS))]
 
@@ -302,6 +307,7 @@ def _learn_wall(
         wall_sd=max(robust_sd(fit.wall[sound]), 0.01 * (wall_grey - outside)),
         wall_slope=float(np.median(fit.wall_slope[sound])),
         wall_slope_sd=max(robust_sd(fit.wall_slope[sound]), 0.002 * (wall_grey - outside)),
+        inside_slope_sd=INSIDE_SLOPE * (wall_grey - outside) / blur,
     )
     noise = float(np.median(fit.rms[sound]))
     return _Wall(
@@ -356,7 +362,7 @@ def _fit_profiles(grey: NDArray[np.float32], level: float, wall: _Wall) -> tuple
     windows, offset = _windows(grey, edge, wall.thickness, wall.blur)
     outer = edge - offset
     inner = _inner_start(windows, outer, wall.thickness, wall.blur)
-    fit = fit_slab(windows, outer, inner, blur=wall.blur, prior=wall.prior, noise=wall.noise, iterations=6)
+    fit = fit_slab(windows, outer, inner, blur=wall.blur, prior=wall.prior, noise=wall.noise, iterations=4)
     contrast = wall.prior.wall - wall.outside
     sound = _sound(fit, wall.thickness, contrast)
     with np.errstate(invalid="ignore"):
