@@ -15,6 +15,10 @@ Floats = NDArray[np.float64]
 EXTREME_DRAWS = 200
 """Draws of the noise for the bias of minima and maxima: their standard deviation is then known to 5 %."""
 
+NOISE_REACH = 3
+"""Half-planes apart at which the noise of two edges is independent, where neighbours are pooled (180 of them
+or more)."""
+
 SMOOTHING_ANGLES_DEG = 5.0
 """Width over which overhangs are averaged to stand in for the true ones when the noise is drawn."""
 
@@ -91,7 +95,8 @@ def scatter(values: Floats) -> float:
         0 where there are too few values. Real changes from one angle to the next count as noise: an upper
         bound.
     """
-    second = np.roll(values, 1, axis=-1) - 2 * values + np.roll(values, -1, axis=-1)
+    lag = NOISE_REACH if values.shape[-1] >= 180 else 1
+    second = np.roll(values, lag, axis=-1) - 2 * values + np.roll(values, -lag, axis=-1)
     finite = np.abs(second[np.isfinite(second)])
     return float(1.4826 * np.median(finite) / np.sqrt(6)) if finite.size > 8 else 0.0
 
@@ -129,9 +134,15 @@ def extreme(values: Floats, sigma: float, sign: int, seed: int = 0) -> Extreme:
         half = max(1, round(0.5 * SMOOTHING_ANGLES_DEG * values.shape[-1] / 360))
         stand_in = sign * smoothed(values, half)
         peak = float(np.nanmax(stand_in))
-        pool = stand_in[stand_in > peak - 8 * sigma]
-        noise = np.random.default_rng(seed).normal(0.0, sigma, (EXTREME_DRAWS, pool.size))
-        drawn = (pool + noise).max(axis=1)
+        rows = np.nanmax(np.where(np.isnan(stand_in), -np.inf, stand_in), axis=1) > peak - 8 * sigma
+        noise = np.random.default_rng(seed).normal(
+            0.0, sigma, (EXTREME_DRAWS, int(rows.sum()), values.shape[-1])
+        )
+        if (
+            values.shape[-1] >= 180
+        ):  # pooled half-planes share their noise; 3/8 of the variance is left by pooling
+            noise = (0.25 * (np.roll(noise, 1, -1) + np.roll(noise, -1, -1)) + 0.5 * noise) / np.sqrt(3 / 8)
+        drawn = np.nanmax(stand_in[rows] + noise, axis=(1, 2))
         bias, spread = float(drawn.mean() - peak), float(drawn.std(ddof=1))
     index = tuple(int(i) for i in np.unravel_index(at, values.shape))
     return Extreme(sign * top, index, sign * bias, spread)

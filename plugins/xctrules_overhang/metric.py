@@ -31,6 +31,11 @@ STATISTICS: Mapping[str, str] = {
 LEAST_STEPS = 3.0
 """A deflection is given where the free foil is at least this many height samples long."""
 
+MODEL_STEPS = 0.15
+"""Standard uncertainty of a single length beyond its noise, in steps between slices: how a tip's and an
+edge's form, and where they fall between two slices, move the place of half height. Type B, from noise-free
+phantoms."""
+
 PATH_VOXELS = 0.35
 """Standard uncertainty of a foil's sideways position at one height, in in-plane voxels, common to a whole
 free foil: a bright neighbour pulls the ridge that far where foils nearly touch. Type B, from phantoms."""
@@ -90,7 +95,7 @@ class EndValues:
         self.length: Floats = lengths(edges)
         self.deflection: Floats = deflections(edges, LEAST_STEPS * self.step_mm)
         self.base: Floats = base_heights(edges)
-        self.length_sigma = scatter(self.length)
+        self.length_sigma = math.hypot(scatter(self.length), MODEL_STEPS * self.step_mm)
         self.deflection_sigma = scatter(self.deflection)
         self.base_sigma = scatter(self.base)
 

@@ -133,18 +133,20 @@ class Layout:
 @dataclass(frozen=True)
 class _Sampling:
     """Lengths of the method in samples along the height: ``skip`` clears an edge's blur, ``level`` averages
-    a level, ``stop`` is a dark stretch that ends an electrode."""
+    a level, ``stop`` is a dark stretch that ends an electrode; ``side_mm`` reaches from a foil to the dark
+    beside it."""
 
     skip: int
     level: int
     stop: int
     voxel_mm: float
+    side_mm: float
 
     @classmethod
-    def of(cls, step_mm: float, voxel_mm: float) -> _Sampling:
+    def of(cls, step_mm: float, voxel_mm: float, side_mm: float) -> _Sampling:
         # A scanner's edge spread is about 1.3 in-plane voxels; 2.2 of them leave 1 % of the step.
         skip = max(1, int(np.ceil(2.2 * 1.3 * voxel_mm / step_mm)))
-        return cls(skip, max(3, round(0.25 / step_mm)), max(3, round(0.3 / step_mm)), voxel_mm)
+        return cls(skip, max(3, round(0.25 / step_mm)), max(3, round(0.3 / step_mm)), voxel_mm, side_mm)
 
 
 def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
@@ -160,7 +162,7 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
     below = int((window.height_mm < 0).sum())
     if below < 4 or window.height_mm.size - below < 4:
         raise NotMeasurable(f"too few slices on either side of the electrode edge at the {end.name}")
-    sampling = _Sampling.of(window.step_mm, voxel)
+    sampling = _Sampling.of(window.step_mm, voxel, _side_mm(window, layout, voxel))
     turns = range(layout.foil_mm.shape[0])
     faces = np.stack([layout.inner_mm, layout.outer_mm])
     with ThreadPoolExecutor(2) as pool:
@@ -175,22 +177,26 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
             ),
             axis=1,
         )
+        hidden = _stands_tall(cathode, TALL_CATHODE_MM, window, layout.foil_mm, voxel)
+        cathode = np.where(hidden, np.nan, cathode)
         edge = np.fmin(*cathode)
-        edge = np.where(
-            np.isnan(edge), np.nan_to_num(np.nanmedian(edge)) if np.isfinite(edge).any() else 0.0, edge
+        usual = float(np.nanmedian(edge)) if np.isfinite(edge).any() else 0.0
+        edge = np.where(np.isnan(edge), usual, edge)
+        contrast = _foil_contrast(window, layout, edge, sampling.side_mm)
+        found = list(
+            pool.map(lambda k: _turn(window, layout, k, edge[k], hidden[:, k], sampling, contrast), turns)
         )
-        contrast = _foil_contrast(window, layout, edge, voxel)
-        found = list(pool.map(lambda k: _turn(window, layout, k, edge[k], sampling, contrast), turns))
     tip = np.stack([t.tip for t in found])
     clear = np.stack([t.clear for t in found])
     shift = np.stack([t.shift for t in found])
     path = np.stack([t.path for t in found], axis=1)
 
-    cathode = _without_tabs(cathode, window)
     no_face = np.isnan(cathode).all(axis=0)
     state = np.full(tip.shape, MEASURED, dtype=np.int8)
     state[no_face | ~clear] = UNCLEAR
-    state[_stands_tall(tip, window) | (no_face & clear)] = TAB
+    state[
+        _stands_tall(tip, TALL_ANODE_MM, window, layout.foil_mm, voxel) | (no_face & hidden.any(axis=0))
+    ] = TAB
     state[np.isnan(faces).all(axis=0)] = NO_FACING_CATHODE
     state[np.isnan(layout.foil_mm)] = NO_FOIL
     bad = state != MEASURED
@@ -242,13 +248,18 @@ class _FoilContrast:
 
 
 def _turn(
-    window: Window, layout: Layout, k: int, edge: Floats, sampling: _Sampling, foils: _FoilContrast
+    window: Window,
+    layout: Layout,
+    k: int,
+    edge: Floats,
+    hidden: NDArray[np.bool_],
+    sampling: _Sampling,
+    foils: _FoilContrast,
 ) -> _Turn:
-    path, contrast = _follow_foil(window, layout.foil_mm[k], edge, layout.pitch_mm, sampling.voxel_mm, foils)
+    path, contrast = _follow_foil(window, layout.foil_mm[k], edge, layout.pitch_mm, sampling, foils)
     expected = foils.expected(window, edge, "mean")
     last = _last_of_foil(contrast, expected, sampling)
-    side = _side_mm(layout.pitch_mm, sampling.voxel_mm)
-    beyond = _contrast_beyond(window, path, last, side, sampling)
+    beyond = _contrast_beyond(window, path, last, hidden, sampling)
     return _Turn(*_tip(window, beyond, expected, last, sampling), path)
 
 
@@ -366,16 +377,20 @@ def _cathode_edge(window: Window, centre_mm: Floats, half_width_mm: float, sampl
     return np.where(clear, _height(window, at), np.nan)
 
 
-def _side_mm(pitch_mm: float, voxel_mm: float) -> float:
-    """Distance from a foil's middle to the dark beside it: clear of its blur, short of the next bright
-    layer."""
-    return max(2.0 * voxel_mm, 0.18 * pitch_mm)
+def _side_mm(window: Window, layout: Layout, voxel_mm: float) -> float:
+    """Distance from a foil's middle to the darkest place beside it in the roll, where its blur and the next
+    layer's meet."""
+    rows = window.height_mm < -0.3 if (window.height_mm < -0.3).sum() >= 2 else window.height_mm < 0
+    roll = np.nanmean(window.grey[rows], axis=0, keepdims=True)
+    part = Window(roll, window.height_mm[:1], window.theta_deg, window.r_mm, window.step_mm)
+    distance = np.arange(1.2 * voxel_mm, max(0.45 * layout.pitch_mm, 1.5 * voxel_mm), 0.2 * voxel_mm)
+    either = [[float(np.nanmean(part.at(layout.foil_mm + s * d))) for d in distance] for s in (-1, 1)]
+    return float(np.mean([distance[int(np.argmin(grey))] for grey in either]))
 
 
-def _foil_contrast(window: Window, layout: Layout, edge: Floats, voxel_mm: float) -> _FoilContrast:
+def _foil_contrast(window: Window, layout: Layout, edge: Floats, side: float) -> _FoilContrast:
     """Typical contrast of the foils over all turns and angles, below and just above the cathode's edge
     (nturns, nt)."""
-    side = _side_mm(layout.pitch_mm, voxel_mm)
     height = window.height_mm[:, None, None] - edge
     near = (window.height_mm > np.nanmin(edge) - 0.6) & (window.height_mm < np.nanmax(edge) + 0.3)
     part = Window(window.grey[near], window.height_mm[near], window.theta_deg, window.r_mm, window.step_mm)
@@ -398,7 +413,7 @@ def _foil_contrast(window: Window, layout: Layout, edge: Floats, voxel_mm: float
 
 
 def _follow_foil(
-    window: Window, foil_mm: Floats, edge: Floats, pitch_mm: float, voxel_mm: float, foils: _FoilContrast
+    window: Window, foil_mm: Floats, edge: Floats, pitch_mm: float, sampling: _Sampling, foils: _FoilContrast
 ) -> tuple[Greys, Greys]:
     """Radius of one turn's foil at every height, and the contrast of the ridge there: (nh, nt) each.
 
@@ -408,9 +423,9 @@ def _follow_foil(
     if np.isnan(foil_mm).all():
         nothing = np.full((window.height_mm.size, foil_mm.size), np.nan, dtype=np.float32)
         return nothing, nothing.copy()
-    dd = 0.75 * voxel_mm
+    dd = 0.75 * sampling.voxel_mm
     states = max(3, int(np.ceil(0.85 * pitch_mm / dd)))
-    lag = max(1, round(_side_mm(pitch_mm, voxel_mm) / dd))
+    lag = max(1, round(sampling.side_mm / dd))
     shift = np.arange(-states - lag, states + lag + 1) * dd
     grey = window.around(foil_mm, shift)  # (nh, nt, states and the sides)
     grey = np.where(np.isnan(grey), 0, grey)
@@ -498,7 +513,11 @@ def _last_of_foil(contrast: Greys, expected: Greys, sampling: _Sampling) -> NDAr
 
 
 def _contrast_beyond(
-    window: Window, path: Greys, last: NDArray[np.intp], side_mm: float, sampling: _Sampling
+    window: Window,
+    path: Greys,
+    last: NDArray[np.intp],
+    hidden: NDArray[np.bool_],
+    sampling: _Sampling,
 ) -> Greys:
     """Contrast (nh, nt) along the foil, and beyond its tip along the straight line that it would go on in.
 
@@ -513,16 +532,22 @@ def _contrast_beyond(
     fit &= np.isfinite(path)
     count = np.maximum(fit.sum(axis=0), 1)
     centre = np.where(fit, rows, 0).sum(axis=0) / count
-    middle = np.where(fit, path, 0).sum(axis=0) / count
+    mean = np.where(fit, path, 0).sum(axis=0) / count
     away = np.where(fit, rows - centre, 0.0)
-    slope = (away * np.where(fit, path - middle, 0.0)).sum(axis=0) / np.maximum((away**2).sum(axis=0), 1.0)
-    line = np.where(rows <= last - sampling.skip // 2, path, middle + slope * (rows - centre))
-    grey = [window.along(line + d) for d in (0.0, -side_mm, side_mm)]
-    return np.asarray(grey[0] - 0.5 * (grey[1] + grey[2]), dtype=np.float32)
+    slope = (away * np.where(fit, path - mean, 0.0)).sum(axis=0) / np.maximum((away**2).sum(axis=0), 1.0)
+    line = np.where(rows <= last - sampling.skip // 2, path, mean + slope * (rows - centre))
+    middle, left, right = (window.along(line + d) for d in (0.0, -sampling.side_mm, sampling.side_mm))
+    # Beside a tab only the other side is dark.
+    left, right = np.where(hidden[0], right, left), np.where(hidden[1], left, right)
+    return np.asarray(middle - 0.5 * (left + right), dtype=np.float32)
 
 
 def _tip(
-    window: Window, contrast: Greys, expected: Greys, last: NDArray[np.intp], sampling: _Sampling
+    window: Window,
+    contrast: Greys,
+    expected: Greys,
+    last: NDArray[np.intp],
+    sampling: _Sampling,
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
     """Height of the foil's tip, whether its step is clear, and how far it moves at 60 % of the step; (nt,)
     each."""
@@ -544,19 +569,37 @@ def _around(values: Floats, half: int) -> Floats:
     return np.asarray(rank(np.moveaxis(view, -1, 0), 0.5))
 
 
-TALL_MM = 1.0
-"""A strip that stands this much above its neighbours along the turn is a tab's, not an electrode's edge."""
+TALL_CATHODE_MM, TALL_ANODE_MM = 0.8, 0.35
+"""A strip that stands this much above its neighbours is a tab's, not an electrode's edge. Less for the
+anode: it starts higher, and what is lost by taking a long overhang for a tab is a long overhang, not a short
+one."""
 
 
-def _stands_tall(height: Floats, window: Window) -> NDArray[np.bool_]:
-    """Where an edge (..., nt) stands up like a tab: to the end of the window, or far above its neighbours."""
-    usual = _around(height, max(2, round(height.shape[-1] * 25 / 360)))
+def _stands_tall(
+    height: Floats, tall_mm: float, window: Window, foil_mm: Floats, voxel_mm: float
+) -> NDArray[np.bool_]:
+    """Where an edge (..., nturns, nt) stands up like a tab: to the end of the window, or far above its
+    neighbours.
+
+    Neighbours are 45 degrees to either side on this and the two next turns on both sides: a tab stands on
+    one turn, and near the core it may take up a quarter of it. Its flanks count to it as far as the blur
+    reaches.
+    """
+    turns, nt = height.shape[-2:]
+    own = _around(height, max(2, nt // 8))
+    padded = np.concatenate(
+        [np.full((*own.shape[:-2], 2, nt), np.nan), own, np.full((*own.shape[:-2], 2, nt), np.nan)], -2
+    )
+    usual = rank(np.stack([padded[..., k : k + turns, :] for k in range(5)]), 0.5)
     with np.errstate(invalid="ignore"):
-        return (height > usual + TALL_MM) | (height > window.height_mm[-1] - 2 * window.step_mm)
-
-
-def _without_tabs(cathode: Floats, window: Window) -> Floats:
-    return np.where(_stands_tall(cathode, window), np.nan, cathode)
+        tall = (height > usual + tall_mm) | (height > window.height_mm[-1] - 2 * window.step_mm)
+    flank = 3 * voxel_mm / np.nan_to_num(foil_mm, nan=np.inf)  # in radians
+    reach = np.ceil(flank * nt / (2 * np.pi)).astype(int)
+    wide = tall.copy()
+    for shift in range(1, int(reach.max(initial=0)) + 1):
+        near = np.roll(tall, shift, axis=-1) | np.roll(tall, -shift, axis=-1)
+        wide |= near & (shift <= reach)
+    return wide
 
 
 def _free_path(window: Window, path_mm: Greys, edge: Floats, tip: Floats) -> tuple[Floats, Floats]:
