@@ -434,6 +434,51 @@ def test_figures_with_nothing_in_them_are_drawn() -> None:
     assert "nan" not in {word.lower() for word in outline.text.split()}
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"value_range": [None, None]},
+        {"value_range": [0.2, 0.2]},
+        {"value_range": None},
+        {"x_axis": ["theta", None, 359.0], "y_axis": ["z", 1.0, 1.0]},
+        {"pixel_mm": [None, 0.1]},
+        {"pixel_mm": [0.0, 0.0]},
+        {"edges": [None, None, None], "counts": [3, 4]},
+        {"counts": [None] * 48},
+        {"marks": [["limit", None], ["far", 1e300]]},
+    ],
+)
+def test_numbers_that_a_plugin_lost_spoil_no_report(change: dict[str, Any]) -> None:
+    """NaN and infinity stand as null in the record."""
+    record, images = full_record()
+    for section in record["sections"]:
+        for figure in section["figures"]:
+            figure.update({key: value for key, value in change.items() if key in figure})
+    outline = Outline(render_report(record, images))
+    assert outline.unbalanced == []
+    for _, attributes in outline.elements:
+        drawn = " ".join(
+            attributes.get(key, "") for key in ("d", "x", "x1", "cx", "style", "viewbox", "width")
+        )
+        assert not re.search(r"nan|inf", drawn), drawn
+
+
+def test_a_figure_filled_with_the_wrong_things_harms_no_other() -> None:
+    record, images = full_record()
+    figures = [f for s in record["sections"] for f in s["figures"]]
+    table = next(f for f in figures if f["kind"] == "table")
+    table["rows"][3] = [1]
+    histogram = next(f for f in figures if f["kind"] == "histogram")
+    histogram["edges"] = ["a", "b"]
+    picture = next(f for f in figures if f["kind"] == "image")
+    picture["colour_map"], picture["value_range"] = "rainbow", [0, 1]
+    outline = Outline(render_report(record, images))
+    assert outline.unbalanced == []
+    assert outline.text.count("This figure cannot be drawn") == 3
+    assert len(outline.all("figure")) == len(figures)
+    assert table["title"] in outline.text
+
+
 def test_a_figure_of_an_unknown_kind_is_refused() -> None:
     record, images = full_record()
     record["sections"][0]["figures"][0]["kind"] = "hologram"

@@ -190,7 +190,8 @@ def histogram(
     edges: NDArray[np.float64], counts: NDArray[np.float64], marks: Sequence[tuple[str, float]] = ()
 ) -> Chart:
     """Bars of ``counts`` between ``edges`` as one path, with labelled vertical ``marks`` (label, value)."""
-    low, high = _axis(float(edges[0]), float(edges[-1])) if len(edges) else (0.0, 1.0)
+    known = edges[np.isfinite(edges)]
+    low, high = _axis(float(known[0]), float(known[-1])) if known.size else (0.0, 1.0)
     shown = [(text, value) for text, value in marks if math.isfinite(value)]
     for (
         _,
@@ -200,7 +201,7 @@ def histogram(
             low, high = min(low, value), max(high, value)
     low, high = low - 0.02 * (high - low), high + 0.02 * (high - low)
     shown = [(text, value) for text, value in shown if low <= value <= high]
-    peak = max(float(counts.max()) if counts.size else 0.0, 1.0)
+    peak = max(float(np.nanmax(counts, initial=0.0)), 1.0)
     y_ticks = [(v, text) for v, text in ticks(0.0, peak, 3) if v == round(v)]
     left, right, bottom = _left_margin(y_ticks), CHART_WIDTH - _RIGHT, CHART_HEIGHT - _BOTTOM
 
@@ -216,7 +217,7 @@ def histogram(
     bars = "".join(
         f"M{number(x(a))} {number(bottom)}V{number(y(c))}H{number(x(b))}V{number(bottom)}Z"
         for a, b, c in zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), strict=False)
-        if c > 0
+        if c > 0 and math.isfinite(a) and math.isfinite(b)
     )
     return Chart(
         left, top, right, bottom,

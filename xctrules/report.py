@@ -562,15 +562,22 @@ def _data_uri(data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
+def _pair(values: Any) -> tuple[float, float] | None:
+    """Two numbers; ``None`` where either is missing, as it is where a plugin gave NaN."""
+    if not values or len(values) != 2 or any(value is None for value in values):
+        return None
+    return float(values[0]), float(values[1])
+
+
 def _image_view(figure: Json, anchor: str, images: Mapping[str, bytes]) -> FigureView:
     image = figure["image"]
     name, width, height = str(image["file"]), int(image["width"]), int(image["height"])
     if name not in images:
         raise RecordError(f"the report needs the image {name}, which is missing", where="report")
-    pixel = figure.get("pixel_mm")
-    if pixel:
-        aspect = (width * float(pixel[1])) / (height * float(pixel[0]))
-        bar = charts.scale_bar(width * float(pixel[1]))
+    pixel = _pair(figure.get("pixel_mm"))
+    if pixel and min(pixel) > 0:
+        aspect = (width * pixel[1]) / (height * pixel[0])
+        bar = charts.scale_bar(width * pixel[1])
     else:  # not a length on both axes: any shape is as true as another, so take one that reads well
         aspect, bar = min(max(width / height, 2.0), 3.2), None
     lines = figure.get("overlays") or ()
@@ -590,9 +597,9 @@ def _image_view(figure: Json, anchor: str, images: Mapping[str, bytes]) -> Figur
         )
     )
     legend = tuple(dict.fromkeys((o.style, o.label, o.marker) for o in overlays if o.label and o.path))
-    value_range, bar_view = figure.get("value_range"), None
+    value_range, bar_view = _pair(figure.get("value_range")), None
     if value_range and figure.get("colour_map"):
-        low, high = float(value_range[0]), float(value_range[1])
+        low, high = value_range
         span = high - low or 1.0
         bar_view = ColourBar(
             colour.colour_bar(str(figure["colour_map"])),
@@ -600,14 +607,15 @@ def _image_view(figure: Json, anchor: str, images: Mapping[str, bytes]) -> Figur
             str(figure.get("value_label") or ""),
         )
     x_axis, y_axis = figure.get("x_axis"), figure.get("y_axis")
+    x_ends, y_ends = (_pair(axis[1:]) if axis else None for axis in (x_axis, y_axis))
     return FigureView(
         "image", anchor, str(figure["title"]), str(figure["caption"]), str(figure["alt"]),
         wide=aspect > 1.7, source=_data_uri(images[name]), file=name, width=width, height=height,
         aspect=round(aspect, 5), overlays=tuple(o for o in overlays if o.path), legend=legend,
         scale_bar=bar, colour_bar=bar_view,
         x_label=str(x_axis[0]) if x_axis else "", y_label=str(y_axis[0]) if y_axis else "",
-        x_ticks=charts.image_ticks(float(x_axis[1]), float(x_axis[2]), width) if x_axis else (),
-        y_ticks=charts.image_ticks(float(y_axis[1]), float(y_axis[2]), height, 4) if y_axis else (),
+        x_ticks=charts.image_ticks(*x_ends, width) if x_ends else (),
+        y_ticks=charts.image_ticks(*y_ends, height, 4) if y_ends else (),
     )  # fmt: skip
 
 
@@ -635,7 +643,16 @@ def _styles(lines: Iterable[tuple[Any, Any]]) -> list[str]:
 
 
 def _figure_view(figure: Json, anchors: _Anchors, images: Mapping[str, bytes]) -> FigureView:
-    anchor = anchors.new(f"figure-{figure['id']}")
+    """A figure; one that a plugin filled with the wrong things says so in its place and harms no other."""
+    anchor = anchors.new(f"figure-{figure.get('id')}")
+    try:
+        return _drawn_figure(figure, anchor, images)
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+        reason = f"This figure cannot be drawn: {type(error).__name__}, {error}."
+        return FigureView("broken", anchor, str(figure.get("title") or figure.get("id")), reason, reason)
+
+
+def _drawn_figure(figure: Json, anchor: str, images: Mapping[str, bytes]) -> FigureView:
     kind = figure["kind"]
     if kind == "image":
         return _image_view(figure, anchor, images)
@@ -672,7 +689,7 @@ def _figure_view(figure: Json, anchors: _Anchors, images: Mapping[str, bytes]) -
             "table", anchor, *head, wide=len(columns) > 5, columns=columns, numeric=numeric,
             rows=_table_text(rows, len(columns)),
         )  # fmt: skip
-    raise RecordError(f"a figure of kind {kind!r} cannot be drawn", where=f"figure {figure['id']}")
+    raise RecordError(f"a figure of kind {kind!r} cannot be drawn", where=f"figure {figure.get('id')}")
 
 
 def _table_text(rows: Sequence[Sequence[Any]], width: int) -> tuple[tuple[str, ...], ...]:
