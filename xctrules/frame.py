@@ -648,7 +648,9 @@ def _name_ends(
     said = str(scan.acquisition.get("field_of_view") or "").lower()
     order = str(scan.acquisition.get("slice_order") or "").lower()
     seen = {side: _end_by_shape(frame, outlines, side, edge) for side, edge in sides}
-    if len(seen) == 2:  # the two ends of one cell are not alike: naming one names the other
+    if len(seen) == 2 and seen[-1] == seen[1]:
+        seen = dict.fromkeys(seen)  # no cell has two ends alike: the shapes are not understood
+    elif len(seen) == 2:  # naming one end names the other
         for side in (-1, 1):
             other = {"top": "bottom", "bottom": "top", None: None}[seen[-side]]
             if seen[side] is None and other:
@@ -697,8 +699,8 @@ def _end_by_shape(frame: CellFrame, outlines: list[Outline], side: int, edge: fl
         return None
     beyond.sort(key=lambda o: side * o.slice_index)
     ratio = np.array([o.radius_mm for o in beyond]) / frame.outer_radius_mm
-    narrow = np.flatnonzero(ratio < 0.97)
-    if narrow.size and np.any(ratio[narrow[0] :] > np.min(ratio[narrow]) + 0.015):
+    waist = int(np.argmin(ratio))
+    if ratio[waist] < 0.97 and np.any(ratio[waist:] > ratio[waist] + 0.015):
         return "top"  # narrows and widens again: a bead
     last = beyond[-1]
     stops = (frame.shape[0] - 1 - last.slice_index if side > 0 else last.slice_index) >= 2
