@@ -1,12 +1,12 @@
 """Where an edge lies below the voxel: pure functions on sampled profiles, no cell and no scan in sight.
 
-A scanner shows an edge as a step blurred by its point-spread function, here taken as Gaussian. A wall only a few
-blurs thick shows two such steps whose tails overlap: its grey never reaches the plateau, and the point of half height
-moves inward on both sides. :func:`fit_slab` therefore fits both edges together. Where an edge stands free,
-:func:`crossings` (half height between the levels of its two sides) is all that is needed.
+A scanner shows an edge as a step blurred by its point-spread function, here taken as Gaussian. A wall only a
+few blurs thick shows two such steps whose tails overlap: its grey never reaches the plateau, and the point
+of half height moves inward on both sides. :func:`fit_slab` therefore fits both edges together. Where an edge
+stands free, :func:`crossings` (half height between the levels of its two sides) is all that is needed.
 
-Positions are in samples' own coordinates (any unit); profiles are stacked along the leading axis and treated all at
-once.
+Positions are in samples' own coordinates (any unit); profiles are stacked along the leading axis and treated
+all at once.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ class SlabPrior:
 
     The grey inside is flat next to the slab, give or take ``inside_slope_sd`` for each sample.
 
-    A slab thinner than about three blurs shows little more than the product of its grey and its thickness; that the
-    same metal has the same grey nearby is what separates the two.
+    A slab thinner than about three blurs shows little more than the product of its grey and its thickness;
+    that the same metal has the same grey nearby is what separates the two.
     """
 
     wall: float
@@ -131,10 +131,10 @@ def fit_slab(
                  - w_1 \left(\sigma_o\,\varphi_o - \sigma_i\,\varphi_i\right),
         \qquad w(x) = w_0 + w_1 (x - x_o)
 
-    with inside grey *b*, outside grey *o*, and a slab whose grey may slope (beam hardening). With a ``prior`` the
-    inside's grey may slope as well, in the same way. Solved by
-    Levenberg-Marquardt. Samples count fully up to 2.5 blurs beyond each face and fade out over a further blur and a
-    half: what lies farther off (the winding, a sleeve) is not part of the model.
+    with inside grey *b*, outside grey *o*, and a slab whose grey may slope (beam hardening). With a
+    ``prior`` the inside's grey may slope as well, in the same way. Solved by
+    Levenberg-Marquardt. Samples count fully up to 2.5 blurs beyond each face and fade out over a further
+    blur and a half: what lies farther off (the winding, a sleeve) is not part of the model.
 
     Parameters
     ----------
@@ -183,7 +183,8 @@ def _fit_slab_chunk(
     noise: float,
     iterations: int,
 ) -> Floats:
-    # Single precision carries the model to 1e-5 of a grey level, far below any noise; the steps are solved in double.
+    # Single precision carries the model to 1e-5 of a grey level, far below any noise; the steps are solved
+    # in double.
     grey = grey.astype(np.float32)
     n, m = grey.shape
     x = np.arange(m, dtype=np.float32)
@@ -297,8 +298,8 @@ def robust_sd(values: ArrayLike) -> float:
 def noise_along(values: ArrayLike, *, step: int = 1, wrap: bool = False) -> float:
     """Noise of a smooth quantity sampled along its last axis, from second differences.
 
-    ``(a - 2 b + c)`` of values ``step`` apart has six times the variance of one value and knows nothing of offset
-    and slope; the median absolute deviation leaves out what is no noise.
+    ``(a - 2 b + c)`` of values ``step`` apart has six times the variance of one value and knows nothing of
+    offset and slope; the median absolute deviation leaves out what is no noise.
 
     Parameters
     ----------
@@ -353,8 +354,8 @@ class Ellipses:
     def deviation(self, x: ArrayLike, y: ArrayLike) -> Floats:
         """Distance of points (n, m) from their ellipse along its normal, positive outside.
 
-        The foot point is found by Newton's method on its parameter, which converges at once for points that are
-        near the ellipse compared with its radius of curvature.
+        The foot point is found by Newton's method on its parameter, which converges at once for points that
+        are near the ellipse compared with its radius of curvature.
         """
         tilt = np.deg2rad(self.angle_deg)[:, None]
         dx = np.asarray(x, dtype=np.float64) - self.centre[:, :1]
@@ -370,7 +371,7 @@ class Ellipses:
             t = t - slope / curvature
         cos, sin = np.cos(t), np.sin(t)
         normal = np.hypot(b * cos, a * sin)
-        return ((u - a * cos) * b * cos + (v - b * sin) * a * sin) / normal
+        return np.asarray(((u - a * cos) * b * cos + (v - b * sin) * a * sin) / normal)
 
 
 def fit_ellipses(
@@ -379,11 +380,12 @@ def fit_ellipses(
     """Ellipse through the sound part of each closed curve; a dent, however deep, does not pull it.
 
     Algebraic fit of ``A x² + B xy + C y² + D x + E y = 1`` with each point divided by the length of the
-    conic's gradient there, which makes its residual the distance from the ellipse (Sampson), reweighted with Tukey's
-    biweight. The start is what makes it robust against a wide dent: the curve is also fitted with one sector left
-    out, for sectors all round. Where one of them leaves less than half of the residual, it held a dent, and the fit
-    without it is the start. A gentle form of three or more lobes does not do that (leaving out 75 degrees takes a
-    third off the residual of three lobes), and is averaged, not cut up. Nothing is drawn at random.
+    conic's gradient there, which makes its residual the distance from the ellipse (Sampson), reweighted with
+    Tukey's biweight. The start is what makes it robust against a wide dent: the curve is also fitted with
+    one sector left out, for sectors all round. Where one of them leaves less than half of the residual, it
+    held a dent, and the fit without it is the start. A gentle form of three or more lobes does not do that
+    (leaving out 75 degrees takes a third off the residual of three lobes), and is averaged, not cut up.
+    Nothing is drawn at random.
 
     Parameters
     ----------

@@ -1,6 +1,7 @@
-"""The can's surface as a map over height and angle: pooled, compared with ellipses, and what noise does to its extremes.
+"""The can's surface as a map over height and angle: pooled, compared with ellipses, its extremes freed of noise.
 
-Everything here works on plain arrays (nz, nt) over heights and equally spaced angles that close on themselves.
+Everything here works on plain arrays (nz, nt) over heights and equally spaced angles that close on
+themselves.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ POOL_MM = 0.5
 """Full width at half maximum of the pooling window: the finest dent or thin spot that is told from noise."""
 
 DRAWS = 40
-"""Noise maps in the Monte Carlo for extremes; their mean and spread are needed to a sixth of the spread, no better."""
+"""Noise maps in the Monte Carlo for extremes: their mean is known to a sixth of their spread."""
 
 SEED = 20251122
 
@@ -119,11 +120,11 @@ def about_least_squares_circle(radius: Floats, theta_deg: Floats) -> Floats:
         centre = centre + solved[:, 1:]
     dx, dy = x - centre[:, :1], y - centre[:, 1:]
     r = np.hypot(dx, dy)
-    return r - r.mean(axis=1, keepdims=True)
+    return np.asarray(r - r.mean(axis=1, keepdims=True))
 
 
 def garrote(deviation: Floats, threshold: float) -> Floats:
-    """Deviations that noise explains become 0, large ones stay as they are (non-negative garrote, Breiman 1995)."""
+    """Deviations that noise explains become 0, large ones stay (non-negative garrote, Breiman 1995)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         kept = deviation * (1 - (threshold / deviation) ** 2)
     return np.where(np.abs(deviation) > threshold, kept, 0.0)
@@ -139,13 +140,13 @@ class Corrected:
 
 
 def free_of_noise(
-    values: Floats, noise: Floats, sigma: float, statistic: Callable[[Floats], Floats], centre: Floats | float
+    values: Floats, noise: Floats, sigma: float, statistic: Callable[[Floats], float], centre: Floats | float
 ) -> Corrected:
     """Take from a statistic of a noisy map what noise adds to it on average.
 
-    An extreme over many places is biased outward by noise, and less so the more it stands out. What noise does is
-    found on a map like the one seen but without what noise explains (:func:`garrote` at three sigma): noise is added
-    to it again and again, with the neighbourhood correlation that pooling gives it.
+    An extreme over many places is biased outward by noise, and less so the more it stands out. What noise
+    does is found on a map like the one seen but without what noise explains (:func:`garrote` at three
+    sigma): noise is added to it again and again, with the neighbourhood correlation that pooling gives it.
 
     Parameters
     ----------
@@ -156,7 +157,7 @@ def free_of_noise(
     sigma
         Standard deviation of the noise before pooling.
     statistic
-        Maps (..., nz, nt) to (...).
+        Of one map.
     centre
         Values about which deviations are judged.
     """
@@ -164,7 +165,7 @@ def free_of_noise(
     base = centre + garrote(values - centre, 3 * pooled_sd)
     there = np.isfinite(values)
     base = np.where(there, base, np.nan)
-    seen, clean = float(statistic(values)), float(statistic(base))
-    drawn = np.array([float(statistic(base + sigma * draw)) for draw in noise])
+    seen, clean = statistic(values), statistic(base)
+    drawn = np.array([statistic(base + sigma * draw) for draw in noise])
     bias = float(drawn.mean()) - clean
     return Corrected(seen - bias, bias, float(drawn.std()))

@@ -37,13 +37,13 @@ from xctrules_canister.form import (
     sound_ellipses,
 )
 
-# What remains of bias where slab and blur are no perfect picture of wall and scanner, as standard uncertainties in
-# voxels, from drawn cans with walls of 3.5 to 10 voxels, blur of 0.5 to 1.5 voxels, and roll, gap or liquid inside
-# (tests/truth/test_canister.py).
+# What remains of bias where slab and blur are no perfect picture of wall and scanner, as standard
+# uncertainties in voxels, from drawn cans with walls of 3.5 to 10 voxels, blur of 0.5 to 1.5 voxels, and
+# roll, gap or liquid inside (tests/truth/test_canister.py).
 OUTER_MODEL_VOXEL = 0.01
 """One outer radius, wall thicker than four blurs."""
 WALL_MODEL_VOXEL = 0.05
-"""Wall thickness at a blur of one voxel; it grows with the blur's square, for what lies inside is seen through it."""
+"""Wall thickness at a blur of one voxel; it grows with the square of the blur that mixes in what lies inside."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _pooled_maps(surface: CanSurface, cell: Cell) -> _Maps:
 
 
 def _without_spikes(values: Floats, pooling: Pooling, sigma: float, voxel: float) -> Floats:
-    """Single places far from all around them left out: fits gone wrong, since a scan shows nothing that small."""
+    """Leave out single places far from all around them: no scan shows anything that small."""
     away = np.abs(values - pooling.pool(values))
     with np.errstate(invalid="ignore"):
         return np.where(away > max(voxel, 5 * sigma), np.nan, values)
@@ -242,7 +242,7 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float,
         found.append(
             Measurement(
                 name, "mm", value=value, budget=tuple(budget), n=n,
-                reason=None if enough.all() else f"{int((~enough).sum())} heights, not seen all round, were left out",
+                reason=None if enough.all() else f"{int((~enough).sum())} heights not seen all round left out",
             )
         )  # fmt: skip
     return found
@@ -260,8 +260,8 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
         return [Measurement.absent(name, "mm", reason) for name in names]
     mean = float(np.nanmean(wall))
     noise, sigma = maps.pooling.noise, maps.wall_sigma
-    low = free_of_noise(wall, noise, sigma, lambda a: np.nanmin(a), mean)
-    high = free_of_noise(wall, noise, sigma, lambda a: np.nanmax(a), mean)
+    low = free_of_noise(wall, noise, sigma, lambda a: float(np.nanmin(a)), mean)
+    high = free_of_noise(wall, noise, sigma, lambda a: float(np.nanmax(a)), mean)
     seen = float(np.nanstd(wall))
     pooled_sd = sigma * float(noise.std())
     spread = math.sqrt(max(seen**2 - pooled_sd**2, 0.0))
@@ -300,7 +300,9 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
             names[3], "mm", value=spread, n=n,
             budget=(
                 cell.scale.contribution(spread),
-                Contribution("noise of the edges", math.hypot(spread, pooled_sd) / math.sqrt(2 * independent)),
+                Contribution(
+                    "noise of the edges", math.hypot(spread, pooled_sd) / math.sqrt(2 * independent)
+                ),
                 Contribution("model of the blurred wall", 0.5 * model[1], type="B"),
             ),
         ),
@@ -376,7 +378,7 @@ def _tilt_ovality(cell: Cell, radius: float) -> float:
 
 
 def _ovality_free_of_noise(maps: _Maps, fitted: NDArray[np.bool_]) -> Corrected:
-    """The worst height's ovality less what noise adds: amplitudes are never negative, and the worst is picked."""
+    """The worst height's ovality less what noise adds to an amplitude and to the worst of many."""
     axes, angle = maps.ellipses.semi_axes[fitted], np.deg2rad(2 * maps.ellipses.angle_deg[fitted])
     vector = 2 * (axes[:, 0] - axes[:, 1]) * np.exp(1j * angle)
     theta = np.deg2rad(maps.theta_deg)
@@ -398,11 +400,12 @@ def _roundness(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
         )
     form = about_least_squares_circle(filled(maps.outer[whole]), maps.theta_deg)
     found = free_of_noise(
-        form, maps.pooling.noise[:, whole], maps.outer_sigma, lambda a: np.ptp(a, axis=1).max(), 0.0
+        form, maps.pooling.noise[:, whole], maps.outer_sigma, lambda a: float(np.ptp(a, axis=1).max()), 0.0
     )
     worst = int(np.argmax(np.ptp(form, axis=1)))
     row = int(np.flatnonzero(whole)[worst])
     value = max(found.value, 0.0)
+    radius = float(np.nanmean(maps.outer))
     again = about_least_squares_circle(filled(maps.pooling.pool(maps.outer))[whole], maps.theta_deg)
     flattened = float(np.ptp(form, axis=1).max() - np.ptp(again, axis=1).max())
     return Measurement(
@@ -413,14 +416,14 @@ def _roundness(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
             Contribution("correction for noise", found.bias / math.sqrt(12), type="B"),
             Contribution("model of the blurred wall", 2 * OUTER_MODEL_VOXEL * voxel, type="B"),
             Contribution("pooling window", flattened, type="B"),
-            Contribution("tilt of the axis", 0.5 * _tilt_ovality(cell, float(np.nanmean(maps.outer))), type="B"),
+            Contribution("tilt of the axis", 0.5 * _tilt_ovality(cell, radius), type="B"),
         ),
         worst_at=_place(maps, row, int(np.argmax(np.abs(form[worst])))),
     )  # fmt: skip
 
 
 def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
-    """Deepest place below the sound can's ellipse, 0 where nothing is deeper than noise alone would make it."""
+    """Deepest place below the sound can's ellipse; 0 where noise alone would explain it."""
     deviation = maps.deviation
     if not np.isfinite(deviation).any():
         return Measurement.absent(
@@ -435,11 +438,11 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
     if seen <= detectable:
         return Measurement(
             "canister.dent_depth", "mm", value=0.0, n=n,
-            budget=(Contribution("smallest dent told from noise", detectable / math.sqrt(3), type="B"), model),
-            reason=f"no place is deeper than noise alone explains; a dent of {detectable:.3f} mm would have shown",
+            budget=(Contribution("smallest dent told apart", detectable / math.sqrt(3), type="B"), model),
+            reason=f"nothing deeper than noise explains; a dent of {detectable:.3f} mm would have shown",
         )  # fmt: skip
     row, column = np.unravel_index(int(np.nanargmin(deviation)), deviation.shape)
-    found = free_of_noise(-deviation, noise, sigma, lambda a: np.nanmax(a), 0.0)
+    found = free_of_noise(-deviation, noise, sigma, lambda a: float(np.nanmax(a)), 0.0)
     flattened = _flattening(maps, int(row), int(column))
     value = max(found.value + flattened, 0.0)
     # How well the sound part of the can is an ellipse says how well the ellipse is known where the dent is.
@@ -459,7 +462,7 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
 
 
 def _flattening(maps: _Maps, row: int, column: int) -> float:
-    """What the pooling window takes off a dent hardly wider than itself: as much as pooling once more would take."""
+    """What the pooling window takes off a narrow dent: as much as pooling once more would take."""
     again = maps.pooling.pool(maps.deviation)
     change = float(again[row, column] - maps.deviation[row, column])
     return max(change, 0.0) if math.isfinite(change) else 0.0
@@ -534,10 +537,10 @@ def _deviation_map(maps: _Maps, dent: Measurement, voxel: float) -> ImageFigure:
         id="canister-map",
         title="Outer surface against the sound can's ellipse",
         caption=(
-            "The can's straight part unrolled: angle across, height down. White lies on the ellipse fitted to the "
-            "sound part of the same height. A good can is pale all over. A dent is a blue patch with a dark middle; "
-            "blue and orange stripes from top to bottom mean that the can is not round in a way no ellipse explains; "
-            "grey marks places where no surface was found."
+            "The can's straight part unrolled: angle across, height down. White lies on the ellipse fitted "
+            "to the sound part of the same height. A good can is pale all over. A dent is a blue patch with "
+            "a dark middle; blue and orange stripes from top to bottom mean that the can is not round in a "
+            "way no ellipse explains; grey marks places where no surface was found."
         ),
         alt="Map over angle and height of the outer surface's distance from the fitted ellipse",
         image=image,
@@ -593,10 +596,10 @@ def _slice(surface: CanSurface, maps: _Maps, cell: Cell, row: int, dent: Measure
         id="canister-slice",
         title=f"Slice with {what}, at {z:.2f} mm",
         caption=(
-            f"The slice with {what}, with the can's outer and inner surface as found below the voxel and the ellipse "
-            "through the sound part of the outer one. On a good can surface and ellipse are one line and the two "
-            "surfaces run side by side. A dent is where the surface leaves the ellipse inward; a contour that jumps "
-            "or breaks off shows where the wall was not found."
+            f"The slice with {what}, with the can's outer and inner surface as found below the voxel and the "
+            "ellipse through the sound part of the outer one. On a good can surface and ellipse are one line and "
+            "the two surfaces run side by side. A dent is where the surface leaves the ellipse inward; a "
+            "contour that jumps or breaks off shows where the wall was not found."
         ),
         alt=f"Axial slice at {z:.2f} mm with contours of the can's two surfaces and the fitted ellipse",
         image=image,
@@ -606,13 +609,14 @@ def _slice(surface: CanSurface, maps: _Maps, cell: Cell, row: int, dent: Measure
 
 
 def _as_grey(plane: NDArray[Any], bin_by: int) -> NDArray[np.uint8]:
-    """The slice in 8 bits, its darkest and brightest thousandth at the ends, averaged over blocks of voxels."""
+    """The slice in 8 bits, averaged over blocks of voxels; its extreme thousandths fill the range."""
     values = plane.astype(np.float32)
     if bin_by > 1:
         ny, nx = (n // bin_by * bin_by for n in values.shape)
         values = values[:ny, :nx].reshape(ny // bin_by, bin_by, nx // bin_by, bin_by).mean(axis=(1, 3))
     low, high = (float(q) for q in np.percentile(values, (0.1, 99.9)))
-    return np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)
+    scaled = np.clip((values - low) / max(high - low, 1e-9) * 255, 0, 255)
+    return np.asarray(scaled, dtype=np.uint8)
 
 
 def _wall_chart(maps: _Maps) -> LineChart:
@@ -631,10 +635,10 @@ def _wall_chart(maps: _Maps) -> LineChart:
         id="canister-wall",
         title="Wall thickness around the can",
         caption=(
-            "Thickness normal to the wall at each angle: mean, thinnest and thickest over the height. A good can shows "
-            "three flat lines close together. A slow wave in all three is a punch off centre in the die; a notch in "
-            "the lowest line alone is a local thin spot; a spike in the highest is often a weld or something that "
-            "touches the wall from inside."
+            "Thickness normal to the wall at each angle: mean, thinnest and thickest over the height. A "
+            "good can shows three flat lines close together. A slow wave in all three is a punch off centre "
+            "in the die; a notch in the lowest line alone is a local thin spot; a spike in the highest is "
+            "often a weld or something that touches the wall from inside."
         ),
         alt="Lines of mean, smallest and largest wall thickness against angle",
         series=(

@@ -1,9 +1,9 @@
 """The can's outer and inner surface, below the voxel, wherever its straight part is in view.
 
-The band around the wall is sampled in the cell's own coordinates and every radial profile is fitted with what a scanner
-shows of a wall: a slab a few voxels thick under blur (:func:`xctrules.edges.fit_slab`). The blur and the metal's grey
-are found first, on a sample of profiles, and then held: one profile alone cannot tell a thin bright wall from a thick
-dim one.
+The band around the wall is sampled in the cell's own coordinates and every radial profile is fitted with
+what a scanner shows of a wall: a slab a few voxels thick under blur (:func:`xctrules.edges.fit_slab`). The
+blur and the metal's grey are found first, on a sample of profiles, and then held: one profile alone cannot
+tell a thin bright wall from a thick dim one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +26,7 @@ MAX_HEIGHTS = 128
 """Heights at which the can is looked at; the slices are thinned out evenly when there are more."""
 
 THICKEST_WALL_MM = 1.2
-"""Deepest place below the outer surface at which the inner one is looked for; twice the thickest wall in use."""
+"""How deep the inner surface is looked for; twice the thickest wall in use."""
 
 NEAR_STRAIGHT = 0.03
 """Heights whose radius differs by more than this share from the straight part's are bead, crimp or rim."""
@@ -40,7 +39,7 @@ STEP_PX = 0.5
 
 
 INSIDE_SLOPE = 0.05
-"""How much the grey next to the wall's inner face may change over one blur, as a share of the wall's contrast."""
+"""Change of the grey next to the wall's inner face over one blur, as a share of the wall's contrast."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,8 @@ class _Wall:
 def segment_can(cell: Cell) -> CanSurface:
     """Locate both surfaces of the can at every angle and up to 128 heights.
 
-    With ``cell.settings.mask_of == "canister"`` the scan is a two-valued image of the wall, of one slice or more.
+    With ``cell.settings.mask_of == "canister"`` the scan is a two-valued image of the wall, of one slice or
+    more.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def can_from_labels(cell: Cell, labels: NDArray[np.integer]) -> CanSurface:
 
 
 class _MaskSlices:
-    """Slices of a mask, smoothed one at a time as they are asked for (an array as far as the frame can tell)."""
+    """Slices of a mask, each smoothed when it is asked for; an array as far as the frame can tell."""
 
     def __init__(self, mask: NDArray[np.generic], label: int | None) -> None:
         self._mask, self._label = mask, label
@@ -171,8 +171,8 @@ def straight_run(radius: Floats, tolerance: float) -> NDArray[np.bool_]:
     Parameters
     ----------
     radius : (nz,)
-        Robust radius of each height (dents left out); NaN where there is none. Up to two heights in a row without
-        a radius do not end a run.
+        Robust radius of each height (dents left out); NaN where there is none. Up to two heights in a row
+        without a radius do not end a run.
 
     Returns
     -------
@@ -197,10 +197,11 @@ def straight_run(radius: Floats, tolerance: float) -> NDArray[np.bool_]:
 def without_formed_mouth(
     straight: NDArray[np.bool_], inner_radius: Floats, tolerance: float
 ) -> NDArray[np.bool_]:
-    """Take off both ends of the straight part the heights whose inner radius is more than ``tolerance`` off its median.
+    """Shorten the straight part at both ends by the heights whose inner radius is off its median.
 
-    Below its bead, and above its bottom, a drawn can is thicker while its outer radius is already straight: that is
-    forming, not wall. Only the ends are trimmed; a thin or thick ring in the middle is a finding and stays.
+    Below its bead, and above its bottom, a drawn can is thicker while its outer radius is already straight:
+    that is forming, not wall. Only the ends are trimmed; a thin or thick ring in the middle is a finding and
+    stays.
     """
     kept = straight.copy()
     for _ in range(8):
@@ -251,8 +252,8 @@ def _learn_wall(
 ) -> _Wall:
     """Thickness, blur and grey of the wall from a sample of profiles at the heights ``rows`` of ``z``.
 
-    Each is the mean over four heights and three angles side by side: where the wall is thin, what noise does to a
-    fit with a free blur does not average out afterwards.
+    Each is the mean over four heights and three angles side by side: where the wall is thin, what noise does
+    to a fit with a free blur does not average out afterwards.
     """
     assert frame.outer_radius_mm is not None
     deep = THICKEST_WALL_MM + 0.3
@@ -287,8 +288,8 @@ def _learn_wall(
     thickness = float(peak + np.argmax(-np.gradient(typical)[peak:last]))
 
     blur = 1.0 / STEP_PX
-    # First round: each profile finds its blur, in a generous window. Second: in the window that this blur asks for.
-    # Third: thickness and grey at that blur.
+    # First round: each profile finds its blur, in a generous window. Second: in the window that this blur
+    # asks for. Third: thickness and grey at that blur.
     for free_blur in (True, True, False):
         windows, offset = _windows(grey, edge, thickness, blur)
         outer = edge - offset

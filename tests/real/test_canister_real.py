@@ -1,7 +1,8 @@
-"""The can of the real scans: published figures as a range of sanity, and what must not change when the scan is changed.
+"""The can of the real scans: published figures as a range of sanity, and what must not change when the scan
+is changed.
 
-The published notebooks threshold at one grey level (see their repository, doi 10.5281/zenodo.17625584); the ranges here are
-theirs, widened by what a threshold does to a blurred wall.
+The published notebooks threshold at one grey level (see their repository, doi 10.5281/zenodo.17625584); the
+ranges here are theirs, widened by what a threshold does to a blurred wall.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ def cell_21700() -> Scan:
 
 def measure(scan: Scan, mask_of: str | None = None, angles: int = 180) -> dict[str, Measurement]:
     frame = CylinderFinder().find(scan, {}, mask_of)
-    cell = Cell(scan, frame, Scale(0.0, True), Settings(angles=angles, mask_of=mask_of), {})  # type: ignore[arg-type]
+    chosen = Settings(angles=angles, mask_of=mask_of)  # type: ignore[arg-type]
+    cell = Cell(scan, frame, Scale(0.0, True), chosen, {})
     with_can = replace(cell, segmentation=Segmentation("test", can=segment_can(cell)))
     return {m.name.removeprefix("canister."): m for m in Canister().measure(with_can).measurements}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -112,7 +111,8 @@ def draw(c: Can) -> Scan:
 
 def cell_of(scan: Scan, angles: int = 180, mask_of: str | None = None) -> Cell:
     frame = CylinderFinder().find(scan, {}, mask_of)
-    return Cell(scan, frame, Scale(0.0, True), Settings(angles=angles, mask_of=mask_of), {})  # type: ignore[arg-type]
+    chosen = Settings(angles=angles, mask_of=mask_of)  # type: ignore[arg-type]
+    return Cell(scan, frame, Scale(0.0, True), chosen, {})
 
 
 def measure(
@@ -144,7 +144,8 @@ def value(found: dict[str, Measurement], name: str) -> float:
     ],
 )
 def test_diameter_and_wall(drawn: Can) -> None:
-    """The outer diameter within 0.03 voxel; the wall within 0.1, since the grey that touches it is not known."""
+    """The outer diameter within 0.03 voxel; the wall within 0.1, since the grey that touches it is not
+    known."""
     found, _ = measure(draw(drawn))
     a, b = drawn.radius + drawn.ovality / 4, drawn.radius - drawn.ovality / 4
     assert value(found, "outer_diameter") == pytest.approx(2 * math.sqrt(a * b), abs=0.03 * VOXEL)
