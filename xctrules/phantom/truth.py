@@ -155,6 +155,8 @@ def _winding(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
     angle = np.degrees(np.arctan2(y, x))[outermost] % 360.0
     foil = np.hypot(x, y)[outermost]
     gap = inner[:, np.rint(angle / 0.25).astype(int) % 1440] - foil[None, :]
+    # a can dented into the roll hides the foil there; the drawing has no gap that could be measured
+    gaps = {"winding.can_gap.min": float(gap.min()), "winding.can_gap.mean": float(gap.mean())}
     return {
         "winding.turns": spec.turns,
         "winding.pitch": spec.pitch_mm,
@@ -163,9 +165,7 @@ def _winding(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
         "winding.core_collapse": float(max(0.0, (nominal - drawn).max())),
         "winding.spiral_rms_error": float(np.sqrt(np.mean((drawn - nominal) ** 2))),
         "winding.concentricity": math.hypot(ox, oy),
-        "winding.can_gap.min": float(gap.min()),
-        "winding.can_gap.mean": float(gap.mean()),
-    }
+    } | (gaps if gap.min() > 0 else {})
 
 
 # --- overhang --------------------------------------------------------------------------------------------
