@@ -347,9 +347,9 @@ class Ellipses:
         tilt = np.deg2rad(self.angle_deg[index])
         a, b = self.semi_axes[index]
         along, across = a * np.cos(t), b * np.sin(t)
-        return self.centre[index] + np.column_stack(
-            [along * np.cos(tilt) - across * np.sin(tilt), along * np.sin(tilt) + across * np.cos(tilt)]
-        )
+        x = along * np.cos(tilt) - across * np.sin(tilt)
+        y = along * np.sin(tilt) + across * np.cos(tilt)
+        return np.asarray(self.centre[index] + np.column_stack([x, y]))
 
     def deviation(self, x: ArrayLike, y: ArrayLike) -> Floats:
         """Distance of points (n, m) from their ellipse along its normal, positive outside.

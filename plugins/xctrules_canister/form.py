@@ -1,4 +1,4 @@
-"""The can's surface as a map over height and angle: pooled, compared with ellipses, its extremes freed of noise.
+"""The can's surface as a map over height and angle: pooled, compared with ellipses, extremes freed of noise.
 
 Everything here works on plain arrays (nz, nt) over heights and equally spaced angles that close on
 themselves.

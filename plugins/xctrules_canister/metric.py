@@ -43,7 +43,7 @@ from xctrules_canister.form import (
 OUTER_MODEL_VOXEL = 0.01
 """One outer radius, wall thicker than four blurs."""
 WALL_MODEL_VOXEL = 0.05
-"""Wall thickness at a blur of one voxel; it grows with the square of the blur that mixes in what lies inside."""
+"""Wall thickness at a blur of one voxel; it grows with the square of the blur, which mixes in the inside."""
 
 
 @dataclass(frozen=True)
@@ -239,10 +239,13 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float,
             # The limits of the straight part are known to a slice or so.
             change = max(abs(float(each[1:].mean()) - value), abs(float(each[:-1].mean()) - value))
             budget.append(Contribution("limits of the straight part", change / math.sqrt(3), type="B"))
+        left_out = (
+            f"{int((~enough).sum())} heights not seen all round are left out" if not enough.all() else None
+        )
         found.append(
             Measurement(
                 name, "mm", value=value, budget=tuple(budget), n=n,
-                reason=None if enough.all() else f"{int((~enough).sum())} heights not seen all round left out",
+                reason=left_out,
             )
         )  # fmt: skip
     return found
@@ -281,6 +284,8 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
                 # At one place what lies inside counts fully; on average over the can much of it cancels.
                 Contribution("model of the blurred wall", 1.6 * model[1], type="B"),
                 Contribution("pooling window", abs(float(again[row, column] - wall[row, column])), type="B"),
+                # Where noise moves an edge by a fair part of a voxel, its errors are no longer symmetric.
+                Contribution("noise beyond first order", sigma**2 / max(cell.frame.voxel_mm[1:]), type="B"),
             ),
             worst_at=_place(maps, int(row), int(column)),
         )  # fmt: skip
@@ -597,8 +602,8 @@ def _slice(surface: CanSurface, maps: _Maps, cell: Cell, row: int, dent: Measure
         title=f"Slice with {what}, at {z:.2f} mm",
         caption=(
             f"The slice with {what}, with the can's outer and inner surface as found below the voxel and the "
-            "ellipse through the sound part of the outer one. On a good can surface and ellipse are one line and "
-            "the two surfaces run side by side. A dent is where the surface leaves the ellipse inward; a "
+            "ellipse through the sound part of the outer one. On a good can surface and ellipse are one line "
+            "and the two surfaces run side by side. A dent is where the surface leaves the ellipse inward; a "
             "contour that jumps or breaks off shows where the wall was not found."
         ),
         alt=f"Axial slice at {z:.2f} mm with contours of the can's two surfaces and the fitted ellipse",

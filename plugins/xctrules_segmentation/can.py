@@ -9,7 +9,6 @@ tell a thin bright wall from a thick dim one.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -329,7 +328,7 @@ def _windows(
     count = before + after
     offset = np.clip(np.floor(np.nan_to_num(edge)).astype(int) - before, 0, max(grey.shape[1] - count, 0))
     columns = np.minimum(offset[:, None] + np.arange(count), grey.shape[1] - 1)
-    return np.take_along_axis(grey, columns, axis=1), offset.astype(np.float64)
+    return np.take_along_axis(grey, columns, axis=1).astype(np.float64), offset.astype(np.float64)
 
 
 def _inner_start(windows: Floats, outer: Floats, thickness: float, blur: float) -> Floats:
@@ -373,16 +372,3 @@ def _fit_profiles(grey: NDArray[np.float32], level: float, wall: _Wall) -> tuple
         np.where(outer_sound, fit.outer + offset, np.nan),
         np.where(sound & outer_sound, fit.inner + offset, np.nan),
     )
-
-
-def describe(surface: CanSurface) -> Mapping[str, object]:
-    """What took part, for the record: how many places were looked at and how many of them failed."""
-    inside = surface.straight
-    return {
-        "can.heights": int(inside.sum()),
-        "can.angles": int(surface.theta_deg.size),
-        "can.blur_mm": surface.blur_mm,
-        "can.outer_not_found": float(np.isnan(surface.outer_mm[inside]).mean()),
-        "can.inner_not_found": float(np.isnan(surface.inner_mm[inside]).mean()),
-        "can.sample_step_voxel": STEP_PX,
-    }
