@@ -323,6 +323,12 @@ def test_missing_and_failed_measurements_say_why(outline: Outline) -> None:
     assert 'File "pin.py", line 12' in failed
 
 
+def test_warnings_are_announced_beside_the_verdict(outline: Outline) -> None:
+    head, rest = outline.text.split("Dot: measured value")
+    assert "1 warning about the scan is listed under Scan and acquisition" in head
+    assert "0.1 % of each length is assumed" in rest
+
+
 def test_a_broken_plugin_is_named_beside_the_verdict(outline: Outline) -> None:
     head = outline.text.split("Dot: measured value")[0]
     assert "A plugin did something wrong (centre_pin)" in head

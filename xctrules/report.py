@@ -862,6 +862,12 @@ def _caveats(record: Json) -> tuple[str, ...]:
             f"{'A plugin' if len(broken) == 1 else f'{len(broken)} plugins'} did something wrong "
             f"({_join(broken)}): what is wrong is told below, and a rule that needed it is not passed."
         )
+    warnings = len(record.get("warnings") or ())
+    if warnings:
+        caveats.append(
+            f"{warnings} warning{'' if warnings == 1 else 's'} about the scan "
+            f"{'is' if warnings == 1 else 'are'} listed under Scan and acquisition."
+        )
     return tuple(caveats)
 
 
