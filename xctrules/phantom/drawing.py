@@ -155,12 +155,13 @@ class Drawing:
         found: dict[EndName, dict[str, Image]] = {}
         for end in self.place.edges:
             anode = self.winding.anode_edge(end)
+            shift = self.winding.tape_shift_mm * (1.0 if end == "top" else -1.0)
             base = self.winding.base_edge(end)
             found[end] = {
                 "copper": anode.astype(np.float32),
                 "coating": np.minimum(anode, np.maximum(base, anode - margin)).astype(np.float32),
                 "separator": base.astype(np.float32),
-                "cathode": self.winding.cathode_edge(end).astype(np.float32),
+                "cathode": shift.astype(np.float32),
                 "base": base.astype(np.float32),
                 "lean": np.tan(np.radians(self.winding.deflection_deg(end))).astype(np.float32),
             }
@@ -331,10 +332,8 @@ class Drawing:
         half = self.width_z_mm
         for end, (edge, outward) in self.place.edges.items():
             tables = self.edges[end]
-            lows = [
-                t[np.isfinite(t)].min() for n, t in tables.items() if n != "lean" and np.isfinite(t).any()
-            ]
-            low = min([*map(float, lows), -(self.spec.pin.short_mm if self.spec.pin else 0.0), 0.0])
+            lows = [float(table.min()) for name, table in tables.items() if name != "lean"]
+            low = min([*lows, -(self.spec.pin.short_mm if self.spec.pin else 0.0), 0.0])
             if outward * (s - edge) > low - half:
                 return False
         for dent in self.spec.dents:
@@ -407,18 +406,14 @@ class Drawing:
 
         total = np.zeros_like(under)
         # cathode: does not lean
-        offset, entry, valid = self._locate(phase - np.float32(0.5), within)
-        present = valid.astype(np.float32)
+        offset, entry, along = self._locate(phase - np.float32(0.5), within)
+        present = self._on_tape(along, *self.winding.cathode_range)
         for end, o in out.items():
             present *= self._covers(o, tables[end]["cathode"], entry)
-        if not out:
-            first, last = self.winding.cathode_range
-            at = self.winding.phases[entry]
-            present *= (at >= first) & (at <= last)
         add([(n, stack[n][shadow + offset] * present) for n in ("cathode_coating", "aluminium")], total)
         # anode with its separators: leans where it is free
-        offset, entry, valid = self._locate(self._unlean(phase, within, out), within)
-        present = valid.astype(np.float32)
+        offset, entry, along = self._locate(self._unlean(phase, within, out), within)
+        present = self._on_tape(along, 0.0, self.spec.turns)
         for name, edge in (("copper", "copper"), ("anode_coating", "coating"), ("separator", "separator")):
             amount = stack[name][shadow + offset] * present
             for end, o in out.items():
@@ -428,23 +423,27 @@ class Drawing:
             total *= 1 - px.opened[in_roll]
         grey[in_roll] = under + total
 
-    def _locate(
-        self, phase: Image, within: Image
-    ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-        """Entries in the layer table and on the tape for a phase less its share of a turn; is there tape?"""
+    def _locate(self, phase: Image, within: Image) -> tuple[NDArray[np.int32], NDArray[np.int32], Image]:
+        """Entries in the layer table and on the tape, and the phase on the tape, where a pixel lies."""
         turn = np.floor(phase + np.float32(0.5))
         offset = ((phase - turn + np.float32(0.5)) * np.float32(_BINS)).astype(np.int32)
         np.clip(offset, 0, _BINS - 1, out=offset)
-        entry = ((turn + within) * np.float32(PHASES_PER_TURN)).astype(np.int32)
-        n = self.winding.phases.size
-        valid = (turn + within >= 0) & (entry < n)
-        np.clip(entry, 0, n - 1, out=entry)
-        return offset, entry, valid
+        along = turn + within
+        entry = (along * np.float32(PHASES_PER_TURN)).astype(np.int32)
+        np.clip(entry, 0, self.winding.phases.size - 1, out=entry)
+        return offset, entry, along
+
+    def _on_tape(self, along: Image, first: float, last: float) -> Image:
+        """Share of each pixel between two phases of the tape, whose ends are cut along the radius."""
+        if last <= first:
+            return np.zeros_like(along)
+        arc = np.float32(2 * np.pi) * (self.spec.core_radius_mm + np.float32(self.spec.pitch_mm) * along)
+        begun, ended = (along - np.float32(first)) * arc, (np.float32(last) - along) * arc
+        return np.asarray(share(np.minimum(begun, ended), self.width_mm), dtype=np.float32)
 
     def _covers(self, out: Any, edge: Image, entry: NDArray[np.int32]) -> Any:
         """Share of the voxel's height inside an edge; 1 without a look at the table where far inside."""
-        finite = edge[np.isfinite(edge)]
-        if finite.size == edge.size and float(np.max(out)) < float(finite.min()) - self.width_z_mm:
+        if float(np.max(out)) < float(edge.min()) - self.width_z_mm:
             return np.float32(1.0)
         return share(edge[entry] - out, self.width_z_mm)
 
