@@ -231,8 +231,8 @@ class FrameFinder(Protocol):
 class Outline:
     """The outer outline of the cell in one slice: a robust ellipse-like curve through it, in mm.
 
-    ``covered`` is the share of directions in which the outline was seen; ``cut`` the share in which the cell
-    is still bright where the image ends; ``spread_mm`` a robust standard deviation of the outline about the
+    ``covered`` is the share of directions in which the outline was seen; ``cut`` the share in which it
+    lies outside the image; ``spread_mm`` a robust standard deviation of the outline about the
     curve.
     """
 
@@ -406,14 +406,17 @@ def _outline_once(
     seen = bright.any(axis=1)
     last = r.size - 1 - np.argmax(bright[:, ::-1], axis=1)
     edge_inside = inside[np.arange(last.size), np.minimum(last + 1, r.size - 1)]
-    cut = seen & ~edge_inside
-    good = seen & ~cut
+    good = seen & edge_inside
     if good.sum() < 0.3 * good.size:
         return None
     a = ray[np.arange(last.size), last]
     b = ray[np.arange(last.size), np.minimum(last + 1, r.size - 1)]
     radius = r[last] + step * (a - level) / np.maximum(a - b, 1e-6)
     coefficients, spread = robust_fit(design[good], radius[good], floor=0.25 * step)
+    # The can is cut off where its outline, carried on, lies outside the image.
+    outline = design @ coefficients
+    edge_x, edge_y = (x0 + cos * outline) / dx, (y0 + sin * outline) / dy
+    cut = ~good & ((edge_x < 0.5) | (edge_x > nx - 1.5) | (edge_y < 0.5) | (edge_y > ny - 1.5))
     return Outline(
         slice_index=k,
         x_mm=x0 + coefficients[1],
@@ -543,6 +546,9 @@ def _require_wall(scan: Scan, frame: CellFrame) -> float:
         raise NotMeasurable("no can was found: its outline lies outside the image")
     profile = np.nanmedian(band.reshape(-1, band.shape[-1]), axis=0)
     depth = frame.outer_radius_mm - r[r > 0]
+    profile = np.convolve(
+        profile, np.full(3, 1 / 3), mode="same"
+    )  # sharp edges overshoot under cubic interpolation
     wall = float(profile[depth < 0.6].max())
     deeper = profile[depth >= 0.9]
     if deeper.size and wall < 1.1 * float(deeper.max()):
