@@ -155,8 +155,9 @@ def fit_straight_turns(
     """Robust straight lines through the ``full`` turns, and the centre about which they are straightest.
 
     Model: ``r = mean_k + slope_k * (angle - its mean) + cx cos(theta) + cy sin(theta)``, one line for each turn k, one centre
-    for all; least absolute deviations, then Tukey's biweight with each turn's own scale. A bump over less than half of
-    a turn stays in the errors and does not bend the line.
+    for all; least absolute deviations, by reweighting. A bump over less than half of a turn stays in the errors and does
+    not bend the line; a turn that is wavy all the way round is not split into good and bad places, as weights that
+    fall to nothing would split it.
 
     Parameters
     ----------
@@ -172,7 +173,7 @@ def fit_straight_turns(
     centre = np.zeros(2)
     mean = slope = np.full(radius.shape[0], np.nan)
     error = np.full(radius.shape, np.nan)
-    for step in range(24):
+    for step in range(30):
         r, turned = about_centre(r0, theta_deg, (float(centre[0]), float(centre[1])))
         theta = np.deg2rad(theta_deg + turned)
         total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
@@ -214,10 +215,6 @@ def fit_straight_turns(
         size = np.where(known, np.abs(off), np.nan)
         size[~known.any(axis=1)] = 0.0
         scale = 1.4826 * np.nanmedian(size, axis=1, keepdims=True) + 1e-12
-        if step < 6:
-            weight = known / np.maximum(np.abs(off), 0.2 * scale)
-            weight /= np.maximum(weight.max(axis=1, keepdims=True), 1e-300)
-        else:
-            u = off / (_TUKEY * scale)
-            weight = np.where(known & (np.abs(u) < 1), (1 - u**2) ** 2, 0.0)
+        weight = known / np.maximum(np.abs(off), 0.2 * scale)
+        weight /= np.maximum(weight.max(axis=1, keepdims=True), 1e-300)
     return StraightTurns((float(centre[0]), float(centre[1])), mean, slope, error)

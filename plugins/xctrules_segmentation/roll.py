@@ -127,7 +127,9 @@ def _unroll(cell: Cell, can: CanSurface | None, *, two_valued: bool = False) -> 
     grey = np.stack(bands).astype(np.float32)
     limit = _roll_limit(grey.mean(axis=0), r_mm, frame.outer_radius_mm)
     if can is not None:
-        inner = np.nanmedian(np.where(can.straight[:, None], can.inner_mm, np.nan), axis=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # angles at which the can was not located
+            inner = np.nanmedian(np.where(can.straight[:, None], can.inner_mm, np.nan), axis=0)
         found = np.isfinite(inner)
         if found.any():
             limit = np.interp(theta, can.theta_deg[found], inner[found], period=360.0)
@@ -205,16 +207,28 @@ def _pitch(grey: Image, r_mm: Floats, limit: Floats) -> float:
     return float((peak + shift) * (r_mm[1] - r_mm[0]))
 
 
-def _wave(grey: Image, r_mm: Floats, pitch: float) -> NDArray[np.complex128]:
-    """Complex amplitude (nt, nr) of the layers' radial wave: exp(2 pi i r / pitch) demodulated."""
+def _wave(grey: Image, r_mm: Floats, limit: Floats, pitch: float) -> NDArray[np.complex128]:
+    """Complex amplitude (nt, nr) of the layers' radial wave: exp(2 pi i r / pitch) demodulated.
+
+    Copper lies half a pitch from the cathode; where it is much brighter their waves may cancel. The greys are therefore also
+    tried cut off at the cathode's level, and above that level alone, and the clearest wave is taken.
+    """
     from scipy.ndimage import gaussian_filter1d
 
+    roll = (r_mm > 2 * pitch) & (r_mm < limit.min() - pitch)
     sigma = 0.6 * pitch / (r_mm[1] - r_mm[0])
-    ac = grey - gaussian_filter1d(grey, sigma, axis=1)
     turning = np.exp(-2j * np.pi * r_mm / pitch)
-    real = gaussian_filter1d(ac * turning.real.astype(np.float32), sigma, axis=1)
-    imag = gaussian_filter1d(ac * turning.imag.astype(np.float32), sigma, axis=1)
-    return np.asarray(real + 1j * imag)
+    level = np.percentile(grey[:, roll], 80.0)
+    best, clearest = -1.0, np.zeros(grey.shape, dtype=complex)
+    for seen in (grey, np.minimum(grey, level), np.maximum(grey, level)):
+        ac = seen - gaussian_filter1d(seen, sigma, axis=1)
+        real = gaussian_filter1d(ac * turning.real.astype(np.float32), sigma, axis=1)
+        imag = gaussian_filter1d(ac * turning.imag.astype(np.float32), sigma, axis=1)
+        wave = real + 1j * imag
+        clear = float(np.median(np.abs(wave[:, roll]))) / max(float(ac[:, roll].std()), 1e-9)
+        if clear > 1.2 * best:  # the greys as they are, unless another way is clearer by far
+            best, clearest = clear, wave
+    return clearest
 
 
 def _handedness(wave: NDArray[np.complex128], r_mm: Floats, limit: Floats, pitch: float) -> int:
@@ -427,12 +441,16 @@ def _follow(
 
 
 def _seed(
-    unrolled_mean: Image, r_mm: Floats, limit: Floats, pitch: float, mask: bool
+    unrolled_mean: Image,
+    wave: NDArray[np.complex128],
+    r_mm: Floats,
+    limit: Floats,
+    pitch: float,
+    mask: bool,
 ) -> tuple[Image, _Ridge, Floats, Floats]:
     """Evidence image, profile, and the soundest turn to start from with the evidence along it."""
     from scipy.ndimage import median_filter
 
-    wave = _wave(unrolled_mean, r_mm, pitch)
     power = np.percentile(np.abs(wave), 25, axis=0)
     layered = np.flatnonzero((power > 0.5 * np.percentile(power, 90)) & (r_mm < limit.min()))
     if layered.size < 2:
@@ -631,11 +649,12 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
         near[np.argmin(np.abs(unrolled.z_mm - np.median(unrolled.z_mm)))] = True
     mean = bands[near].mean(axis=0)
     pitch = _pitch(mean, r_mm, limit)
-    handedness = _handedness(_wave(mean, r_mm, pitch), r_mm, limit, pitch)
+    wave = _wave(mean, r_mm, limit, pitch)
+    handedness = _handedness(wave, r_mm, limit, pitch)
     if handedness < 0:  # seen from the other end the foil runs outward with the angle
-        bands, mean, limit = bands[:, ::-1], mean[::-1], limit[::-1]
+        bands, mean, limit, wave = bands[:, ::-1], mean[::-1], limit[::-1], wave[::-1]
     mean = mean if mask else _calmed(mean, r_mm, limit)
-    evidence, ridge, seed, seed_evidence = _seed(mean, r_mm, limit, pitch, mask)
+    evidence, ridge, seed, seed_evidence = _seed(mean, wave, r_mm, limit, pitch, mask)
     turns = _follow(evidence, r_mm, limit, seed, seed_evidence, pitch)
 
     half_mm = float(ridge.x_mm[-1])

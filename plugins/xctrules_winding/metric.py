@@ -207,9 +207,14 @@ class WindingMetric:
 
     def measure(self, cell: Cell) -> MetricResult:
         """All that the contract lists under ``winding.``, figures, and every located point."""
+        foil = cell.surfaces.need_foil()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # heights, turns or angles at which nothing was located
+            return self._measure(cell, foil)
+
+    def _measure(self, cell: Cell, foil: FoilTrace) -> MetricResult:
         from xctrules_winding.figures import figures
 
-        foil = cell.surfaces.need_foil()
         fits = fit_all(foil)
         measurements = [
             *_turns(foil, _end_touches_can(cell, foil)),
@@ -241,9 +246,7 @@ def _end_touches_can(cell: Cell, foil: FoilTrace) -> bool:
     column = int(np.flatnonzero(along)[-1]) % foil.theta_deg.size
     column = column if foil.handedness > 0 else foil.theta_deg.size - 1 - column
     gap = float(np.nanmedian(can_gap(foil, can)[:, column]))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        pitch = float(np.nanmedian(np.diff(foil.radius_mm, axis=1)))
+    pitch = float(np.nanmedian(np.diff(foil.radius_mm, axis=1)))
     return gap < 0.5 * pitch
 
 
@@ -362,9 +365,7 @@ def _core_collapse(cell: Cell, foil: FoilTrace, fits: Fits) -> Measurement:
     if not np.isfinite(inward).any():
         return Measurement.absent("winding.core_collapse", "mm", "no inner turn was located")
     value, place, _ = _worst(inward, foil)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        by_height = np.nanmax(inward.reshape(inward.shape[0], -1), axis=1)
+    by_height = np.nanmax(inward.reshape(inward.shape[0], -1), axis=1)
     n = int(np.isfinite(inward).sum())
     noise = foil.sigma_mm / math.sqrt(_smoothing(foil))
     # Expected largest of n Gaussian values (Cramer's asymptotic form), and the fit's own uncertainty twice over.
