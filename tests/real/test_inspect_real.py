@@ -126,7 +126,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
 def test_memory_of_the_whole_command(scan: Path, tmp_path: Path) -> None:
-    """Run from a small process: a child's peak counts what its parent had before it became another program."""
+    """Run from a small process: a peak counts what the parent had when it started the child."""
     args = ["inspect", str(scan), "--spec", "21700", "--out", str(tmp_path)]
     done = subprocess.run([sys.executable, "-c", PEAK, *args], capture_output=True, text=True)
     assert (tmp_path / "UCL-21700-A" / "record.json").exists(), done.stderr
