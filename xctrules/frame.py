@@ -700,14 +700,15 @@ def _end_by_shape(frame: CellFrame, outlines: list[Outline], side: int, edge: fl
     """``top`` where a bead narrows the can beyond the roll's edge, ``bottom`` where the can just stops."""
     assert frame.outer_radius_mm is not None
     dz = frame.voxel_mm[0] / frame.axis[2]
-    beyond = [o for o in outlines if side * (o.slice_index * dz - edge) > 0]
+    beyond = [o for o in outlines if side * (o.slice_index * dz - edge) > 0 and o.covered > 0.6]
     if not beyond:
         return None
     beyond.sort(key=lambda o: side * o.slice_index)
     ratio = np.array([o.radius_mm for o in beyond]) / frame.outer_radius_mm
-    waist = int(np.argmin(ratio))
-    if ratio[waist] < 0.97 and np.any(ratio[waist:] > ratio[waist] + 0.015):
-        return "top"  # narrows and widens again: a bead
+    waist = np.minimum.accumulate(ratio)
+    wider_again = (waist < 0.97) & (ratio > waist + 0.02)
+    if np.count_nonzero(wider_again) >= 2:  # a bead; one slice could be a torn rim
+        return "top"
     last = beyond[-1]
     stops = (frame.shape[0] - 1 - last.slice_index if side > 0 else last.slice_index) >= 2
     return "bottom" if stops else None
