@@ -95,14 +95,20 @@ def filled(values: Floats) -> Floats:
 
 
 def sound_ellipses(
-    radius: Floats, theta_deg: Floats, scale_floor: float, tukey: float = 3.0
+    radius: Floats, theta_deg: Floats, scale_floor: float, whole: NDArray[np.bool_], tukey: float = 3.0
 ) -> tuple[Ellipses, Floats]:
-    """The robust ellipse of each height, and each place's distance from it (nz, nt), positive outside."""
+    """The robust ellipse of each height, and each place's distance from it (nz, nt), positive outside.
+
+    Heights that are not seen all round (``whole`` is False) take the ellipse of the nearest one that is.
+    """
     theta = np.deg2rad(theta_deg)
     x, y = radius * np.cos(theta), radius * np.sin(theta)
     # 180 points carry the five numbers of an ellipse as well as 720 do.
     thin = max(1, theta.size // 180)
-    ellipses = fit_ellipses(x[:, ::thin], y[:, ::thin], scale_floor=scale_floor, tukey=tukey)
+    rows = np.flatnonzero(whole) if whole.any() else np.arange(radius.shape[0])
+    fitted = fit_ellipses(x[rows, ::thin], y[rows, ::thin], scale_floor=scale_floor, tukey=tukey)
+    nearest = np.abs(np.arange(radius.shape[0])[:, None] - rows).argmin(axis=1)
+    ellipses = Ellipses(fitted.centre[nearest], fitted.semi_axes[nearest], fitted.angle_deg[nearest])
     return ellipses, ellipses.deviation(x, y)
 
 

@@ -46,9 +46,13 @@ WALL_MODEL_VOXEL = 0.05
 """Wall thickness at a blur of one voxel; it grows with the square of the blur, which mixes in the inside."""
 
 
+WHOLE = 0.9
+"""Share of the angles that must be known for a height to count as seen all round."""
+
+
 @dataclass(frozen=True)
 class _Maps:
-    """The straight part of the can, pooled: maps are (nz, nt)."""
+    """The straight part of the can, pooled, (nz, nt); ``whole`` are the heights seen all round."""
 
     z_mm: Floats
     theta_deg: Floats
@@ -60,6 +64,7 @@ class _Maps:
     ellipses: Ellipses
     deviation: Floats
     scale_floor: float
+    whole: NDArray[np.bool_]
 
 
 class Canister:
@@ -133,25 +138,30 @@ def _pooled_maps(surface: CanSurface, cell: Cell) -> _Maps:
     pooling = Pooling.of((z.size, theta.size), (height, arc))
     apart = max(1, math.ceil(3 * voxel / arc))
     outer = _without_spikes(outer, pooling, surface.edge_sigma_mm, voxel)
-    pooled = pooling.pool(outer)
+    share = np.isfinite(outer).mean(axis=1)
+    whole = share >= (WHOLE if (share >= WHOLE).any() else 0.5)
+    # At the end of the image a tilted can is seen half-way round: pooling must not make up the other half.
+    seen = np.isfinite(outer) | whole[:, None]
+    pooled = np.where(seen, pooling.pool(outer), np.nan)
     thickness = (outer - inner) * _radial_to_normal(filled(pooled), z, theta)
     thickness = _without_spikes(thickness, pooling, surface.inner_sigma_mm, voxel)
     correlation = _neighbour_factor(outer, apart, arc, voxel)
     outer_sigma = surface.edge_sigma_mm * correlation
     wall_sigma = noise_along(thickness, step=apart, wrap=True) * correlation
     floor = max(outer_sigma * float(pooling.noise.std()), 0.01 * voxel)
-    ellipses, deviation = sound_ellipses(pooled, theta, floor)
+    ellipses, deviation = sound_ellipses(pooled, theta, floor, whole)
     return _Maps(
         z_mm=z,
         theta_deg=theta,
         outer=pooled,
-        wall=pooling.pool(thickness),
+        wall=np.where(seen, pooling.pool(thickness), np.nan),
         pooling=pooling,
         outer_sigma=outer_sigma,
         wall_sigma=wall_sigma if math.isfinite(wall_sigma) else outer_sigma,
         ellipses=ellipses,
         deviation=deviation,
         scale_floor=floor,
+        whole=whole,
     )
 
 
@@ -215,9 +225,9 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float,
             math.hypot(*model),
         ),
     ):
-        # Heights that the tilted can leaves half-way round are filled in only where there are no others.
+        # Heights seen only part of the way round count only where there are no others.
         share = np.isfinite(radius).mean(axis=1)
-        enough = share >= (0.9 if (share >= 0.9).any() else 0.5)
+        enough = share >= (WHOLE if (share >= WHOLE).any() else 0.5)
         if not enough.any():
             side = "outer" if "outer" in name else "inner"
             found.append(
@@ -325,8 +335,7 @@ def _window_samples(maps: _Maps) -> float:
 
 def _form(maps: _Maps, cell: Cell, voxel: float) -> list[Measurement]:
     axes = maps.ellipses.semi_axes
-    share = np.isfinite(maps.outer).mean(axis=1)
-    fitted = np.isfinite(axes).all(axis=1) & (share >= (0.9 if (share >= 0.9).any() else 0.5))
+    fitted = np.isfinite(axes).all(axis=1) & maps.whole
     names = ("canister.eccentricity", "canister.ovality", "canister.roundness")
     if not fitted.any():
         reason = "no ellipse fits the can's outer surface at any height"
@@ -366,7 +375,9 @@ def _form(maps: _Maps, cell: Cell, voxel: float) -> list[Measurement]:
 def _fit_sensitivity(maps: _Maps, row: int) -> float:
     """Change of one height's ovality when points count as dented at two instead of three scales."""
     one = slice(row, row + 1)
-    stricter, _ = sound_ellipses(maps.outer[one], maps.theta_deg, maps.scale_floor, tukey=2.0)
+    stricter, _ = sound_ellipses(
+        maps.outer[one], maps.theta_deg, maps.scale_floor, maps.whole[one], tukey=2.0
+    )
     change = np.diff(stricter.semi_axes[0] - maps.ellipses.semi_axes[row])
     return 2 * abs(float(change[0])) if np.isfinite(change).all() else 0.0
 
@@ -584,7 +595,7 @@ def _slice(surface: CanSurface, maps: _Maps, cell: Cell, row: int, dent: Measure
         thin = max(1, -(-angle.size // 360))
         _, y, x = frame.to_voxel(z, angle[::thin], radius[::thin])
         in_voxels.append((np.column_stack([x, y]), role, label, closed))
-    outline = in_voxels[0][0]
+    outline = np.concatenate([points for points, *_ in in_voxels])
     margin = 6
     x0, y0 = (max(0, math.floor(v) - margin) for v in np.nanmin(outline, axis=0))
     x1, y1 = (math.ceil(v) + margin + 1 for v in np.nanmax(outline, axis=0))
