@@ -3,8 +3,8 @@
     python benchmarks/bench_parts.py [SCAN] [--planes 72] [--repeat 3]
 
 SCAN is the published 21700 scan beside the checkout where it is there, else a drawn cell. The least of the
-repeats counts: it has the least of what else the machine was doing. Both ways of getting the half-planes run in
-this one process, on the same volume, with the same cubic interpolation.
+repeats counts: it has the least of what else the machine was doing. Both ways of getting the half-planes run
+in this one process, on the same volume, with the same cubic interpolation.
 """
 
 from __future__ import annotations
