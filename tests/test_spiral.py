@@ -12,10 +12,9 @@ Floats = NDArray[np.float64]
 THETA = np.arange(0.0, 360.0, 2.0)
 
 
-def points(
-    centre: tuple[float, float], start: float, pitch: float, turns: int, handedness: int
-) -> Floats:
-    """Exact radius (turns, nt) about (0, 0) of a spiral about ``centre``, solved on each ray by bisection-free iteration."""
+def points(centre: tuple[float, float], start: float, pitch: float, turns: int, handedness: int) -> Floats:
+    """Exact radius (turns, nt) about (0, 0) of a spiral about ``centre``, solved on each ray by bisection-
+    free iteration."""
     radius = np.empty((turns, THETA.size))
     t = np.deg2rad(THETA)
     for k in range(turns):
@@ -92,9 +91,11 @@ def test_a_bump_stays_in_the_error_and_does_not_bend_the_line() -> None:
     rng = np.random.default_rng(2)
     noisy = radius + bump + rng.normal(0, 0.002, radius.shape)
     fit = fit_straight_turns(noisy, THETA, 1, np.ones(6, dtype=bool))
-    assert fit.centre_mm == pytest.approx((0.0, 0.0), abs=0.006)
-    assert fit.error_mm[:, 60] == pytest.approx(np.full(6, 0.1), abs=0.012)
-    assert np.abs(fit.error_mm[:, 120:]).max() < 0.015
+    # A bump over 100 of 360 degrees, alike in all turns, may draw the centre by a fifth of its height, not
+    # more.
+    assert fit.centre_mm == pytest.approx((0.0, 0.0), abs=0.1 / 5)
+    assert fit.error_mm[:, 60] == pytest.approx(np.full(6, 0.1), abs=0.1 / 5)
+    assert np.abs(fit.error_mm[:, 120:]).max() < 0.1 / 5 + 4 * 0.002
 
 
 def test_change_of_centre_there_and_back() -> None:

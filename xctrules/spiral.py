@@ -1,6 +1,8 @@
-"""Fits of wound layers: Archimedean spirals and straight turns. Pure functions on arrays, no cell and no scan.
+"""Fits of wound layers: Archimedean spirals and straight turns. Pure functions on arrays, no cell and no
+scan.
 
-A layer that is wound without fault lies at ``r = start + pitch * angle`` about the roll's own axis, the angle counted in
+A layer that is wound without fault lies at ``r = start + pitch * angle`` about the roll's own axis, the angle
+counted in
 turns. Radii come in about some other axis (the can's); the roll's centre is fitted along with the spiral.
 """
 
@@ -14,7 +16,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _TUKEY = 4.685
-"""Tukey's biweight with this constant has 95 % of least squares' efficiency on Gaussian noise (Huber, Robust Statistics)."""
+"""Tukey's biweight with this constant has 95 % of least squares' efficiency on Gaussian noise (Huber, Robust
+Statistics)."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def fit_spiral(
     -------
     spiral
     residual : (turns, nt)
-        Radius about the fitted centre less the spiral's, at all places; positive where the layer lies too far out.
+        Radius about the fitted centre less the spiral's, at all places; positive where the layer lies too far
+        out.
 
     Raises
     ------
@@ -125,7 +129,9 @@ def fit_spiral(
         if step > 8 and np.abs(solution[2:]).max() < 1e-7 and np.abs(weight - previous).max() < 1e-3:
             break
     spread = float((weight * residual[good] ** 2).sum() / max(weight.sum() - 4.0, 1.0))
-    spiral = Spiral((float(centre[0]), float(centre[1])), float(solution[0]), float(solution[1]), inverse * spread)
+    spiral = Spiral(
+        (float(centre[0]), float(centre[1])), float(solution[0]), float(solution[1]), inverse * spread
+    )
     return spiral, residual
 
 
@@ -154,9 +160,12 @@ def fit_straight_turns(
 ) -> StraightTurns:
     """Robust straight lines through the ``full`` turns, and the centre about which they are straightest.
 
-    Model: ``r = mean_k + slope_k * (angle - its mean) + cx cos(theta) + cy sin(theta)``, one line for each turn k, one centre
-    for all; least absolute deviations, by reweighting. A bump over less than half of a turn stays in the errors and does
-    not bend the line; a turn that is wavy all the way round is not split into good and bad places, as weights that
+    Model: ``r = mean_k + slope_k * (angle - its mean) + cx cos(theta) + cy sin(theta)``, one line for each
+    turn k, one centre
+    for all; least absolute deviations, by reweighting. A bump over less than half of a turn stays in the
+    errors and does
+    not bend the line; a turn that is wavy all the way round is not split into good and bad places, as weights
+    that
     fall to nothing would split it.
 
     Parameters
@@ -178,9 +187,7 @@ def fit_straight_turns(
         theta = np.deg2rad(theta_deg + turned)
         total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
 
-        def centred(
-            values: Floats, weight: Floats = weight, total: Floats = total
-        ) -> tuple[Floats, Floats]:
+        def centred(values: Floats, weight: Floats = weight, total: Floats = total) -> tuple[Floats, Floats]:
             filled = np.where(known, values, 0.0)
             middle = (weight * filled).sum(axis=1, keepdims=True) / total
             return filled - middle, middle

@@ -1,12 +1,17 @@
 """Follows the anode's copper foil through the wound roll, and finds where a cathode faces it.
 
-The roll is unrolled (height, angle, radius). All layers are then lines that run roughly along the angle, one pitch
+The roll is unrolled (height, angle, radius). All layers are then lines that run roughly along the angle, one
+pitch
 apart, and the foil is one single line: turn k goes on as turn k + 1 where the angle starts anew. Three steps:
 
-1. The phase of the layers' radial wave gives pitch, handedness and one sound turn to start from. Along a line of
-   constant phase the mean profile of one pitch tells the copper from the cathode: the copper is the narrower one.
-2. From that turn the foil is followed inward and outward. Each next turn is sought relative to the one just found
-   (minimum-cost path), so buckles, tabs and ovality that neighbours share cost nothing, and it has to start where the
+1. The phase of the layers' radial wave gives pitch, handedness and one sound turn to start from. Along a line
+of
+   constant phase the mean profile of one pitch tells the copper from the cathode: the copper is the narrower
+   one.
+2. From that turn the foil is followed inward and outward. Each next turn is sought relative to the one just
+found
+   (minimum-cost path), so buckles, tabs and ovality that neighbours share cost nothing, and it has to start
+   where the
    last one ended. It ends where the evidence along the line stops adding up.
 3. At each height the radius is located below the voxel by fitting a blurred line on a curved background.
 """
@@ -27,10 +32,12 @@ Image = NDArray[np.float32]
 
 _BANDS, _SLICES_PER_BAND = 8, 3
 _REFERENCE_HEIGHT_MM = 3.0
-"""Bands this near to the middle one are averaged for the first trace; farther ones are reached band by band."""
+"""Bands this near to the middle one are averaged for the first trace; farther ones are reached band by
+band."""
 _STEPS_PER_PITCH = 24
 _STIFFNESS = 0.1
-"""Cost of one step (a 24th of a pitch) in one degree, against at most 1 of evidence for each angle: at a tab or at the
+"""Cost of one step (a 24th of a pitch) in one degree, against at most 1 of evidence for each angle: at a tab
+or at the
 cathode's inner end neighbouring turns part by half a pitch within some 20 degrees, which costs 0.7."""
 
 
@@ -41,7 +48,8 @@ class CathodeFaces:
     Attributes
     ----------
     inner_mm, outer_mm : (nturns, nt)
-        Radius of the centre of the cathode next to the foil on its inner and outer side; NaN where none is there.
+        Radius of the centre of the cathode next to the foil on its inner and outer side; NaN where none is
+        there.
     half_width_mm
         Half the cathode's thickness (median over the roll).
     """
@@ -84,7 +92,8 @@ def _columns(angles: int) -> int:
 
 
 def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
-    """Heights (nbands, nslices) to sample in the roll clear of the electrode's edges, and the bands' mean heights."""
+    """Heights (nbands, nslices) to sample in the roll clear of the electrode's edges, and the bands' mean
+    heights."""
     frame = cell.frame
     if frame.roll_mm is None:
         raise NotMeasurable("no electrode roll is in view")
@@ -210,7 +219,8 @@ def _pitch(grey: Image, r_mm: Floats, limit: Floats) -> float:
 def _wave(grey: Image, r_mm: Floats, limit: Floats, pitch: float) -> NDArray[np.complex128]:
     """Complex amplitude (nt, nr) of the layers' radial wave: exp(2 pi i r / pitch) demodulated.
 
-    Copper lies half a pitch from the cathode; where it is much brighter their waves may cancel. The greys are therefore also
+    Copper lies half a pitch from the cathode; where it is much brighter their waves may cancel. The greys are
+    therefore also
     tried cut off at the cathode's level, and above that level alone, and the clearest wave is taken.
     """
     from scipy.ndimage import gaussian_filter1d
@@ -273,13 +283,16 @@ def _sample(grey: Image, r_mm: Floats, radius: Floats) -> Image:
 def _followed_layer(profile: Floats, mask: bool) -> tuple[int, int]:
     """Centre and half-window (samples) of the layer to follow in the mean profile of one pitch.
 
-    Two bright layers share a pitch: the cathode, a slab, and the copper, a line. At any level at which there are
+    Two bright layers share a pitch: the cathode, a slab, and the copper, a line. At any level at which there
+    are
     exactly two bright runs the copper is the narrower; its grey may be above or below the cathode's.
     """
     n = profile.size
     low, high = float(profile.min()), float(profile.max())
     wanted = 1 if mask else 2
-    found: list[tuple[int, int, int]] = []  # start and length of the narrowest run at each level; length of the widest
+    found: list[
+        tuple[int, int, int]
+    ] = []  # start and length of the narrowest run at each level; length of the widest
     for level in np.linspace(low, high, 42)[2:-2]:
         bright = profile > level
         starts = np.flatnonzero(bright & ~np.roll(bright, 1))
@@ -301,7 +314,7 @@ def _followed_layer(profile: Floats, mask: bool) -> tuple[int, int]:
         centre = (start + (length - 1) / 2) % n
         return round(centre) % n, round(0.45 * n)
     weight = profile[inner] - profile[inner].min() + 1e-9
-    centre = int(round(start + float((np.arange(length) * weight).sum() / weight.sum()))) % n
+    centre = round(start + float((np.arange(length) * weight).sum() / weight.sum())) % n
     ahead = np.roll(profile, -centre)[: n // 2]
     behind = np.roll(profile, -centre)[::-1][: n // 2]
     reach = []
@@ -316,12 +329,17 @@ def _followed_layer(profile: Floats, mask: bool) -> tuple[int, int]:
 
 
 def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> tuple[Image, Image]:
-    """How much each place of ``grey`` (nt, nr) looks like the foil, 0 to 1; and its contrast over the mean foil's.
+    """How much each place of ``grey`` (nt, nr) looks like the foil, 0 to 1; and its contrast over the mean
+    foil's.
 
-    Product of two ratios to the foil's typical contrast: the amplitude of its profile by least squares on a sloping
-    background, which averages noise; and the height above the darker flanks *on both sides* within the reach of the
-    profile, which is nothing on a cathode, because that is wider than the reach. Both count up to 1. Where the
-    amplitude rises far above the foil's near by, there is none: a cathode's thin end may be as narrow as the foil,
+    Product of two ratios to the foil's typical contrast: the amplitude of its profile by least squares on a
+    sloping
+    background, which averages noise; and the height above the darker flanks *on both sides* within the reach
+    of the
+    profile, which is nothing on a cathode, because that is wider than the reach. Both count up to 1. Where
+    the
+    amplitude rises far above the foil's near by, there is none: a cathode's thin end may be as narrow as the
+    foil,
     but is brighter.
     """
     from scipy.ndimage import correlate1d, gaussian_filter1d, maximum_filter1d, minimum_filter1d
@@ -387,14 +405,16 @@ def _best_path(evidence: Image, stiffness: float, start: Floats | None = None) -
 def _next_turn(
     evidence: Image, r_mm: Floats, limit: Floats, turn: Floats, pitch: float, outward: bool
 ) -> tuple[Floats, Floats]:
-    """The turn next to ``turn`` and the evidence along it, (nt,) each; the foil runs outward with the angle."""
+    """The turn next to ``turn`` and the evidence along it, (nt,) each; the foil runs outward with the
+    angle."""
     step = pitch / _STEPS_PER_PITCH
     sign = 1.0 if outward else -1.0
     offsets = sign * np.arange(0.25 * pitch, 1.75 * pitch, step)
     radius = turn[:, None] + offsets
     seen = _sample(evidence, r_mm, radius)
     seen = np.where((radius > 0) & (radius < limit[:, None]), seen, 0.0).astype(np.float32)
-    # Between two lines that look alike the one a pitch away is meant; a line that stands alone is found anywhere.
+    # Between two lines that look alike the one a pitch away is meant; a line that stands alone is found
+    # anywhere.
     seen -= (0.3 * (np.abs(offsets) / pitch - 1.0) ** 2).astype(np.float32)
     # One line: the next turn starts at the radius at which this one ends.
     joint = (turn[-1] - turn[0]) if outward else (turn[0] - turn[-1])
@@ -559,7 +579,8 @@ def _fit_line(
 
 
 def _fit_area(grey: Image, r_mm: Floats, radius: Floats, pitch: float) -> tuple[Floats, Floats]:
-    """Centre by area, and area (nturns, nt), of a two-valued layer around ``radius``; its neighbours are left out."""
+    """Centre by area, and area (nturns, nt), of a two-valued layer around ``radius``; its neighbours are left
+    out."""
     dr = r_mm[1] - r_mm[0]
     x = np.arange(-0.5 * pitch, 0.5 * pitch + 0.5 * dr, 0.5 * dr)
     start = radius.copy()
@@ -574,18 +595,21 @@ def _fit_area(grey: Image, r_mm: Floats, radius: Floats, pitch: float) -> tuple[
 
 
 def _reach(evidence: Image, r_mm: Floats, reference: Floats, pitch: float) -> Floats:
-    """All turns at one height, (nturns, nt), sought within a third of a pitch of those at a height near by."""
+    """All turns at one height, (nturns, nt), sought within a third of a pitch of those at a height near
+    by."""
     window = np.arange(-0.33 * pitch, 0.331 * pitch, pitch / _STEPS_PER_PITCH)
     known = np.isfinite(reference)
     radius = np.where(known, reference, 0.0)[..., None] + window
-    # Neighbouring heights differ by little: where noise hides the foil, its place at the other height is the best guess.
+    # Neighbouring heights differ by little: where noise hides the foil, its place at the other height is the
+    # best guess.
     seen = np.where(known[..., None], _sample(evidence, r_mm, radius), 0.0) - 2.0 * (window / pitch) ** 2
     path = _best_path(seen, _STIFFNESS * seen.shape[1] / 360.0)
     return np.where(known, reference + window[path], np.nan)
 
 
 def _without_lost_ends(radius: Floats) -> Floats:
-    """Cut (nz, nturns, nt) back to where most of the line was located; rows left empty go. The line runs outward."""
+    """Cut (nz, nturns, nt) back to where most of the line was located; rows left empty go. The line runs
+    outward."""
     line = np.isfinite(radius).mean(axis=0).ravel()
     gain = np.where(line >= 0.5, 1.0, -1.0)
     # Either end: the greatest sum of located less lost places, counted from the line's middle.
@@ -631,7 +655,8 @@ def trace_foil(cell: Cell, can: CanSurface | None = None) -> FoilTrace:
 def trace_from_labels(
     cell: Cell, labels: NDArray[np.integer[Any]], copper_value: int, can: CanSurface | None = None
 ) -> FoilTrace:
-    """:func:`trace_foil` in a label image (nz, ny, nx) in which voxels of the copper have the value ``copper_value``."""
+    """:func:`trace_foil` in a label image (nz, ny, nx) in which voxels of the copper have the value
+    ``copper_value``."""
     copper = np.asarray(labels == copper_value, dtype=np.uint8)
     if not copper.any():
         raise NotMeasurable(f"the label image holds no copper (value {copper_value})")
@@ -696,7 +721,8 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
 def facing_cathodes(cell: Cell, foil: FoilTrace, can: CanSurface | None = None) -> CathodeFaces:
     """Where a cathode lies next to the foil, on either side, at every turn and angle.
 
-    A gap between neighbouring turns holds a cathode where a slab as wide and bright as the roll's typical one fits into it.
+    A gap between neighbouring turns holds a cathode where a slab as wide and bright as the roll's typical one
+    fits into it.
     At the core, at the outer end, and where a tab interrupts the coating, there is none.
 
     Parameters
@@ -731,9 +757,7 @@ def _faces(unrolled: _Unrolled, foil: FoilTrace) -> CathodeFaces:
         edge = np.full((1, nt), np.nan)
         low, high = np.vstack([edge, radius]), np.vstack([radius, edge])
         low = np.where(np.isfinite(low), low, high - 1.05 * pitch)
-        high = np.where(
-            np.isfinite(high), high, np.minimum(low + 1.05 * pitch, unrolled.limit_mm)
-        )
+        high = np.where(np.isfinite(high), high, np.minimum(low + 1.05 * pitch, unrolled.limit_mm))
         return low, high
 
     step = pitch / _STEPS_PER_PITCH
@@ -768,7 +792,9 @@ def _faces(unrolled: _Unrolled, foil: FoilTrace) -> CathodeFaces:
     share = np.clip((grey - dark) / scale, -0.5, 1.2)
     clear = 0.13 * pitch  # the foil's own blurred line
     share[(x < clear) | (x > width[..., None] - clear)] = 0.0
-    kernel = np.ones(max(1, round(0.5 * slab / step)))  # half: at its ends a cathode may be coated on one side only
+    kernel = np.ones(
+        max(1, round(0.5 * slab / step))
+    )  # half: at its ends a cathode may be coated on one side only
     filled = convolve1d(share, kernel / kernel.size, axis=-1, mode="constant")
     at = filled.argmax(axis=-1)
     level = np.take_along_axis(filled, at[..., None], -1)[..., 0]

@@ -72,9 +72,12 @@ def _unrolled(cell: Cell, foil: FoilTrace, radius: Floats, error: Floats) -> Ima
         title="The roll, unrolled",
         caption=(
             f"Grey values at z = {z:.2f} mm, angle across, radius upward, with the {foil.followed} as it was "
-            "followed (median over all heights). In a sound roll all lines run nearly straight and parallel. Look for "
-            "waves that the inner turns share and the outer ones do not: a buckled core. A step that all turns outside "
-            "one place share is a tab or a film's end below them. The line must lie on the foil everywhere; where it "
+            "followed (median over all heights). In a sound roll all lines run nearly straight and "
+            "parallel. Look for "
+            "waves that the inner turns share and the outer ones do not: a buckled core. A step that all "
+            "turns outside "
+            "one place share is a tab or a film's end below them. The line must lie on the foil "
+            "everywhere; where it "
             "leaves it, do not trust the figures of that turn."
         ),
         alt=f"Unrolled cross-section of the roll with {turns} turns of the followed foil drawn over it",
@@ -95,13 +98,17 @@ def _error_map(foil: FoilTrace, error: Floats) -> ImageFigure:
     if worst is not None:
         row = int(np.flatnonzero(full[::-1] == worst[0])[0])
         at = np.array([[float(worst[1]), row * 10 + 4.5]])
-        overlays = (Polyline(at, "worst", f"turn {worst[0]}, {foil.theta_deg[worst[1]]:.0f} degrees", marker=True),)
+        overlays = (
+            Polyline(at, "worst", f"turn {worst[0]}, {foil.theta_deg[worst[1]]:.0f} degrees", marker=True),
+        )
     return ImageFigure(
         id="winding-error-map",
         title="Distance of each turn from its ideal path",
         caption=(
-            "One row for each full turn, the innermost at the bottom; median over the heights. Orange lies too far out, "
-            "blue too far in. A pattern that runs through all rows alike is the roll's shape (a tab, an oval winding); "
+            "One row for each full turn, the innermost at the bottom; median over the heights. Orange lies"
+            " too far out, "
+            "blue too far in. A pattern that runs through all rows alike is the roll's shape (a tab, an "
+            "oval winding); "
             "a patch that fades outward from the innermost rows is a buckle."
         ),
         alt=f"Colour map of the winding error, {rows.shape[0]} turns by angle, within {limit:.3f} mm",
@@ -142,7 +149,9 @@ def _slice(cell: Cell, foil: FoilTrace, radius: Floats, error: Floats) -> ImageF
     line = along.ravel()
     angle = np.deg2rad(np.tile(theta, radius.shape[0]))
     stride = max(1, -(-line.size // _MAX_POINTS))
-    points = np.stack([half + line * np.cos(angle) / step, half + line * np.sin(angle) / step], axis=1)[::stride]
+    points = np.stack([half + line * np.cos(angle) / step, half + line * np.sin(angle) / step], axis=1)[
+        ::stride
+    ]
     overlays = [Polyline(points, "anode", "followed foil")]
     worst = _worst_place(error)
     if worst is not None:
@@ -153,8 +162,10 @@ def _slice(cell: Cell, foil: FoilTrace, radius: Floats, error: Floats) -> ImageF
         id="winding-slice",
         title="The roll in cross-section",
         caption=(
-            f"Slice at z = {z:.2f} mm with the followed foil as one line from its inner to its outer end. Look at the "
-            "innermost turns: they should be round and keep their distance. A dent or fold towards the middle is a "
+            f"Slice at z = {z:.2f} mm with the followed foil as one line from its inner to its outer end. "
+            "Look at the "
+            "innermost turns: they should be round and keep their distance. A dent or fold towards the "
+            "middle is a "
             "collapsing core."
         ),
         alt=f"Axial slice of the cell with the spiral of the followed foil, {radius.shape[0]} turns",
@@ -180,7 +191,8 @@ def _error_chart(fits: Fits) -> LineChart:
         id="winding-error-turns",
         title="Error of each turn",
         caption=(
-            "Turns count from the centre. In a sound roll both lines are low and flat. A rise towards the first turns is a "
+            "Turns count from the centre. In a sound roll both lines are low and flat. A rise towards the "
+            "first turns is a "
             "core that gives way; a single high turn is a crease."
         ),
         alt="Root-mean-square and largest error against the number of the turn",
@@ -202,7 +214,8 @@ def _table(foil: FoilTrace, fits: Fits) -> Table:
         id="winding-turns",
         title="Turn by turn",
         caption=(
-            "Full turns only. Radius about the roll's own centre and advance within the turn from the turn's straight "
+            "Full turns only. Radius about the roll's own centre and advance within the turn from the "
+            "turn's straight "
             "line; errors from that line, over all angles and heights."
         ),
         columns=("turn", "mean radius, mm", "advance, mm", "RMS error, mm", "largest error, mm"),

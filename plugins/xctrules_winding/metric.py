@@ -1,6 +1,7 @@
 """The winding: number of turns, pitch, errors of each turn, core collapse, and how the roll sits in the can.
 
-All of it comes from one thing, the copper foil as the segmenter followed it (:class:`xctrules.cell.FoilTrace`), at several
+All of it comes from one thing, the copper foil as the segmenter followed it
+(:class:`xctrules.cell.FoilTrace`), at several
 heights. Each height is fitted by itself; means are taken over the heights, extremes are the worst of them.
 """
 
@@ -22,8 +23,6 @@ from xctrules.spiral import (
     about_centre,
     fit_spiral,
     fit_straight_turns,
-    robust_scale,
-    winding_angle,
 )
 
 _FULL = 0.95
@@ -134,7 +133,8 @@ def fit_all(foil: FoilTrace) -> Fits:
 def _sector_pitches(
     radius: Floats, foil: FoilTrace, centre_mm: tuple[float, float], full: NDArray[np.bool_]
 ) -> Floats:
-    """Advance for each turn in each of ``_SECTORS`` equal sectors: median of the slopes between all pairs of full turns."""
+    """Advance for each turn in each of ``_SECTORS`` equal sectors: median of the slopes between all pairs of
+    full turns."""
     r, _ = about_centre(radius[full], foil.theta_deg, centre_mm)
     turn = np.flatnonzero(full)
     sector = np.minimum((foil.theta_deg * _SECTORS / 360.0).astype(int), _SECTORS - 1)
@@ -147,7 +147,8 @@ def _sector_pitches(
 
 
 def smoothed(values: Floats, columns: int) -> Floats:
-    """Running median (..., nt) round the circle over ``columns``; NaN where fewer than half of them are known."""
+    """Running median (..., nt) round the circle over ``columns``; NaN where fewer than half of them are
+    known."""
     half = columns // 2
     padded = np.concatenate([values[..., -half:], values, values[..., :half]], axis=-1) if half else values
     window = np.sort(np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=-1), axis=-1)
@@ -158,7 +159,8 @@ def smoothed(values: Floats, columns: int) -> Floats:
 
 
 def steadied(values: Floats, foil: FoilTrace) -> Floats:
-    """``values`` (nz, ..., nt) with noise damped for extremes: running medians over 3 degrees, and over three heights where
+    """``values`` (nz, ..., nt) with noise damped for extremes: running medians over 3 degrees, and over three
+    heights where
     these are closer than any fold of a foil is high."""
     calm = smoothed(values, _smoothing(foil))
     if foil.z_mm.size < 3 or float(np.median(np.diff(foil.z_mm))) > _FOLD_HEIGHT_MM:
@@ -174,7 +176,8 @@ def _rms(values: Floats, noise_mm: float) -> float:
 
 
 def can_gap(foil: FoilTrace, can: CanSurface) -> Floats:
-    """Gap (nz, nt) between the centre of the outermost turn and the can's inner surface at the nearest height."""
+    """Gap (nz, nt) between the centre of the outermost turn and the can's inner surface at the nearest
+    height."""
     usable = np.flatnonzero(can.straight) if can.straight.any() else np.arange(can.z_mm.size)
     outer = outermost(foil)
     gap = np.full(outer.shape, np.nan)
@@ -209,7 +212,9 @@ class WindingMetric:
         """All that the contract lists under ``winding.``, figures, and every located point."""
         foil = cell.surfaces.need_foil()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # heights, turns or angles at which nothing was located
+            warnings.simplefilter(
+                "ignore", RuntimeWarning
+            )  # heights, turns or angles at which nothing was located
             return self._measure(cell, foil)
 
     def _measure(self, cell: Cell, foil: FoilTrace) -> MetricResult:
@@ -253,7 +258,8 @@ def _end_touches_can(cell: Cell, foil: FoilTrace) -> bool:
 def _turns(foil: FoilTrace, end_touches_can: bool) -> list[Measurement]:
     """Revolutions as located, and the whole number of turns.
 
-    A foil that runs into the can is lost there before it ends, so the located length is a lower bound: then a last
+    A foil that runs into the can is lost there before it ends, so the located length is a lower bound: then a
+    last
     part of more than a third of a turn counts as a turn, otherwise one of more than half.
     """
     seen = revolutions(foil)
@@ -276,7 +282,9 @@ def _scatter(source: str, values: Floats) -> Contribution:
     good = values[np.isfinite(values)]
     if good.size < 2:
         return Contribution(source, 0.0)
-    return Contribution(source, float(good.std(ddof=1) / math.sqrt(good.size)), degrees_of_freedom=good.size - 1)
+    return Contribution(
+        source, float(good.std(ddof=1) / math.sqrt(good.size)), degrees_of_freedom=good.size - 1
+    )
 
 
 def _pitch(cell: Cell, fits: Fits) -> Measurement:
@@ -304,16 +312,19 @@ def _worst(values: Floats, foil: FoilTrace) -> tuple[float, dict[str, float], in
 
 
 def _smoothing(foil: FoilTrace) -> int:
-    """Columns in 3 degrees, odd: no fold of a foil is sharper, and the noise of one point no longer makes the extreme."""
+    """Columns in 3 degrees, odd: no fold of a foil is sharper, and the noise of one point no longer makes the
+    extreme."""
     return 2 * (round(1.5 * foil.theta_deg.size / 360.0)) + 1
 
 
 def _extreme(cell: Cell, foil: FoilTrace, value: float, by_height: Floats) -> tuple[Contribution, ...]:
-    """Budget of the largest of many smoothed values: scale, noise where it lies, and its scatter over the heights."""
+    """Budget of the largest of many smoothed values: scale, noise where it lies, and its scatter over the
+    heights."""
     columns = _smoothing(foil)
     noise = foil.sigma_mm / math.sqrt(columns)
     scatter = float(np.std(by_height, ddof=1)) if by_height.size > 1 else 0.0
-    # The largest of n heights lies about one standard deviation above their mean; what is noise there is not known.
+    # The largest of n heights lies about one standard deviation above their mean; what is noise there is not
+    # known.
     return (
         cell.scale.contribution(value),
         Contribution("noise of the located foil", noise, type="B"),
@@ -358,7 +369,8 @@ def _errors(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
 
 
 def _core_collapse(cell: Cell, foil: FoilTrace, fits: Fits) -> Measurement:
-    """Deepest inward departure of the inner third from the spiral through the outer two thirds; 0 where noise alone
+    """Deepest inward departure of the inner third from the spiral through the outer two thirds; 0 where noise
+    alone
     would show as much."""
     inward = -steadied(fits.departure_mm, foil)
     inward[:, ~fits.inner] = np.nan
@@ -368,7 +380,8 @@ def _core_collapse(cell: Cell, foil: FoilTrace, fits: Fits) -> Measurement:
     by_height = np.nanmax(inward.reshape(inward.shape[0], -1), axis=1)
     n = int(np.isfinite(inward).sum())
     noise = foil.sigma_mm / math.sqrt(_smoothing(foil))
-    # Expected largest of n Gaussian values (Cramer's asymptotic form), and the fit's own uncertainty twice over.
+    # Expected largest of n Gaussian values (Cramer's asymptotic form), and the fit's own uncertainty twice
+    # over.
     chance = noise * math.sqrt(2 * math.log(max(n, 2))) + 2 * fits.departure_sigma_mm
     real = value > chance
     budget = (
@@ -388,7 +401,8 @@ def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     if cell.frame.outer_radius_mm is None or cell.surfaces.can is None:
         reason = cell.surfaces.missing.get("can", "no can is in the scan")
         return [Measurement.absent(name, "mm", reason) for name in names]
-    # Straight turns and one spiral are two fair models of a real roll; their mean is taken, their difference is doubt.
+    # Straight turns and one spiral are two fair models of a real roll; their mean is taken, their difference
+    # is doubt.
     centre = 0.5 * (fits.centre_mm + fits.spiral_centre_mm)
     mean = centre.mean(axis=0)
     offset = float(np.hypot(*mean))
@@ -406,11 +420,16 @@ def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     )  # fmt: skip
     gap = steadied(can_gap(foil, cell.surfaces.can), foil)
     if not np.isfinite(gap).any():
-        return [concentricity, *(Measurement.absent(n, "mm", "the can's inner surface was not located") for n in names[1:])]
+        return [
+            concentricity,
+            *(Measurement.absent(n, "mm", "the can's inner surface was not located") for n in names[1:]),
+        ]
     smallest, place, _ = _worst(-gap[:, None, :], foil)
     place.pop("turn")
     can = cell.surfaces.can
-    edge = Contribution("noise of the can's inner edge", can.inner_sigma_mm / math.sqrt(_smoothing(foil)), type="B")
+    edge = Contribution(
+        "noise of the can's inner edge", can.inner_sigma_mm / math.sqrt(_smoothing(foil)), type="B"
+    )
     level = Contribution("where the edge lies between wall and roll", 0.1 * _pixel(cell), type="B")
     by_height = np.nanmin(gap, axis=1)
     mean_gap = float(np.nanmean(gap))
