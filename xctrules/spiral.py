@@ -2,8 +2,8 @@
 scan.
 
 A layer that is wound without fault lies at ``r = start + pitch * angle`` about the roll's own axis, the angle
-counted in
-turns. Radii come in about some other axis (the can's); the roll's centre is fitted along with the spiral.
+counted in turns. Radii come in about some other axis (the can's); the roll's centre is fitted along with the
+spiral.
 """
 
 from __future__ import annotations
@@ -161,12 +161,9 @@ def fit_straight_turns(
     """Robust straight lines through the ``full`` turns, and the centre about which they are straightest.
 
     Model: ``r = mean_k + slope_k * (angle - its mean) + cx cos(theta) + cy sin(theta)``, one line for each
-    turn k, one centre
-    for all; least absolute deviations, by reweighting. A bump over less than half of a turn stays in the
-    errors and does
-    not bend the line; a turn that is wavy all the way round is not split into good and bad places, as weights
-    that
-    fall to nothing would split it.
+    turn k, one centre for all; least absolute deviations, by reweighting. A bump over less than half of a
+    turn stays in the errors and hardly bends the line; a turn that is wavy all the way round is not split
+    into good and bad places, as weights that fall to nothing would split it.
 
     Parameters
     ----------

@@ -1,18 +1,13 @@
 """Follows the anode's copper foil through the wound roll, and finds where a cathode faces it.
 
 The roll is unrolled (height, angle, radius). All layers are then lines that run roughly along the angle, one
-pitch
-apart, and the foil is one single line: turn k goes on as turn k + 1 where the angle starts anew. Three steps:
+pitch apart, and the foil is one single line: turn k goes on as turn k + 1 where the angle starts anew.
 
 1. The phase of the layers' radial wave gives pitch, handedness and one sound turn to start from. Along a line
-of
-   constant phase the mean profile of one pitch tells the copper from the cathode: the copper is the narrower
-   one.
+   of constant phase the mean profile of one pitch tells the copper from the cathode: it is the narrower one.
 2. From that turn the foil is followed inward and outward. Each next turn is sought relative to the one just
-found
-   (minimum-cost path), so buckles, tabs and ovality that neighbours share cost nothing, and it has to start
-   where the
-   last one ended. It ends where the evidence along the line stops adding up.
+   found (minimum-cost path), so buckles, tabs and ovality that neighbours share cost nothing, and it has to
+   start where the last one ended. It ends where the evidence along the line stops adding up.
 3. At each height the radius is located below the voxel by fitting a blurred line on a curved background.
 """
 
@@ -121,7 +116,8 @@ def _unroll(cell: Cell, can: CanSurface | None, *, two_valued: bool = False) -> 
     """Sample the roll on bands of height, all angles, and radii half a voxel apart."""
     frame = cell.frame
     heights, z_mm = _band_heights(cell)
-    theta = np.arange(_columns(cell.settings.angles)) * (360.0 / _columns(cell.settings.angles))
+    count = _columns(cell.settings.angles)
+    theta: Floats = np.arange(count, dtype=np.float64) * (360.0 / count)
     voxel = min(cell.scan.voxel_size_mm[1:])
     radius = frame.outer_radius_mm
     if radius is None:
@@ -193,7 +189,7 @@ def _calmed(grey: Image, r_mm: Floats, limit: Floats) -> Image:
 
 def _pitch(grey: Image, r_mm: Floats, limit: Floats) -> float:
     """Radial period of the layers, from the autocorrelation of all columns' slopes."""
-    slope = np.gradient(grey, axis=1)
+    slope: NDArray[Any] = np.asarray(np.gradient(grey, axis=1))
     slope[r_mm[None, :] > limit[:, None]] = 0.0
     n = slope.shape[1]
     size = 1 << (2 * n - 1).bit_length()
@@ -210,18 +206,18 @@ def _pitch(grey: Image, r_mm: Floats, limit: Floats) -> float:
         raise NotMeasurable("the roll's layers are not resolved: no period is found along the radius")
     best = correlation[peaks].max()
     # The first period nearly as good as the best: the best may be a multiple of the pitch.
-    peak = int(peaks[correlation[peaks] >= 0.8 * best][0])
-    left, mid, right = correlation[peak - 1 : peak + 2]
+    first = int(peaks[correlation[peaks] >= 0.8 * best][0])
+    left, mid, right = correlation[first - 1 : first + 2]
     shift = 0.5 * (left - right) / (left - 2 * mid + right)
-    return float((peak + shift) * (r_mm[1] - r_mm[0]))
+    return float((first + shift) * (r_mm[1] - r_mm[0]))
 
 
 def _wave(grey: Image, r_mm: Floats, limit: Floats, pitch: float) -> NDArray[np.complex128]:
     """Complex amplitude (nt, nr) of the layers' radial wave: exp(2 pi i r / pitch) demodulated.
 
     Copper lies half a pitch from the cathode; where it is much brighter their waves may cancel. The greys are
-    therefore also
-    tried cut off at the cathode's level, and above that level alone, and the clearest wave is taken.
+    therefore also tried cut off at the cathode's level, and above that level alone, and the clearest wave is
+    taken.
     """
     from scipy.ndimage import gaussian_filter1d
 
@@ -284,15 +280,13 @@ def _followed_layer(profile: Floats, mask: bool) -> tuple[int, int]:
     """Centre and half-window (samples) of the layer to follow in the mean profile of one pitch.
 
     Two bright layers share a pitch: the cathode, a slab, and the copper, a line. At any level at which there
-    are
-    exactly two bright runs the copper is the narrower; its grey may be above or below the cathode's.
+    are exactly two bright runs the copper is the narrower; its grey may be above or below the cathode's.
     """
     n = profile.size
     low, high = float(profile.min()), float(profile.max())
     wanted = 1 if mask else 2
-    found: list[
-        tuple[int, int, int]
-    ] = []  # start and length of the narrowest run at each level; length of the widest
+    # At each level: start and length of the narrowest run, length of the widest.
+    found: list[tuple[int, int, int]] = []
     for level in np.linspace(low, high, 42)[2:-2]:
         bright = profile > level
         starts = np.flatnonzero(bright & ~np.roll(bright, 1))
@@ -333,14 +327,10 @@ def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> tuple[Image, Image]:
     foil's.
 
     Product of two ratios to the foil's typical contrast: the amplitude of its profile by least squares on a
-    sloping
-    background, which averages noise; and the height above the darker flanks *on both sides* within the reach
-    of the
-    profile, which is nothing on a cathode, because that is wider than the reach. Both count up to 1. Where
-    the
-    amplitude rises far above the foil's near by, there is none: a cathode's thin end may be as narrow as the
-    foil,
-    but is brighter.
+    sloping background, which averages noise; and the height above the darker flanks *on both sides* within
+    the reach of the profile, which is nothing on a cathode, because that is wider than the reach. Both count
+    up to 1. Where the amplitude rises far above the foil's near by, there is none: a cathode's thin end may
+    be as narrow as the foil, but is brighter.
     """
     from scipy.ndimage import correlate1d, gaussian_filter1d, maximum_filter1d, minimum_filter1d
 
@@ -452,10 +442,10 @@ def _follow(
     margin = np.concatenate(gains) - threshold
     seed_at = next(i for i, t in enumerate(turns) if t is seed) * seed.size
     # The evidence beyond an end no longer outweighs its lack: the greatest sum marks the end.
-    last = seed_at + int(np.argmax(np.cumsum(margin[seed_at:])))
-    first = seed_at - int(np.argmax(np.cumsum(margin[: seed_at + 1][::-1])))
-    radius[:first] = np.nan
-    radius[last + 1 :] = np.nan
+    end = seed_at + int(np.argmax(np.cumsum(margin[seed_at:])))
+    begin = seed_at - int(np.argmax(np.cumsum(margin[: seed_at + 1][::-1])))
+    radius[:begin] = np.nan
+    radius[end + 1 :] = np.nan
     table = radius.reshape(len(turns), -1)
     return np.asarray(table[np.isfinite(table).any(axis=1)])
 
@@ -491,16 +481,18 @@ def _seed(
     profile = np.mean(profiles, axis=0).astype(float)
     centre, half = _followed_layer(profile, mask)
     x = np.arange(-half, half + 1)
+    x_mm: Floats = x.astype(np.float64) * (pitch / n)
     full_grey = float(unrolled_mean.max()) if mask else None
     shape = profile[(centre + x) % n]
-    ridge = _Ridge(x * (pitch / n), shape, np.ones(unrolled_mean.shape[0]), full_grey)
+    ridge = _Ridge(x_mm, shape, np.ones(unrolled_mean.shape[0]), full_grey)
     window = np.arange(-0.3 * pitch, 0.3 * pitch, pitch / _STEPS_PER_PITCH)
-    starts = np.stack(lines)[..., None] + centre * pitch / n + window
+    starts: Floats = np.stack(lines)[..., None] + centre * pitch / n + window
 
     def paths(evidence: Image) -> tuple[Floats, Floats]:
         seen = _sample(evidence, r_mm, starts)
         path = _best_path(seen, _STIFFNESS * seen.shape[1] / 360.0)[..., None]
-        return np.take_along_axis(starts, path, -1)[..., 0], np.take_along_axis(seen, path, -1)[..., 0]
+        gain = np.take_along_axis(seen, path, -1)[..., 0].astype(np.float64)
+        return np.take_along_axis(starts, path, -1)[..., 0], gain
 
     # Streaks and a tab's shadow change the contrast with the angle, alike in all turns.
     evidence, contrast = _evidence(unrolled_mean, r_mm, ridge)
@@ -510,7 +502,7 @@ def _seed(
     evidence, _ = _evidence(unrolled_mean, r_mm, ridge)
     turns, gains = paths(evidence)
     best = int(np.argmax(np.percentile(gains, 5, axis=1)))
-    return evidence, ridge, turns[best], np.asarray(gains[best], dtype=float)
+    return evidence, ridge, np.asarray(turns[best], dtype=float), np.asarray(gains[best], dtype=float)
 
 
 # --- below the voxel --------------------------------------------------------------------------------------
@@ -603,7 +595,7 @@ def _reach(evidence: Image, r_mm: Floats, reference: Floats, pitch: float) -> Fl
     # Neighbouring heights differ by little: where noise hides the foil, its place at the other height is the
     # best guess.
     seen = np.where(known[..., None], _sample(evidence, r_mm, radius), 0.0) - 2.0 * (window / pitch) ** 2
-    path = _best_path(seen, _STIFFNESS * seen.shape[1] / 360.0)
+    path = _best_path(seen.astype(np.float32), _STIFFNESS * seen.shape[1] / 360.0)
     return np.where(known, reference + window[path], np.nan)
 
 
@@ -722,8 +714,7 @@ def facing_cathodes(cell: Cell, foil: FoilTrace, can: CanSurface | None = None) 
     """Where a cathode lies next to the foil, on either side, at every turn and angle.
 
     A gap between neighbouring turns holds a cathode where a slab as wide and bright as the roll's typical one
-    fits into it.
-    At the core, at the outer end, and where a tab interrupts the coating, there is none.
+    fits into it. At the core, at the outer end, and where a tab interrupts the coating, there is none.
 
     Parameters
     ----------
@@ -792,9 +783,8 @@ def _faces(unrolled: _Unrolled, foil: FoilTrace) -> CathodeFaces:
     share = np.clip((grey - dark) / scale, -0.5, 1.2)
     clear = 0.13 * pitch  # the foil's own blurred line
     share[(x < clear) | (x > width[..., None] - clear)] = 0.0
-    kernel = np.ones(
-        max(1, round(0.5 * slab / step))
-    )  # half: at its ends a cathode may be coated on one side only
+    # Half its thickness: at its ends a cathode may be coated on one side only.
+    kernel = np.ones(max(1, round(0.5 * slab / step)))
     filled = convolve1d(share, kernel / kernel.size, axis=-1, mode="constant")
     at = filled.argmax(axis=-1)
     level = np.take_along_axis(filled, at[..., None], -1)[..., 0]

@@ -1,8 +1,8 @@
 """The winding: number of turns, pitch, errors of each turn, core collapse, and how the roll sits in the can.
 
 All of it comes from one thing, the copper foil as the segmenter followed it
-(:class:`xctrules.cell.FoilTrace`), at several
-heights. Each height is fitted by itself; means are taken over the heights, extremes are the worst of them.
+(:class:`xctrules.cell.FoilTrace`), at several heights. Each height is fitted by itself; means are taken over
+the heights, extremes are the worst of them.
 """
 
 from __future__ import annotations
@@ -259,8 +259,7 @@ def _turns(foil: FoilTrace, end_touches_can: bool) -> list[Measurement]:
     """Revolutions as located, and the whole number of turns.
 
     A foil that runs into the can is lost there before it ends, so the located length is a lower bound: then a
-    last
-    part of more than a third of a turn counts as a turn, otherwise one of more than half.
+    last part of more than a third of a turn counts as a turn, otherwise one of more than half.
     """
     seen = revolutions(foil)
     part = 1 / 3 if end_touches_can else 1 / 2

@@ -217,8 +217,7 @@ def test_foil_is_followed_on_its_own_line_from_end_to_end(name: str) -> None:
     error = foil_error_px(foil, roll)
     assert foil.handedness == roll.handedness
     # A third of a pitch away lies the cathode; the drawn line itself must be met to 0.15 voxel on average:
-    # the blurred
-    # slabs on either side leave about a twentieth of a voxel.
+    # the blurred slabs on either side leave about a twentieth of a voxel.
     inner = error[2:-2]  # with a cathode on both sides
     assert np.nanpercentile(np.abs(inner), 98) < 0.5
     assert abs(np.nanmedian(inner)) < 0.03
