@@ -1,6 +1,6 @@
 """xctrules: pass/fail certificates for lithium-ion cells from X-ray CT scans.
 
-``xctrules.inspect(scan, spec)`` goes the whole way; in a notebook, what it returns shows itself as the report.
+``xctrules.inspect(scan, spec)`` goes the whole way; in a notebook, its result shows itself as the report.
 """
 
 from __future__ import annotations
