@@ -273,7 +273,7 @@ def _open_scan(
     registry: Registry,
     clock: _Clock,
 ) -> Scan:
-    return open_scan(
+    scan = open_scan(
         path,
         acquisition_file=acquisition,
         voxel_size_mm=voxel_size_mm,
@@ -281,6 +281,8 @@ def _open_scan(
         readers=[provided.value for provided in registry.readers],
         progress=lambda done, of: clock.tell("reading the scan", done, of),
     )
+    scan.volume.flags.writeable = False  # no plugin can change what the next one measures
+    return scan
 
 
 def _open_labels(path: str | Path, scan: Scan) -> Scan:

@@ -63,7 +63,9 @@ def cell_of(
     relative = phantom.spec.voxel_scale_relative_uncertainty
     scale = Scale(0.002, stated=False) if relative is None else Scale(relative, stated=True)
     acquisition = {"voxel_scale_relative_uncertainty": relative}
-    scan = Scan(Path("phantom"), phantom.volume, phantom.spec.voxel_size_mm, acquisition)
+    volume = phantom.volume.view()
+    volume.flags.writeable = False  # as in an inspection: no metric may change what the next one measures
+    scan = Scan(Path("phantom"), volume, phantom.spec.voxel_size_mm, acquisition)
     frame = CylinderFinder().find(scan, nominal or {})
     cell = Cell(scan, frame, scale, Settings(angles=angles), nominal or {})
     if segmented:
