@@ -419,6 +419,12 @@ def samples_csv(samples: Samples) -> bytes:
 
 
 def _csv_cells(column: NDArray[Any]) -> list[str]:
+    if column.dtype.kind in "US":  # a few names, repeated: quote each once
+        names, which = np.unique(column, return_inverse=True)
+        quoted = [_csv_text(name) for name in names.tolist()]
+        return [quoted[i] for i in which.tolist()]
+    if column.dtype.kind in "iu":
+        return list(map(str, column.tolist()))
     if column.dtype.kind != "f":
         return [_csv_text(value) for value in column.tolist()]
     # One format call for the whole column: these tables hold hundreds of thousands of numbers.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,8 +50,11 @@ class ClassicalSegmenter:
 
         if cell.labels is None:
             seen = cell
-            can = part("can", lambda: segment_can(cell))
-            foil = part("foil", lambda: _foil(cell, can))
+            # Neither needs the other, and both leave Python for most of their time.
+            with ThreadPoolExecutor(1) as pool:
+                later = pool.submit(part, "can", lambda: segment_can(cell))
+                foil = part("foil", lambda: _foil(cell))
+                can = later.result()
         else:
             labels = _checked(cell.labels)
             seen = dataclasses.replace(
@@ -121,12 +125,12 @@ def layout_near(foil: FoilTrace, faces: CathodeFaces, z_mm: float, angles: int) 
     )
 
 
-def _foil(cell: Cell, can: CanSurface | None) -> FoilTrace:
+def _foil(cell: Cell) -> FoilTrace:
     if cell.settings.mask_of == "canister":
         raise NotMeasurable("the scan is a mask of the can: it shows no winding")
     if cell.settings.mask_of is None and cell.frame.roll_mm is None:
         raise NotMeasurable("no electrode roll is in view")
-    return trace_foil(cell, can)
+    return trace_foil(cell)
 
 
 def _checked(labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
