@@ -159,3 +159,11 @@ def test_robust_fit_ignores_a_third_of_wild_values() -> None:
     (a, b), scale = robust_fit(np.stack([np.ones_like(x), x], axis=1), y, floor=1e-6)
     assert (a, b) == pytest.approx((2.0, 0.5), abs=0.01)  # three standard errors of 60 values
     assert scale < 0.05
+
+
+@pytest.mark.parametrize(("axis", "order"), [("y", (1, 0, 2)), ("x", (2, 1, 0))])
+def test_a_cell_that_lies_on_its_side_is_told_to_be_resliced(axis: str, order: tuple[int, int, int]) -> None:
+    scan = tube(shape=(60, 200, 204))
+    lying = Scan(scan.path, np.transpose(scan.volume, order).copy(), VOXEL, {})
+    with pytest.raises(NotMeasurable, match=f"lies along the volume's {axis} axis; reslice"):
+        CylinderFinder().find(lying, {})

@@ -258,6 +258,37 @@ class CylinderFinder:
         NotMeasurable
             When no closed, round can is in view; the reason says what was seen instead.
         """
+        try:
+            return self._find(scan, mask_of)
+        except NotMeasurable as upright:
+            lying = None if mask_of else self._lies_along(scan)
+            if lying is None:
+                raise
+            raise NotMeasurable(
+                f"the cell lies along the volume's {lying} axis; "
+                "reslice the scan so that its slices run across the cell"
+            ) from upright
+
+    def _lies_along(self, scan: Scan) -> str | None:
+        """The volume's other axis along which a can is found, if there is one."""
+        import dataclasses
+
+        for name, order in (("y", (1, 0, 2)), ("x", (2, 1, 0))):
+            size = scan.voxel_size_mm
+            turned = dataclasses.replace(
+                scan,
+                volume=np.transpose(scan.volume, order),
+                voxel_size_mm=(size[order[0]], size[order[1]], size[order[2]]),
+            )
+            try:
+                frame = self._find(turned, None)
+            except NotMeasurable:
+                continue
+            if frame.outline_missing < 0.1:
+                return name
+        return None
+
+    def _find(self, scan: Scan, mask_of: str | None) -> CellFrame:
         level = 0.5 if mask_of else _cell_level(scan)
         step = max(1, -(-scan.shape[0] // MAX_OUTLINE_SLICES))
         outlines = _outlines(scan, range(0, scan.shape[0], step), level)
@@ -267,6 +298,8 @@ class CylinderFinder:
                 "no can was found: no slice shows a closed round outline"
                 + (" (the cell runs out of the image)" if any(o.cut > 0.1 for o in outlines) else "")
             )
+        if mask_of is None:
+            _require_all_inside(scan, straight, level)
         origin, axis, tilt_sigma, residual = _fit_axis(straight, scan.voxel_size_mm[0])
         dz = scan.voxel_size_mm[0] / axis[2]
         half = 0.5 * step * dz
@@ -528,6 +561,22 @@ def _fit_axis(
         sigma_deg,
         rms,
     )
+
+
+def _require_all_inside(scan: Scan, run: list[Outline], level: float) -> None:
+    """NotMeasurable where much of what is bright lies outside the outlines: then they are some part's, not
+    the can's."""
+    dy, dx = scan.voxel_size_mm[1:]
+    bright = outside = 0
+    for outline in run[:: max(1, len(run) // 6)]:
+        rows, columns = np.nonzero(np.asarray(scan.volume[outline.slice_index]) > level)
+        away = np.hypot(rows * dy - outline.y_mm, columns * dx - outline.x_mm)
+        bright += rows.size
+        outside += int(np.count_nonzero(away > 1.05 * outline.radius_mm + 2 * max(dy, dx)))
+    if outside > 0.2 * bright:
+        raise NotMeasurable(
+            "no can was found: the round outline in the slices holds only a part of what is there"
+        )
 
 
 def _require_wall(scan: Scan, frame: CellFrame) -> float:
