@@ -1,0 +1,145 @@
+"""What the image itself does to the cell: values at the end of the grey scale, and a field of view too small."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import Cell
+
+PILED_UP = 0.001
+"""Share of voxels with the very highest value from which it is a limit and no chance."""
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """Shares of voxels at the upper end of the grey scale; ``dark_grey`` is the darkest grey in the can."""
+
+    roll: float
+    wall: float
+    limit: float
+    voxels: int
+    dark_grey: float
+
+
+def saturation(cell: Cell, inner_mm: float, outer_mm: float, slices: NDArray[np.intp]) -> Saturation:
+    """Count voxels at the type's largest value, or at a largest value at which they pile up.
+
+    Parameters
+    ----------
+    inner_mm, outer_mm
+        Radii between which the roll lies.
+    slices : (n,)
+    """
+    frame = cell.frame
+    dz, dy, dx = frame.voxel_mm
+    ax, ay, az = frame.axis
+    y = (np.arange(frame.shape[1], dtype=np.float32) * dy)[:, None]
+    x = (np.arange(frame.shape[2], dtype=np.float32) * dx)[None, :]
+    roll_parts, wall_parts, dark = [], [], []
+    radius = frame.outer_radius_mm or outer_mm
+    for k in slices:
+        image = np.asarray(cell.scan.volume[int(k)])
+        height = k * dz / az
+        squared = (x - np.float32(frame.origin_mm[0] + height * ax)) ** 2 + (
+            y - np.float32(frame.origin_mm[1] + height * ay)
+        ) ** 2
+        roll_parts.append(image[(squared > inner_mm**2) & (squared < outer_mm**2)])
+        wall_parts.append(image[(squared > (radius - 0.15) ** 2) & (squared < (radius - 0.05) ** 2)])
+        smooth = cv2.blur(np.ascontiguousarray(image, dtype=np.float32), (5, 5))
+        dark.append(smooth[squared < (0.97 * radius - 0.3) ** 2][::3])
+    roll, wall = np.concatenate(roll_parts), np.concatenate(wall_parts)
+    limit = _limit(roll, cell)
+    return Saturation(
+        roll=float((roll >= limit).mean()) if roll.size else math.nan,
+        wall=float((wall >= limit).mean()) if wall.size else math.nan,
+        limit=limit,
+        voxels=int(roll.size),
+        dark_grey=float(np.quantile(np.concatenate(dark), 0.005)),
+    )
+
+
+def _limit(roll: NDArray[np.generic], cell: Cell) -> float:
+    """The value at which the grey scale ends: the type's own, or a lower one to which greys were clipped."""
+    dtype = np.dtype(cell.scan.volume.dtype)
+    end = float(np.iinfo(dtype).max) if dtype.kind in "iu" else math.inf
+    if roll.size == 0:
+        return end
+    highest = float(roll.max())
+    at = int((roll == highest).sum())
+    below = roll[roll < highest]
+    next_one = int((below == below.max()).sum()) if below.size else 0
+    # A histogram that ends by itself thins out; one that was clipped has a spike as its last bar.
+    return highest if at >= PILED_UP * roll.size and at > 3 * next_one else end
+
+
+def truncation(cell: Cell) -> float:
+    """Share of the can's outline that lies beyond the image, or beyond a circular field of view."""
+    frame = cell.frame
+    return max(frame.outline_missing, _beyond_circle(cell))
+
+
+def _beyond_circle(cell: Cell) -> float:
+    """Share of the outline beyond the reconstructed circle, where the image outside of it is constant.
+
+    A scan that was clipped outside the can is constant there, too, but its can ends inside what was kept.
+    """
+    frame = cell.frame
+    if frame.outer_radius_mm is None or frame.straight_mm is None:
+        return 0.0
+    z = frame.z_grid_mm()
+    inside = np.flatnonzero((z >= frame.straight_mm[0]) & (z <= frame.straight_mm[1]))
+    if inside.size == 0:
+        return 0.0
+    picked = inside[np.unique(np.linspace(0, inside.size - 1, min(4, inside.size)).round().astype(int))]
+    volume = cell.scan.volume
+    corner = volume[int(picked[0]), 0, 0]
+    live = np.zeros(frame.shape[1:], dtype=bool)
+    for k in picked:
+        live |= np.asarray(volume[int(k)]) != corner
+    _, dy, dx = frame.voxel_mm
+    y = ((np.arange(frame.shape[1]) - 0.5 * (frame.shape[1] - 1)) * dy)[:, None]
+    x = ((np.arange(frame.shape[2]) - 0.5 * (frame.shape[2] - 1)) * dx)[None, :]
+    half_diagonal = math.hypot(float(y[0, 0]), float(x[0, 0]))
+    distance = np.hypot(y, x)[live]
+    if distance.size == 0:
+        return 0.0
+    reach = float(distance.max())
+    if reach > 0.98 * half_diagonal:
+        return 0.0  # the image is alive to its corners
+    theta = np.arange(0.0, 360.0, 2.0)
+    middle = 0.5 * (z[picked[0]] + z[picked[-1]])
+    _, row, column = frame.to_voxel(middle, theta, frame.outer_radius_mm)
+    away = np.hypot((row - 0.5 * (frame.shape[1] - 1)) * dy, (column - 0.5 * (frame.shape[2] - 1)) * dx)
+    return float((away > reach + max(dy, dx)).mean())
+
+
+def undersampling(cell: Cell) -> str | None:
+    """A warning where there are too few projections for the voxels; ``None`` where enough or not known.
+
+    A view of N projections resolves a body of diameter D down to D * pi / (2 N) at its rim
+    (Crowther's criterion), so that voxels of size v need N = pi / 2 * D / v.
+    """
+    projections = cell.scan.acquisition.get("projections")
+    radius = cell.frame.outer_radius_mm
+    if not projections or radius is None:
+        return None
+    acquisition = cell.scan.acquisition
+    pixel = max(cell.frame.voxel_mm[1:])
+    detector = acquisition.get("detector_pixel_mm")
+    near, far = acquisition.get("source_to_object_mm"), acquisition.get("source_to_detector_mm")
+    if detector and near and far:
+        pixel = float(detector) * float(near) / float(far)
+    swept = 2 * radius / pixel
+    needed = math.ceil(math.pi / 2 * swept)
+    if float(projections) >= needed:
+        return None
+    return (
+        f"{int(projections)} projections are fewer than the {needed} that the {round(swept)} detector pixels "
+        f"across the cell need (pi / 2 times as many): expect streaks and less sharpness towards the can. "
+        f"Cure: take {needed} projections or more"
+    )

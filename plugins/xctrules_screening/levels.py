@@ -1,0 +1,104 @@
+"""The levels at which a screening figure warns or rejects, and why there. ``docs/screening.md`` explains each.
+
+None of them was fitted to a scan: they follow from what a measurement needs of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from xctrules.measurement import Measurement
+
+ROSE = 5.0
+"""Signal over noise from which one sees a thing reliably (Rose 1973)."""
+
+APART = 3.0
+"""A valley this many standard deviations deep is no chance of the noise (one in 700)."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """When one figure is bad.
+
+    Attributes
+    ----------
+    bad
+        The direction in which it gets worse.
+    warn, reject
+        ``None`` where it never does.
+    meaning
+        What a bad value means, as the middle of a sentence.
+    cure
+        What to do about it.
+    """
+
+    bad: Literal["low", "high"]
+    warn: float | None
+    reject: float | None
+    meaning: str
+    cure: str
+
+    def judgement(self, value: float) -> Literal["good", "warning", "rejected"]:
+        """Which side of the levels a value lies on; a value on a level is still good."""
+
+        def beyond(level: float | None) -> bool:
+            return level is not None and (value < level if self.bad == "low" else value > level)
+
+        return "rejected" if beyond(self.reject) else "warning" if beyond(self.warn) else "good"
+
+
+_LESS_NOISE = "average more frames, expose longer, or take more projections"
+_FINER = "scan with smaller voxels (higher magnification), a smaller focal spot, or a sharper reconstruction filter"
+
+LEVELS: Mapping[str, Level] = {
+    "screening.snr": Level("low", ROSE, None, "single voxels of the cathode are lost in noise", _LESS_NOISE),
+    "screening.cnr": Level(
+        "low", APART, None, "single voxels of cathode and gap are mistaken for each other", _LESS_NOISE
+    ),
+    "screening.resolution": Level(
+        "high", None, None, "neighbouring electrode layers run into one", _FINER
+    ),
+    "screening.layer_separation": Level(
+        "low", 0.9, 0.5, "copper and cathode do not show apart", f"{_LESS_NOISE}; or {_FINER}"
+    ),
+    "screening.cupping": Level(
+        "high", None, None, "one material has different greys inside and outside the roll",
+        "filter the beam harder, raise the tube's voltage, or correct for beam hardening",
+    ),
+    "screening.ring_index": Level(
+        "high", 1.0, None, "rings are as strong as the noise and do not average out over the angle",
+        "calibrate the detector's flat field again, or move the detector between projections",
+    ),
+    "screening.cone_beam_index": Level(
+        "high", 0.41, None, "the scan is less sharp towards its upper and lower border",
+        "put the region of interest at mid-height of the detector, or scan along a helix",
+    ),
+    "screening.saturation": Level(
+        "high", 0.05, 0.2, "the electrodes are as white as the grey scale goes",
+        "save the scan again with a wider grey window, or as 16-bit or floating point",
+    ),
+    "screening.truncation": Level(
+        "high", 0.0, 0.02, "the can runs out of the field of view",
+        "centre the cell, lower the magnification, or widen the field of view (offset or extended scan)",
+    ),
+    "screening.axis_residual": Level(
+        "high", None, None, "the slices are not centred on one straight line",
+        "see that the cell stands firm and the stage has settled; scan again, or inspect the cell for bow",
+    ),
+    "screening.voxel_scale": Level(
+        "high", None, None, "the measured diameter is not the nominal one",
+        "check the spec and the voxel size (and its unit), and calibrate the length scale",
+    ),
+}  # fmt: skip
+
+VOXEL_SCALE_WARN, VOXEL_SCALE_REJECT = 0.01, 0.10
+"""Relative departure of the diameter from the nominal one."""
+
+AXIS_RESIDUAL_WARN_VOXELS = 1.0
+
+
+def sentence(measurement: Measurement, text: str, level: Level, limit: str) -> str:
+    """What a reader is told: what is wrong, by how much, what would cure it."""
+    return f"{text} ({measurement.name} {limit}): {level.meaning}. Cure: {level.cure}."
