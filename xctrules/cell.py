@@ -1,8 +1,9 @@
 """The cell as plugins see it: its scan, its own coordinates, and the surfaces found in it.
 
-Segmenters fill in the surfaces, metrics read them; neither cares who the other is. All positions are in the cell's
-cylindrical coordinates (see :mod:`xctrules.frame`): height ``z_mm`` along the cell's own axis growing from the first
-slice to the last, ``theta_deg`` from +x towards +y, ``r_mm`` from the axis. NaN means "not found here".
+Segmenters fill in the surfaces, metrics read them; neither cares who the other is. All positions are in the
+cell's cylindrical coordinates (see :mod:`xctrules.frame`): height ``z_mm`` along the cell's own axis growing
+from the first slice to the last, ``theta_deg`` from +x towards +y, ``r_mm`` from the axis. NaN means "not
+found here".
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ class FoilTrace:
     theta_deg : (nt,)
         Equally spaced over the whole turn, starting at 0.
     radius_mm : (nz, nturns, nt)
-        Radius of the foil's centre. Turn 0 is the innermost. The foil is one line: with ``handedness`` +1 turn k at
-        the last angle goes on as turn k + 1 at the first one; with -1 turn k at the first angle goes on as turn
-        k + 1 at the last one.
+        Radius of the foil's centre. Turn 0 is the innermost. The foil is one line: with ``handedness`` +1
+        turn k at the last angle goes on as turn k + 1 at the first one; with -1 turn k at the first angle
+        goes on as turn k + 1 at the last one.
     handedness
         +1 when the foil moves outward with growing theta, -1 otherwise.
     sigma_mm

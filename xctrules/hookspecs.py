@@ -1,8 +1,8 @@
 """What a plugin may provide, in the order in which an inspection asks for it.
 
-Every hook returns objects; the engine calls those objects itself, one by one, each guarded and timed. A plugin
-therefore never loses another plugin's result. Limits, decision rules, verdict, record and report are no hooks: what an
-auditor relies on is the engine's own.
+Every hook returns objects; the engine calls those objects itself, one by one, each guarded and timed. A
+plugin therefore never loses another plugin's result. Limits, decision rules, verdict, record and report are
+no hooks: what an auditor relies on is the engine's own.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def xctrules_frames() -> list[Any]:
 def xctrules_screens() -> list[Any]:
     """Screens: metrics that judge the scan rather than the cell and may reject it.
 
-    Called after segmentation, before the metrics, since screening compares materials and edges inside the can.
+    Called after segmentation, before the metrics, since screening compares materials and edges inside the
+    can.
     """
     return []
 

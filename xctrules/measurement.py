@@ -96,7 +96,9 @@ class Measurement:
         if not u:
             return math.inf
         denominator = sum(
-            c.contribution**4 / c.degrees_of_freedom for c in self.budget if math.isfinite(c.degrees_of_freedom)
+            c.contribution**4 / c.degrees_of_freedom
+            for c in self.budget
+            if math.isfinite(c.degrees_of_freedom)
         )
         return u**4 / denominator if denominator > 0 else math.inf
 
@@ -139,8 +141,8 @@ class Scale:
 class Polyline:
     """A line drawn over an image, in pixel coordinates of that image (x to the right, y down).
 
-    ``points`` is (n, 2) as (x, y), pixel centres at whole numbers; NaN rows break the line. ``role`` picks the
-    colour: one of ``anode``, ``cathode``, ``can``, ``fit``, ``worst``, ``note``. ``marker`` draws dots
+    ``points`` is (n, 2) as (x, y), pixel centres at whole numbers; NaN rows break the line. ``role`` picks
+    the colour: one of ``anode``, ``cathode``, ``can``, ``fit``, ``worst``, ``note``. ``marker`` draws dots
     instead of a line.
     """
 
@@ -155,9 +157,9 @@ class Polyline:
 class ImageFigure:
     """A grey or colour image with contours, a scale bar, and a caption that says what to look for.
 
-    ``image`` is uint8, (height, width) or (height, width, 3) RGB. ``pixel_mm`` is (vertical, horizontal); ``None``
-    where an axis is not a length. ``value_range`` with ``value_label`` draws a colour bar for a map whose
-    colours were made by :func:`xctrules.colour.diverging` or :func:`~xctrules.colour.sequential`;
+    ``image`` is uint8, (height, width) or (height, width, 3) RGB. ``pixel_mm`` is (vertical, horizontal);
+    ``None`` where an axis is not a length. ``value_range`` with ``value_label`` draws a colour bar for a map
+    whose colours were made by :func:`xctrules.colour.diverging` or :func:`~xctrules.colour.sequential`;
     ``colour_map`` names which. ``x_axis`` and ``y_axis`` are (label, first, last) in the axis's unit.
     """
 
@@ -260,8 +262,8 @@ class Metric(Protocol):
     """What a plugin's metric looks like to the engine (a screen looks the same).
 
     ``name`` is also its section's anchor in the report; ``title`` the heading. ``declares`` maps every
-    measurement that it can give to its unit. ``measure`` may raise :class:`~xctrules.errors.NotMeasurable`: then all that it declares
-    becomes ``not_measured`` with that reason.
+    measurement that it can give to its unit. ``measure`` may raise :class:`~xctrules.errors.NotMeasurable`:
+    then all that it declares becomes ``not_measured`` with that reason.
     """
 
     name: str
