@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from xctrules_screening.sampling import EdgeBand
 
 from xctrules.cell import Floats
+from xctrules_screening.sampling import EdgeBand
 
 TEN_TO_NINETY = 2.5631031310892007
 """10-90 % width of a Gaussian edge in standard deviations: 2 * 1.2816."""
@@ -63,11 +63,16 @@ def fit_edge(band: EdgeBand, rows: slice = slice(None)) -> EdgeFit | None:
 
     # What lies behind the wall differs from place to place; it only has to end the slab.
     weight = np.where(x < -band.wall_mm, 0.2, 1.0)
-    found = least_squares(lambda p: (model(p) - profile) * weight, start, x_scale=[step, 1.0, top, top, top])
+
+    def residual(p: Floats) -> Floats:
+        return np.asarray((model(p) - profile) * weight)
+
+    found = least_squares(residual, start, x_scale=[step, 1.0, top, top, top])
     blur = math.exp(float(found.x[1]))
     # The surface to which profiles were shifted is itself known to its noise only.
     sharp = math.sqrt(max(blur**2 - band.edge_sigma_mm**2, (0.2 * blur) ** 2))
-    normal = found.jac.T @ found.jac
+    jacobian = np.asarray(found.jac, dtype=float)
+    normal = jacobian.T @ jacobian
     scatter = max(float(np.mean(spread)), float(np.std(found.fun)))
     # Four samples for each voxel, and a blur that correlates them: count one value for each blur.
     alike = max(1.0, 2.5 * blur / step)

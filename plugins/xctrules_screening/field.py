@@ -1,4 +1,4 @@
-"""What the image itself does to the cell: values at the end of the grey scale, and a field of view too small."""
+"""What the image does to the cell: values at the end of the grey scale, a field of view too small."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _limit(roll: NDArray[np.generic], cell: Cell) -> float:
         return end
     highest = float(roll.max())
     at = int((roll == highest).sum())
-    below = roll[roll < highest]
+    below = roll[np.less(roll, highest)]
     next_one = int((below == below.max()).sum()) if below.size else 0
     # A histogram that ends by itself thins out; one that was clipped has a spike as its last bar.
     return highest if at >= PILED_UP * roll.size and at > 3 * next_one else end

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from xctrules_screening.levels import APART
-from xctrules_screening.sampling import INTERPOLATED_NOISE, Unrolled, robust_sd
 
 from xctrules.cell import Floats
 from xctrules.frame import CellFrame
+from xctrules_screening.levels import APART
+from xctrules_screening.sampling import INTERPOLATED_NOISE, Unrolled, robust_sd
 
 BLOCK_DEG = 5.0
 """Arc over which layers are averaged before they are looked at one by one."""
@@ -130,7 +130,8 @@ def separation(roll: Unrolled, layers: Layers) -> NDArray[np.bool_] | None:
     # The noise of a valley's depth, from places side by side, where the layers themselves are the same.
     second = np.roll(valleys[:2], 1, -1) - 2 * valleys[:2] + np.roll(valleys[:2], -1, -1)
     spread = robust_sd(second) / math.sqrt(6)
-    return np.asarray((valleys > APART * spread).all(axis=0)[whole])
+    apart = np.asarray((valleys > APART * spread).all(axis=0))
+    return np.asarray(apart[whole])
 
 
 def cathode_by_turn(roll: Unrolled, layers: Layers) -> Floats:

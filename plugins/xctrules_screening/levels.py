@@ -1,4 +1,4 @@
-"""The levels at which a screening figure warns or rejects, and why there. ``docs/screening.md`` explains each.
+"""The levels at which a screening figure warns or rejects. ``docs/screening.md`` says why there.
 
 None of them was fitted to a scan: they follow from what a measurement needs of the image.
 """
@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
-
-from xctrules.measurement import Measurement
 
 ROSE = 5.0
 """Signal over noise from which one sees a thing reliably (Rose 1973)."""
@@ -50,7 +48,7 @@ class Level:
 
 
 _LESS_NOISE = "average more frames, expose longer, or take more projections"
-_FINER = "scan with smaller voxels (higher magnification), a smaller focal spot, or a sharper reconstruction filter"
+_FINER = "scan with smaller voxels, a smaller focal spot, or a sharper reconstruction filter"
 
 LEVELS: Mapping[str, Level] = {
     "screening.snr": Level("low", ROSE, None, "single voxels of the cathode are lost in noise", _LESS_NOISE),
@@ -97,8 +95,3 @@ VOXEL_SCALE_WARN, VOXEL_SCALE_REJECT = 0.01, 0.10
 """Relative departure of the diameter from the nominal one."""
 
 AXIS_RESIDUAL_WARN_VOXELS = 1.0
-
-
-def sentence(measurement: Measurement, text: str, level: Level, limit: str) -> str:
-    """What a reader is told: what is wrong, by how much, what would cure it."""
-    return f"{text} ({measurement.name} {limit}): {level.meaning}. Cure: {level.cure}."

@@ -9,8 +9,12 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+
+from xctrules.cell import Cell, Floats
+from xctrules.measurement import Contribution, Figure, LineChart, Measurement, MetricResult, Table
 from xctrules_screening.edge import TEN_TO_NINETY, EdgeFit, Heights, by_height, fit_edge
 from xctrules_screening.field import Saturation, saturation, truncation, undersampling
 from xctrules_screening.layers import Layers, cathode_by_turn, find_layers, ring_sd, separation
@@ -31,9 +35,6 @@ from xctrules_screening.sampling import (
     slice_greys,
     unroll,
 )
-
-from xctrules.cell import Cell, Floats
-from xctrules.measurement import Contribution, Figure, LineChart, Measurement, MetricResult, Table
 
 USUAL_PITCH_MM = 0.4
 """Distance between turns where the scan shows none: that of commercial cells with thick electrodes."""
@@ -87,7 +88,7 @@ class Screening:
         "screening.cnr": "1",
         "screening.resolution": "mm",
         "screening.layer_separation": "1",
-        "screening.cupping": "%",
+        "screening.cupping": "1",
         "screening.ring_index": "1",
         "screening.cone_beam_index": "1",
         "screening.saturation": "1",
@@ -172,7 +173,7 @@ def _saturation(cell: Cell, roll: Unrolled | None, found: _Findings) -> Saturati
             Measurement(
                 "screening.saturation", "1", value=grey.roll, n=grey.voxels,
                 budget=(Contribution("choice of slices", u, type="B"),),
-                reason=f"{100 * grey.wall:.0f} % of the can's wall is saturated" if grey.wall > 0.01 else None,
+                reason=f"so is {100 * grey.wall:.0f} % of the can's wall" if grey.wall > 0.01 else None,
             )
         )  # fmt: skip
     return grey
@@ -300,14 +301,14 @@ def _cupping(
             ("screening.cupping",), "the outer turns are no brighter than the darkest part of the can"
         )
         return
-    value = 100 * (float(np.median(outside)) - float(np.median(inside))) / height
-    scatter = 100 / height * robust_sd(np.diff(by_turn[turns])) / math.sqrt(third)
+    value = (float(np.median(outside)) - float(np.median(inside))) / height
+    scatter = robust_sd(np.diff(by_turn[turns])) / math.sqrt(third) / height
     # Half of the contrast: from there on one global threshold would take gap for cathode, or the reverse.
-    half = 50 * contrast / max(layers.cathode_grey - grey.dark_grey, 1e-9)
+    half = 0.5 * contrast / max(layers.cathode_grey - grey.dark_grey, 1e-9)
     found.add(
         Measurement(
-            "screening.cupping", "%", value=value, n=int(turns.size),
-            budget=(Contribution("scatter between turns", max(scatter, 0.05)),
+            "screening.cupping", "1", value=value, n=int(turns.size),
+            budget=(Contribution("scatter between turns", max(scatter, 0.0005)),
                     Contribution("grey of the dark reference", 0.02 * abs(value), type="B")),
         ),
         dataclasses.replace(LEVELS["screening.cupping"], warn=max(half, 0.0)),
@@ -317,10 +318,10 @@ def _cupping(
         LineChart(
             id="screening-cupping",
             title="Cathode's grey level from turn to turn",
-            caption="The middle of the cathode coating, the same material in every turn. A sound scan gives a "
-            "level line; one that sags towards the centre shows beam hardening (cupping), one that rises there "
-            "shows it overcorrected.",
-            alt=f"Grey level of the cathode against radius; the inner third is {value:.1f} % below the outer.",
+            caption="Middle of the cathode coating, the same material in every turn. A sound scan gives a "
+            "level line; one that sags towards the centre shows beam hardening (cupping), one that rises "
+            "there shows it overcorrected.",
+            alt=f"Grey level of the cathode against radius; inner third {100 * value:.1f} % below outer.",
             series=(
                 ("cathode", "cathode", radius[turns], by_turn[turns]),
                 ("gap beside it", "note", radius[turns], np.full(turns.size, layers.gap_grey)),
@@ -449,8 +450,8 @@ def _voxel_scale(cell: Cell, found: _Findings) -> None:
         LEVELS[name],
         warn=VOXEL_SCALE_WARN,
         reject=VOXEL_SCALE_REJECT,
-        meaning=f"the can measures {diameter:.2f} mm, the spec's nominal diameter is {nominal:g} mm. Is it the "
-        "right spec, and the right voxel size",
+        meaning=f"the can measures {diameter:.2f} mm, the spec's nominal diameter is {nominal:g} mm. Is it "
+        "the right spec, and the right voxel size",
     )
     found.add(
         Measurement(
@@ -469,7 +470,7 @@ def _voxel_scale(cell: Cell, found: _Findings) -> None:
 
 
 def _table(measurements: list[Measurement], levels: Mapping[str, Level]) -> Table:
-    rows = []
+    rows: list[tuple[Any, ...]] = []
     for m in measurements:
         level = levels.get(m.name)
         name = m.name.removeprefix("screening.").replace("_", " ")
@@ -491,8 +492,8 @@ def _table(measurements: list[Measurement], levels: Mapping[str, Level]) -> Tabl
     return Table(
         id="screening-levels",
         title="Figures of the scan and their levels",
-        caption="Each figure is taken inside the can. A warning leaves the verdict standing; a rejected figure "
-        "makes it SCAN_REJECTED. docs/screening.md says how each is defined and why its levels lie there.",
+        caption="Each figure is taken inside the can. A warning leaves the verdict standing; a rejected "
+        "figure makes it SCAN_REJECTED. docs/screening.md defines each and derives its levels.",
         columns=("figure", "value", "unit", "± (95 %)", "warns", "rejects", "judgement"),
         rows=tuple(rows),
     )
@@ -502,9 +503,9 @@ def _edge_chart(fit: EdgeFit) -> LineChart:
     return LineChart(
         id="screening-edge",
         title="The can's outer edge",
-        caption="Mean grey level across the wall, from inside (left) to outside (right), with the blurred slab "
-        "that was fitted to it. The steeper the flank on the right, the sharper the scan; a line that does not "
-        "follow the dots means that the width should not be trusted.",
+        caption="Mean grey level across the wall, from inside (left) to outside (right), with the blurred "
+        "slab that was fitted to it. The steeper the flank on the right, the sharper the scan; a line that "
+        "does not follow the dots means that the width should not be trusted.",
         alt=f"Edge profile of the can; its 10 to 90 % width is {fit.width_mm:.3f} mm.",
         series=(
             ("scan", "can", fit.away_mm, fit.profile),
@@ -522,8 +523,8 @@ def _turn_chart(roll: Unrolled, layers: Layers) -> LineChart:
     return LineChart(
         id="screening-turn",
         title="One turn, averaged over the roll",
-        caption="From one turn's copper (0) to the next one's (1). The cathode shows as the broad rise in the "
-        "middle. Both valleys beside it should be clear; where they fill up, layers run into one.",
+        caption="From one turn's copper (0) to the next one's (1). The cathode shows as the broad rise in "
+        "the middle. Both valleys beside it should be clear; where they fill up, layers run into one.",
         alt="Mean grey level from copper to copper, with the levels of cathode and gap.",
         series=(
             ("mean of all turns", "anode", roll.phase, layers.profile),

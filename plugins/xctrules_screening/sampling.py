@@ -62,7 +62,8 @@ def nearest_slices(frame: CellFrame, z_mm: Floats, at_most: int) -> NDArray[np.i
     """Slices nearest to heights, evenly thinned out."""
     k = np.clip(np.rint(np.asarray(z_mm) * frame.axis[2] / frame.voxel_mm[0]), 0, frame.shape[0] - 1)
     every = np.unique(k.astype(np.intp))
-    return every[np.unique(np.linspace(0, every.size - 1, min(at_most, every.size)).round().astype(int))]
+    picked = np.unique(np.linspace(0, every.size - 1, min(at_most, every.size)).round().astype(int))
+    return np.asarray(every[picked], dtype=np.intp)
 
 
 @dataclass(frozen=True)
