@@ -21,6 +21,8 @@ from xctrules.cell import Cell, Segmentation, Settings
 from xctrules.cellspec import CellSpec, load_spec
 from xctrules.conformance import MetricOutcome, absent_metric, run_metric
 from xctrules.errors import NotMeasurable, OutputError, PluginError, ScanError, XctrulesError
+from xctrules.fitness import assess, quality_of, unmet_needs
+from xctrules.fitness import section as fitness_section
 from xctrules.frame import CellFrame, CylinderFinder
 from xctrules.measurement import Measurement, Samples
 from xctrules.record import build_record, cell_files, cell_folder, safe_file_stem, write_cell
@@ -167,8 +169,12 @@ def inspect(
         cell = Cell(scan, frame, scan.scale, settings, cell_spec.nominal_mm, labels=label_image)
         with clock("segmenting"):
             cell = dataclasses.replace(cell, segmentation=_segment(cell, registry, notes))
-        outcomes = [_measure(provided, cell, clock) for provided in (*registry.screens, *registry.metrics)]
+        outcomes = [_measure(screen, cell, clock) for screen in registry.screens]
+        screened = {m.name: m for outcome in outcomes for m in outcome.measurements}
+        fit = assess(cell_spec.rules, cell_spec.nominal_mm, quality_of(cell, screened))
+        outcomes += [_measure(metric, cell, clock, screened) for metric in registry.metrics]
     else:
+        fit = assess(cell_spec.rules, cell_spec.nominal_mm, no_frame)
         outcomes = [absent_metric(provided, no_frame) for provided in (*registry.screens, *registry.metrics)]
     screens = {provided.value.name for provided in registry.screens}
     found = _Found.of(outcomes, screens, registry)
@@ -187,13 +193,14 @@ def inspect(
             acquisition=scan.acquisition,
             acquisition_sources=scan.sources,
             files=files,
-            sections=found.sections,
+            sections=_with_fitness(found.sections, fit, after=len(registry.screens)),
             plugins=[_taking_part(plugin) for plugin in registry.plugins],
             parameters=_parameters(cell, settings, labels, found),
             rejections=found.rejections,
             warnings=list(dict.fromkeys([*notes.warnings, *found.warnings])),
             failures=[*registry.problems, *notes.failures, *found.failures],
             run=clock.as_record(scan),
+            fitness=fit,
         )
     if strict:
         _refuse_strictly(record)
@@ -406,9 +413,23 @@ def _no_segmentation(name: str, reason: str) -> Segmentation:
     return Segmentation(name, missing=dict.fromkeys(("can", "foil", "top", "bottom"), reason))
 
 
-def _measure(provided: Provided, cell: Cell, clock: _Clock) -> MetricOutcome:
+def _measure(
+    provided: Provided, cell: Cell, clock: _Clock, screened: Mapping[str, Measurement] | None = None
+) -> MetricOutcome:
+    """Run a screen or metric, unless it declares that it needs a better scan than the screening found."""
+    lacking = unmet_needs(getattr(provided.value, "needs", {}), screened or {})
+    if lacking:
+        return absent_metric(provided, lacking)
     with clock(f"measuring: {provided.value.name}"):
         return run_metric(provided, cell)
+
+
+def _with_fitness(
+    sections: Sequence[dict[str, Any]], fit: Sequence[Mapping[str, Any]], after: int
+) -> list[dict[str, Any]]:
+    """The report's sections with the fitness for purpose among them, behind the screening."""
+    own = fitness_section(fit)
+    return [*sections[:after], *([own] if own else []), *sections[after:]]
 
 
 @dataclass(frozen=True)

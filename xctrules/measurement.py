@@ -264,6 +264,10 @@ class Metric(Protocol):
     ``name`` is also its section's anchor in the report; ``title`` the heading. ``declares`` maps every
     measurement that it can give to its unit. ``measure`` may raise :class:`~xctrules.errors.NotMeasurable`:
     then all that it declares becomes ``not_measured`` with that reason.
+
+    A metric may also have ``needs: Mapping[str, tuple[float | None, float | None]]``: least and largest
+    values of ``screening.*`` figures between which it measures anything. On a worse scan it is not run, and
+    all that it declares becomes ``not_measured`` with that reason.
     """
 
     name: str

@@ -219,6 +219,7 @@ def build_record(
     rejections: Sequence[str] = (),
     warnings: Sequence[str] = (),
     failures: Sequence[Any] = (),
+    fitness: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Judge the cell and put its record together.
 
@@ -239,6 +240,8 @@ def build_record(
         Mappings or dataclasses; taken over as they are.
     run
         What differs from run to run: ``started``, ``seconds``, ``host``, ``operator``.
+    fitness
+        For each rule, whether the scan can decide it (:func:`xctrules.fitness.assess`).
 
     Returns
     -------
@@ -274,6 +277,7 @@ def build_record(
         "acquisition_sources": acquisition_sources or {},
         "measurements": entries,
         "checks": [plain(check) for check in checks],
+        "fitness": list(fitness),
         "rejections": list(rejections),
         "warnings": list(warnings),
         "failures": list(failures),

@@ -499,7 +499,17 @@ def metric_fault(value: Any) -> str | None:
             return f"declares {name!r}, which is no measurement's name: use lower-case words joined by dots"
         if not isinstance(unit, str) or not unit:
             return f"declares {name} without a unit ('1' for counts and ratios)"
+    needs = getattr(value, "needs", {})
+    if not isinstance(needs, Mapping) or not all(_is_range(limits) for limits in needs.values()):
+        return "needs something else than least and largest values (a mapping of name to (low, high))"
     return None
+
+
+def _is_range(limits: Any) -> bool:
+    """Whether it is a pair of numbers, either of which may be None."""
+    if not isinstance(limits, tuple) or len(limits) != 2:
+        return False
+    return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in limits)
 
 
 def _metric_claims(metric: Any) -> list[str]:
