@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
@@ -23,6 +23,9 @@ from pydantic_core import CoreSchema
 
 from xctrules.catalogue import known_units
 from xctrules.errors import SpecError
+
+if TYPE_CHECKING:
+    from xctrules.budgets import Study
 
 SCHEMA = "xctrules.spec/1"
 
@@ -98,6 +101,20 @@ class RuleEntry(_Model):
     status: LimitStatus | None = None
 
 
+class BudgetEntry(_Model):
+    """A repeat study whose result takes the place of a measurement's own uncertainty budget."""
+
+    measurement: Text
+    study: Text = Field(description="File that `xctrules study` wrote; a path relative to this file.")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        None, description="The study's own sha256: pins the spec to that very study."
+    )
+    bias: Literal["add", "correct"] = Field(
+        "add",
+        description="Of a calibrated part: add |bias| to U, or correct the value by it.",
+    )
+
+
 class SpecFile(_Model):
     """A cell-format spec as it stands in its file."""
 
@@ -115,6 +132,9 @@ class SpecFile(_Model):
     )
     nominal: dict[Identifier, NominalEntry] = Field(default_factory=dict)
     remove: tuple[Identifier, ...] = Field((), description="Ids of the parent's rules to leave out.")
+    budgets: tuple[BudgetEntry, ...] = Field(
+        (), description="Studies to take uncertainties from; for the same measurement, the child's counts."
+    )
     rules: tuple[RuleEntry, ...] = ()
 
 
@@ -153,7 +173,8 @@ class CellSpec:
     resolved
         Plain JSON: ``name``, ``version``, ``title``, ``geometry``, ``scope``, ``segmenter``,
         ``decision_rule``, ``includes_sleeve``, ``nominal``, and ``rules``, each with ``min`` and ``max`` as
-        ``{value, source, status, at}`` or ``None``.
+        ``{value, source, status, at}`` or ``None``. Where the spec names studies, also ``budgets``, each with
+        ``measurement``, ``bias``, ``at``, ``file`` and the content of its ``study``.
     text, file
         The spec's own text and the name of its file.
     parents
@@ -196,6 +217,12 @@ class CellSpec:
     def rules(self) -> Sequence[Mapping[str, Any]]:
         rules: Sequence[Mapping[str, Any]] = self.resolved["rules"]
         return rules
+
+    @property
+    def budgets(self) -> Sequence[Mapping[str, Any]]:
+        """Studies that take the place of measurements' own budgets; mostly there are none."""
+        budgets: Sequence[Mapping[str, Any]] = self.resolved.get("budgets", ())
+        return budgets
 
     @property
     def nominal_mm(self) -> dict[str, float]:
@@ -280,7 +307,7 @@ def load_spec(
         base = child.path.parent if child.path is not None else None
         return _read(_locate(reference, base, searched, where=where), shown_from=child)
 
-    return _resolve(source, parent, known, open_ended)
+    return _resolve(source, parent, _study_beside, known, open_ended)
 
 
 def parse_spec(
@@ -290,8 +317,12 @@ def parse_spec(
     parents: Sequence[SpecText] = (),
     known: Mapping[str, str] | None = None,
     open_ended: bool = False,
+    studies: Mapping[str, Any] | None = None,
 ) -> CellSpec:
-    """Resolve a spec from its text and its parents' texts (nearest first), as a record embeds them."""
+    """Resolve a spec from its text and its parents' texts (nearest first), as a record embeds them.
+
+    ``studies`` holds the contents of the studies that it names, by measurement.
+    """
     remaining = iter(parents)
 
     def parent(reference: str, child: _Source, where: str) -> _Source:
@@ -303,7 +334,14 @@ def parse_spec(
             ) from None
         return _Source(found.text, found.name, found.name, None)
 
-    return _resolve(_Source(text, file, file, None), parent, known, open_ended)
+    def study(entry: BudgetEntry, source: _Source, where: str) -> Study:
+        from xctrules.budgets import study_from_json
+
+        if entry.measurement not in (studies or {}):
+            raise SpecError(f"the content of the study {entry.study} is missing", where=where)
+        return study_from_json((studies or {})[entry.measurement], where)
+
+    return _resolve(_Source(text, file, file, None), parent, study, known, open_ended)
 
 
 @dataclass(frozen=True)
@@ -363,7 +401,7 @@ def _read(path: Path, shown_from: _Source | None = None) -> _Source:
 Location = tuple[str | int, ...]
 
 #: Keys whose value is text even where YAML would read a number (``name: 18650``, ``unit: 1``).
-_TEXT_KEYS = {"name", "version", "extends", "title", "id", "source", "remove", "unit"}
+_TEXT_KEYS = {"name", "version", "extends", "title", "id", "source", "remove", "unit", "study", "sha256"}
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -502,6 +540,8 @@ def _fields_at(location: Location) -> list[str]:
             model = NominalEntry
         elif location[0] == "rules":
             model = LimitEntry if len(location) > 3 else RuleEntry
+        elif location[0] == "budgets":
+            model = BudgetEntry
     return [field.alias or name for name, field in model.model_fields.items()]
 
 
@@ -560,10 +600,15 @@ def _dotted(location: Location) -> str:
 # --- merging parents -------------------------------------------------------------------------------------
 
 FindParent = Callable[[str, _Source, str], _Source]
+FindStudy = Callable[[BudgetEntry, _Source, str], "Study"]
 
 
 def _resolve(
-    source: _Source, parent: FindParent, known: Mapping[str, str] | None, open_ended: bool = False
+    source: _Source,
+    parent: FindParent,
+    study: FindStudy,
+    known: Mapping[str, str] | None,
+    open_ended: bool = False,
 ) -> CellSpec:
     chain = [_read_document(source)]
     while (reference := chain[-1].entry.extends) is not None:
@@ -580,7 +625,7 @@ def _resolve(
     own = chain[0].entry
     settings = _first_given(chain)
     default_rule = settings["decision_rule"]
-    resolved = {
+    resolved: dict[str, Any] = {
         "name": own.name,
         "version": own.version,
         "title": own.title or own.name,
@@ -592,6 +637,8 @@ def _resolve(
         "nominal": _merge_nominal(chain),
         "rules": [rule.checked(known_units(known), default_rule, open_ended) for rule in rules.values()],
     }
+    if budgets := _merge_budgets(chain, study, known_units(known), open_ended):
+        resolved["budgets"] = budgets
     texts = tuple(SpecText(document.source.file, document.source.text) for document in chain[1:])
     return CellSpec(resolved, source.text, source.file, texts, source.path)
 
@@ -632,6 +679,88 @@ def _merge_nominal(chain: Sequence[_Document]) -> dict[str, Any]:
                 )
             merged[key] = entry.model_dump()
     return merged
+
+
+def _merge_budgets(
+    chain: Sequence[_Document], find_study: FindStudy, known: Mapping[str, str], open_ended: bool
+) -> list[dict[str, Any]]:
+    """The studies that a spec and its parents name, each with its whole content."""
+    nearest: dict[str, tuple[_Document, int, BudgetEntry]] = {}
+    for document in reversed(chain):
+        seen: dict[str, int] = {}
+        for index, entry in enumerate(document.entry.budgets):
+            if entry.measurement in seen:
+                raise SpecError(
+                    f"two studies are named for {entry.measurement} "
+                    f"(first in line {seen[entry.measurement]})",
+                    where=document.where("budgets", index),
+                    todo="Keep one of the two.",
+                )
+            seen[entry.measurement] = document.line("budgets", index)
+            nearest[entry.measurement] = document, index, entry
+    merged = []
+    for name, (document, index, entry) in nearest.items():
+        if name not in known and not (open_ended and not _family_known(name, known)):
+            raise SpecError(
+                f"unknown measurement {name!r}{suggest(name, known)}",
+                where=document.where("budgets", index, "measurement"),
+                todo="See `xctrules plugins` for what the installed plugins measure.",
+            )
+        where = document.where("budgets", index, "study")
+        study = _found_study(find_study, entry, document, where)
+        _check_study(study, entry, known.get(name, study.unit), where)
+        at = document.at("budgets", index)
+        merged.append(
+            {"measurement": name, "bias": entry.bias, "at": at, "file": entry.study, "study": study.content}
+        )
+    return merged
+
+
+def _found_study(find_study: FindStudy, entry: BudgetEntry, document: _Document, where: str) -> Study:
+    """The study, or an error with the line of the spec that names it."""
+    from xctrules.errors import StudyError
+
+    try:
+        return find_study(entry, document.source, where)
+    except StudyError as error:
+        what = error.what if error.where in (None, where) else f"{error.where}: {error.what}"
+        raise SpecError(what, where=where, todo=error.todo) from error
+
+
+def _study_beside(entry: BudgetEntry, source: _Source, where: str) -> Study:
+    """Read a study whose path is relative to the spec file that names it."""
+    from xctrules.budgets import read_study
+
+    path = (source.path.parent if source.path is not None else Path()) / Path(entry.study).expanduser()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SpecError(
+            f"the study {entry.study} cannot be read ({error.strerror or error})",
+            where=where,
+            todo="Its path is relative to the spec file.",
+        ) from error
+    return read_study(data, path)
+
+
+def _check_study(study: Study, entry: BudgetEntry, unit: str, where: str) -> None:
+    """Refuse a study of something else, or one that does not say for which scans it holds."""
+    what, todo = None, None
+    if study.measurement != entry.measurement:
+        what = f"the study {study.name} is of {study.measurement}, not of {entry.measurement}"
+    elif study.unit != unit:
+        what = f"the study {study.name} is in {study.unit!r}, {entry.measurement} in {unit!r}"
+    elif entry.sha256 is not None and entry.sha256 != study.sha256:
+        what = f"the study {study.name} has another sha256 ({study.sha256}) than this spec asks for"
+        todo = "Find the study that the spec was written for, or approve this one by its sha256."
+    elif study.file.valid.voxel_size_mm is None:
+        what = f"the study {study.name} does not say at which voxel size it was made"
+        todo = "Make it anew with --voxel-size: its result does not hold at any voxel size."
+    elif entry.bias == "correct" and study.file.kind != "calibrated":
+        what = f"the study {study.name} is of no calibrated part and knows no bias to correct"
+        todo = "Remove `bias:`."
+    if what is not None:
+        raise SpecError(what, where=where, todo=todo)
 
 
 @dataclass

@@ -42,6 +42,10 @@ class RecordError(XctrulesError):
     """A record or report cannot be read."""
 
 
+class StudyError(XctrulesError):
+    """A repeat study, or what it is made of, cannot be used; ``where`` is ``file:line`` where known."""
+
+
 class OutputError(XctrulesError):
     """The output folder cannot be written, or holds something that must not be lost."""
 

@@ -179,6 +179,7 @@ def inspect(
     screens = {provided.value.name for provided in registry.screens}
     found = _Found.of(outcomes, screens, registry)
     measurements = {**_nobodys(cell_spec, found, registry), **found.measurements}
+    measurements, budget_uses = _with_studies(measurements, cell_spec, scan, notes)
 
     with clock("writing the samples"):
         files = cell_files(found.images, found.samples, scan.digest_text)
@@ -195,7 +196,7 @@ def inspect(
             files=files,
             sections=_with_fitness(found.sections, fit, after=len(registry.screens)),
             plugins=[_taking_part(plugin) for plugin in registry.plugins],
-            parameters=_parameters(cell, settings, labels, found),
+            parameters={**_parameters(cell, settings, labels, found), **budget_uses},
             rejections=found.rejections,
             warnings=list(dict.fromkeys([*notes.warnings, *found.warnings])),
             failures=[*registry.problems, *notes.failures, *found.failures],
@@ -512,6 +513,23 @@ def _nobodys(spec: CellSpec, found: _Found, registry: Registry) -> dict[str, Mea
         for name, unit in asked.items()
         if name not in found.measurements
     }
+
+
+def _with_studies(
+    measurements: dict[str, Measurement], spec: CellSpec, scan: Scan, notes: _Notes
+) -> tuple[dict[str, Measurement], dict[str, Any]]:
+    """Measurements with budgets from the studies that the spec names, and what the record says of it."""
+    if not spec.budgets:
+        return measurements, {}
+    from xctrules import __version__
+    from xctrules.budgets import ScanConditions, apply_budgets
+
+    formats = [spec.name, *(Path(parent.name).stem for parent in spec.parents)]
+    instrument = scan.acquisition.get("instrument")
+    conditions = ScanConditions(scan.voxel_size_mm, instrument, formats, __version__)
+    changed, uses, warnings = apply_budgets(spec.budgets, measurements, conditions)
+    notes.warnings.extend(warnings)
+    return changed, {"budgets": uses}
 
 
 # --- judging and writing -----------------------------------------------------------------------------------

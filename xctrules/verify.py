@@ -170,6 +170,8 @@ def check_record(record: Json, data: bytes, where: str = RECORD_NAME) -> list[Fi
         ("scan, voxel scale and figures agree with the rest of the record", _check_consistency),
         ("outcomes, verdict, reasons and probabilities follow from measurements and spec", _check_verdict),
     )
+    if _names_studies(record):
+        checks = [*checks, ("budgets taken from studies follow from them", _check_studies)]
     findings = []
     for claim, check in checks:
         try:
@@ -215,13 +217,30 @@ def _check_spec(record: Json) -> Iterator[str]:
         if parent.sha256 != entry["sha256"]:
             yield f"the text of the spec's parent {parent.name} does not match its SHA-256"
     known = {str(rule["measurement"]): str(rule["unit"]) for rule in spec["resolved"]["rules"]}
+    budgets = spec["resolved"].get("budgets", [])
+    known |= {str(entry["measurement"]): str(entry["study"]["unit"]) for entry in budgets}
+    studies = {str(entry["measurement"]): entry["study"] for entry in budgets}
     again = parse_spec(
-        str(spec["text"]), file=str(spec["file"]), parents=parents, known=known, open_ended=True
-    )
+        str(spec["text"]), file=str(spec["file"]), parents=parents, known=known, open_ended=True,
+        studies=studies,
+    )  # fmt: skip
     if (again.name, again.version) != (spec["name"], spec["version"]):
         yield "name or version of the spec is not that of its text"
     resolved = plain(again.resolved, digits=_EXACT_DIGITS)
     yield from _differences("resolved spec", resolved, spec["resolved"])
+
+
+def _names_studies(record: Json) -> bool:
+    """Whether the spec takes budgets from studies, or the record says that some were."""
+    spec = record.get("spec")
+    parts = (spec.get("resolved") if isinstance(spec, Mapping) else None, record.get("parameters"))
+    return any(isinstance(part, Mapping) and "budgets" in part for part in parts)
+
+
+def _check_studies(record: Json) -> Iterator[str]:
+    from xctrules.budgets import check_uses
+
+    return check_uses(record)
 
 
 def _check_uncertainties(record: Json) -> Iterator[str]:
