@@ -277,12 +277,23 @@ def _analysed(
         raise StudyError(str(error), where=where) from error
 
 
+class Unbalanced(ValueError):
+    """A part was measured less often by an appraiser than others were."""
+
+    def __init__(self, part: str, appraiser: str, count: int, most: int) -> None:
+        self.part, self.appraiser = part, appraiser
+        super().__init__(
+            f"part {part!r} was measured {_times(count)} by appraiser {appraiser!r}, others {_times(most)}: "
+            "each appraiser must measure each part equally often"
+        )
+
+
 def crossed(rows: Iterable[tuple[str, str, float]]) -> list[list[list[float]]]:
     """(part, appraiser, value) as a table of parts, appraisers and repeats, in the order of appearance.
 
     Raises
     ------
-    ValueError
+    Unbalanced
         When not every appraiser measured every part equally often.
     """
     cells: dict[tuple[str, str], list[float]] = {}
@@ -295,10 +306,7 @@ def crossed(rows: Iterable[tuple[str, str, float]]) -> list[list[list[float]]]:
     for part, row in zip(parts, table, strict=True):
         for appraiser, cell in zip(appraisers, row, strict=True):
             if len(cell) != most:
-                raise ValueError(
-                    f"part {part!r} was measured {_times(len(cell))} by appraiser {appraiser!r}, others "
-                    f"{_times(most)}: each appraiser must measure each part equally often"
-                )
+                raise Unbalanced(part, appraiser, len(cell), most)
     return table
 
 

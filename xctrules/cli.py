@@ -610,3 +610,10 @@ def plugins(
             if text:
                 _say(f"  {label:<9} {text}")
     return 0
+
+
+# --- commands in files of their own, which take their manners from here -------------------------------------
+
+from xctrules.cli_study import study  # noqa: E402
+
+app.add_typer(study, name="study")
