@@ -450,24 +450,17 @@ def _gauge_lines(result: GaugeStudy, name: str) -> list[Contribution]:
 
 
 def _calibrated_lines(result: CalibratedStudy, name: str, bias: BiasHandling) -> list[Contribution]:
-    scatter = result.u_p**2 + result.u_b**2
-
-    def from_scatter(u: float) -> float:
-        # Both lines come from one standard deviation: together they must have its n - 1 degrees of freedom.
-        return (result.scans - 1) * u**2 / scatter if scatter > 0 else math.inf
-
     lines = [
         Contribution(f"u_cal: calibration of the part (study {name})", result.u_cal, "B"),
+        # One line for both: they come from one standard deviation and share its n - 1 degrees of freedom.
         Contribution(
-            f"u_p: scatter of repeat scans (study {name})", result.u_p, "A",
-            degrees_of_freedom=from_scatter(result.u_p),
+            f"u_p, u_b: scatter of one scan, and of the bias found from {result.scans} (study {name})",
+            math.hypot(result.u_p, result.u_b),
+            "A",
+            degrees_of_freedom=result.scans - 1,
         ),
         Contribution(f"u_w: workpiece, as stated (study {name})", result.u_w, "B"),
-        Contribution(
-            f"u_b: bias as found from {result.scans} scans (study {name})", result.u_b, "A",
-            degrees_of_freedom=from_scatter(result.u_b),
-        ),
-    ]  # fmt: skip
+    ]
     if bias == "add":
         line, freedom = bias_as_contribution(
             result.standard_uncertainty, result.degrees_of_freedom, result.bias

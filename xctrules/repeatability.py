@@ -166,7 +166,13 @@ def _mean_squares(table: NDArray[np.float64]) -> dict[str, AnovaRow]:
         "PA": ("parts x appraisers", repeats * (within**2).sum(), (parts - 1) * (appraisers - 1)),
         "E": ("repeats", ((table - of_cell[:, :, None]) ** 2).sum(), parts * appraisers * (repeats - 1)),
     }
-    rows = {k: AnovaRow(name, float(ss), dof, float(ss) / dof) for k, (name, ss, dof) in sums.items() if dof}
+    # Means of equal numbers may differ in their last digit: that is no variation.
+    rounding = table.size * (4 * np.finfo(float).eps * np.abs(table).max()) ** 2
+    rows = {}
+    for key, (name, squares, freedom) in sums.items():
+        if freedom:
+            total = float(squares) if squares > rounding else 0.0
+            rows[key] = AnovaRow(name, total, freedom, total / freedom)
     return _tested(rows, {"P": "PA" if "PA" in rows else "E", "A": "PA" if "PA" in rows else "E", "PA": "E"})
 
 
