@@ -332,7 +332,8 @@ def _agree(a: Any, b: Any) -> bool:
 class ScanConditions:
     """What of a scan decides whether a study holds for it.
 
-    ``formats`` are the names of the spec and of all that it extends.
+    ``formats`` are the names of the spec and of all that it extends, and the format that the acquisition
+    gives.
     """
 
     voxel_size_mm: Sequence[float]
@@ -341,13 +342,30 @@ class ScanConditions:
     software: str
 
     @classmethod
+    def of(
+        cls,
+        spec_names: Sequence[str],
+        acquisition: Mapping[str, Any],
+        voxel_size_mm: Sequence[float],
+        software: str,
+    ) -> ScanConditions:
+        """From the names of a spec's files, nearest first, and what is known of the scan."""
+        formats = [str(name).removesuffix(".yaml").removesuffix(".yml") for name in spec_names]
+        stated = acquisition.get("format")
+        return cls(
+            voxel_size_mm,
+            acquisition.get("instrument"),
+            [*formats, *([str(stated)] if stated else [])],
+            software,
+        )
+
+    @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> ScanConditions:
         spec = record["spec"]
-        parents = [str(parent["name"]).rsplit(".", 1)[0] for parent in spec["parents"]]
-        return cls(
+        return cls.of(
+            [spec["name"], *(parent["name"] for parent in spec["parents"])],
+            record["acquisition"],
             record["scan"]["voxel_size_mm"],
-            record["acquisition"].get("instrument"),
-            [str(spec["name"]), *parents],
             str(record["software"]["xctrules"]),
         )
 

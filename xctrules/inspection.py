@@ -524,9 +524,8 @@ def _with_studies(
     from xctrules import __version__
     from xctrules.budgets import ScanConditions, apply_budgets
 
-    formats = [spec.name, *(Path(parent.name).stem for parent in spec.parents)]
-    instrument = scan.acquisition.get("instrument")
-    conditions = ScanConditions(scan.voxel_size_mm, instrument, formats, __version__)
+    names = [spec.name, *(parent.name for parent in spec.parents)]
+    conditions = ScanConditions.of(names, scan.acquisition, scan.voxel_size_mm, __version__)
     changed, uses, warnings = apply_budgets(spec.budgets, measurements, conditions)
     notes.warnings.extend(warnings)
     return changed, {"budgets": uses}
