@@ -85,6 +85,9 @@ class Canister:
         "canister.dent_depth": "mm",
         "canister.tilt": "deg",
     }
+    # A wall of 0.2 mm, the thinnest usual one, is 1.5 standard deviations of such a blur: below that,
+    # thickness and grey of the wall cannot be told apart.
+    needs: Mapping[str, tuple[float | None, float | None]] = {"screening.resolution": (None, 0.35)}
 
     def measure(self, cell: Cell) -> MetricResult:
         """All canister measurements.

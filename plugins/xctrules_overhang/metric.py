@@ -51,6 +51,8 @@ class OverhangMetric:
         for end in ("", "top.", "bottom.")
         for statistic, unit in STATISTICS.items()
     }
+    # Where most layers run into one, an edge found may be any layer's.
+    needs: Mapping[str, tuple[float | None, float | None]] = {"screening.layer_separation": (0.5, None)}
 
     def measure(self, cell: Cell) -> MetricResult:
         surfaces = cell.surfaces

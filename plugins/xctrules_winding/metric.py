@@ -207,6 +207,8 @@ class WindingMetric:
         "winding.can_gap.min": "mm",
         "winding.can_gap.mean": "mm",
     }
+    # Where most layers run into one, a foil followed may be any layer.
+    needs: Mapping[str, tuple[float | None, float | None]] = {"screening.layer_separation": (0.5, None)}
 
     def measure(self, cell: Cell) -> MetricResult:
         """All that the contract lists under ``winding.``, figures, and every located point."""
