@@ -33,6 +33,7 @@ from xctrules.phantom.spec import (
     NegativeOverhang,
     PhantomSpec,
     Tab,
+    Tomography,
     preset,
     small,
     spec_from_dict,
@@ -52,6 +53,7 @@ __all__ = [
     "Phantom",
     "PhantomSpec",
     "Tab",
+    "Tomography",
     "canister_mask",
     "draw",
     "electrode_mask",
@@ -158,16 +160,34 @@ def _acquisition(spec: PhantomSpec) -> str:
         "voxel_scale_relative_uncertainty": spec.voxel_scale_relative_uncertainty,
         "sleeve": spec.sleeve_mm > 0,
         "instrument": "xctrules phantom",
+        **_tube(spec),
         "notes": "Synthetic cell; its true dimensions are in truth.json.",
     }
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def draw(spec: PhantomSpec) -> Phantom:
+def _tube(spec: PhantomSpec) -> dict[str, Any]:
+    """What the sidecar says of a projected phantom's beam; nothing for a painted one."""
+    tube = spec.tomography
+    if tube is None:
+        return {}
+    filtered = None if tube.filter_material is None else f"{tube.filter_mm:g} mm {tube.filter_material}"
+    return {"tube_voltage_kv": tube.tube_voltage_kv, "filter": filtered, "projections": tube.projections}
+
+
+def draw(spec: PhantomSpec, noise_seed: int | None = None) -> Phantom:
     """Draw a cell: its geometry by area, then blur, artefacts, noise and grey scale.
 
+    Where the spec has a ``tomography``, the drawn cell is projected and reconstructed instead; see
+    :func:`xctrules.phantom.tomography.tomogram`.
+
     Memory is that of the volume in float32 and in its own dtype. The same spec gives the same bytes.
+    ``noise_seed`` draws other noise over the same cell and the same rings: the cell scanned once more.
     """
+    if spec.tomography is not None:
+        from xctrules.phantom.tomography import tomogram
+
+        return Phantom(tomogram(spec, noise_seed), spec, truth(spec))
     drawing = Drawing(spec)
     place = drawing.place
     _, dy, dx = spec.voxel_size_mm
@@ -181,7 +201,7 @@ def draw(spec: PhantomSpec) -> Phantom:
             last = (image, blur_plane(image, (blur_mm / dy, im.blur_px)))
         blurred[k] = last[1]
     blur_height(blurred, blur_mm / spec.voxel_size_mm[0] if im.blur_z_px is None else im.blur_z_px)
-    scanner = Scanner(spec, place)
+    scanner = Scanner(spec, place, noise_seed)
     volume = np.empty(place.shape, scanner.dtype)
     for k in range(place.shape[0]):
         volume[k] = scanner.expose(k, blurred[k])

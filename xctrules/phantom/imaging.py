@@ -53,12 +53,12 @@ def blur_height(volume: Image, sigma_px: float) -> None:
 class Scanner:
     """Adds what a scanner does to each slice of one phantom, in slice order."""
 
-    def __init__(self, spec: PhantomSpec, place: Pose) -> None:
+    def __init__(self, spec: PhantomSpec, place: Pose, noise_seed: int | None = None) -> None:
         self.spec, self.place = spec, place
         self.im = spec.imaging
         self.scale = self.im.grey_scale or (256.0 if self.im.dtype == "uint16" else 1.0)
         self.dtype = np.dtype(self.im.dtype)
-        self._noise_rng = np.random.default_rng((spec.seed, 11))
+        self._noise_rng = np.random.default_rng((spec.seed if noise_seed is None else noise_seed, 11))
         self._recent: list[Image] = []
         _, ny, nx = place.shape
         _, dy, dx = spec.voxel_size_mm
