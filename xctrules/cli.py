@@ -617,3 +617,7 @@ def plugins(
 from xctrules.cli_study import study  # noqa: E402
 
 app.add_typer(study, name="study")
+
+from xctrules import cli_validate  # noqa: E402
+
+cli_validate.register(app)
