@@ -171,8 +171,17 @@ def _tube(spec: PhantomSpec) -> dict[str, Any]:
     tube = spec.tomography
     if tube is None:
         return {}
+    from xctrules.phantom.tomography import rays
+
     filtered = None if tube.filter_material is None else f"{tube.filter_mm:g} mm {tube.filter_material}"
-    return {"tube_voltage_kv": tube.tube_voltage_kv, "filter": filtered, "projections": tube.projections}
+    through = rays(spec, tube)
+    return {
+        "tube_voltage_kv": tube.tube_voltage_kv if tube.energy_kev is None else tube.energy_kev,
+        "filter": None if tube.energy_kev is not None else filtered,
+        "projections": 2 * through.angles_rad.size,
+        "full_turn": True,
+        "detector_pixels_x": through.detector,
+    }
 
 
 def draw(spec: PhantomSpec, noise_seed: int | None = None) -> Phantom:

@@ -7,7 +7,7 @@ it is however the cell is cut or turned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -161,6 +161,33 @@ class Imaging:
 
 
 @dataclass(frozen=True)
+class Tomography:
+    """An X-ray tube, a detector and a reconstruction in place of painted artefacts.
+
+    Materials then have their physical attenuation. Of :class:`Imaging`, blur, noise (in the roll, as a fraction
+    of the cathode's grey), data type and clipping hold; cupping, rings and streaks come from what stands here.
+    """
+
+    tube_voltage_kv: float = 160.0
+    filter_material: Literal["aluminium", "copper"] | None = "copper"
+    filter_mm: float = 0.5
+    energy_kev: float | None = None
+    """Energy of a monochromatic beam in place of the tube's, which has no beam hardening."""
+    projections: int | None = None
+    """Views over the whole turn; ``None`` for pi times the detector's pixels, which is enough."""
+    gain_sd: float = 0.0
+    """Relative standard deviation of the detector pixels' gains that is left after the flat field: rings."""
+    bad_columns: tuple[tuple[int, float], ...] = ()
+    """Detector columns (pixels from the middle, relative error of gain; -1 for a dead one)."""
+    linearised: bool = False
+    """Whether a polynomial corrects beam hardening, as scanners do."""
+
+    def __post_init__(self) -> None:
+        columns = tuple((int(column), float(error)) for column, error in self.bad_columns)
+        object.__setattr__(self, "bad_columns", columns)  # lists, when read from JSON
+
+
+@dataclass(frozen=True)
 class PhantomSpec:
     """A cylindrical cell, the part of it that is scanned, and how. See the module for conventions."""
 
@@ -249,6 +276,8 @@ class PhantomSpec:
 
     greys: Greys = field(default_factory=Greys)
     imaging: Imaging = field(default_factory=Imaging)
+    tomography: Tomography | None = None
+    """How the cell is projected and reconstructed; ``None`` for a painted scan."""
     voxel_scale_relative_uncertainty: float | None = 0.0005
     seed: int = 1
 
@@ -287,14 +316,33 @@ def _check(s: PhantomSpec) -> None:
         )
     if not 0 <= s.tilt_deg < 30:
         refuse(f"a tilt of {s.tilt_deg:g} degrees", "Tilts from 0 to below 30 degrees can be drawn.")
+    if s.tomography:
+        _check_tube(s.tomography, refuse)
     if s.buckle and s.buckle.amplitude_mm >= s.buckle.decay_mm:
         refuse("the buckle is deeper than its decay length, so that layers would cross", "Make it shallower.")
+
+
+def _check_tube(tube: Tomography, refuse: Callable[[str, str], None]) -> None:
+    if not 40 <= tube.tube_voltage_kv <= 300:
+        refuse(f"a tube voltage of {tube.tube_voltage_kv:g} kV", "Voltages from 40 to 300 kV are known.")
+    if tube.energy_kev is not None and not 20 <= tube.energy_kev <= 300:
+        refuse(f"X-rays of {tube.energy_kev:g} keV", "Energies from 20 to 300 keV are known.")
+    if tube.filter_material not in (None, "aluminium", "copper") or tube.filter_mm < 0:
+        refuse(
+            f"a filter of {tube.filter_mm:g} mm {tube.filter_material}",
+            "Use aluminium or copper of a thickness from 0.",
+        )
+    if tube.projections is not None and tube.projections < 2:
+        refuse(f"{tube.projections} projections", "Ask for some hundreds.")
+    if tube.gain_sd < 0 or any(error < -1 for _, error in tube.bad_columns):
+        refuse("a negative gain of the detector", "Give errors of gain from -1 (dead), scatter from 0.")
 
 
 _NESTED: Mapping[str, type] = {
     "layers": Layers,
     "greys": Greys,
     "imaging": Imaging,
+    "tomography": Tomography,
     "buckle": Buckle,
     "pin": CentrePin,
     "tabs": Tab,
