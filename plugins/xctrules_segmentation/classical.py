@@ -11,24 +11,17 @@ import dataclasses
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xctrules.cell import CanSurface, Cell, End, EndEdges, FoilTrace, Segmentation
-from xctrules.errors import NotMeasurable, ScanError
+from xctrules.errors import NotMeasurable
 from xctrules_segmentation.can import can_from_labels, segment_can
 from xctrules_segmentation.ends import Layout, find_end
+from xctrules_segmentation.labels import LABELS, Labels, as_greys, checked_labels, write_label_image
 from xctrules_segmentation.roll import CathodeFaces, facing_cathodes, trace_foil, trace_from_labels
-
-LABELS = {"background": 0, "can": 1, "cathode": 2, "copper": 3, "overhang": 4}
-"""Values of a label image. Copper and overhang are one foil: inside the roll, and free above the cathode's
-edge."""
-
-_GREY_OF_LABEL = np.array([20, 200, 75, 62, 62], dtype=np.uint8)
-"""Greys in the order in which a steel can, a cathode and copper appear in any scan; only their order
-matters."""
 
 T = TypeVar("T")
 
@@ -56,14 +49,13 @@ class ClassicalSegmenter:
                 foil = part("foil", lambda: _foil(cell))
                 can = later.result()
         else:
-            labels = _checked(cell.labels)
-            seen = dataclasses.replace(
-                cell, scan=dataclasses.replace(cell.scan, volume=_GREY_OF_LABEL[labels]), labels=None
-            )
-            foil_only = np.where(labels == LABELS["overhang"], LABELS["copper"], labels)
+            labels = checked_labels(cell.labels)
+            seen = as_greys(cell, labels)
             can = part("can", lambda: can_from_labels(cell, labels))
-            foil = part("foil", lambda: trace_from_labels(cell, foil_only, LABELS["copper"], can))
-        ends = self._ends(seen, foil, can, part)
+            foil = part("foil", lambda: _foil_in_labels(cell, labels, can))
+            if not any((plane == LABELS["cathode"]).any() for plane in labels):
+                missing["faces"] = "the label image has no voxel of the class cathode (2)"
+        ends = {} if "faces" in missing else self._ends(seen, foil, can, part)
         for end in ("top", "bottom"):
             if end not in ends and end not in missing:
                 missing[end] = _why_no_end(cell, end, foil, missing)
@@ -75,6 +67,10 @@ class ClassicalSegmenter:
             missing=missing,
             separability=_separability(cell),
         )
+
+    def export_labels(self, cell: Cell, path: Path) -> None:
+        """Draw what was found into the scan's voxels, as a TIFF file; for ``--export-labels``."""
+        write_label_image(path, cell)
 
     @staticmethod
     def _ends(
@@ -133,17 +129,14 @@ def _foil(cell: Cell) -> FoilTrace:
     return trace_foil(cell)
 
 
-def _checked(labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    values = np.unique(labels)
-    unknown = [int(v) for v in values if v not in LABELS.values()]
-    if unknown:
-        names = ", ".join(f"{v} {k}" for k, v in LABELS.items())
-        raise ScanError(
-            f"the label image holds the values {unknown[:5]}, which stand for nothing",
-            where="--segmentation",
-            todo=f"Use {names}.",
-        )
-    return labels.astype(np.uint8)
+def _foil_in_labels(cell: Cell, labels: Labels, can: CanSurface | None) -> FoilTrace:
+    """Copper and overhang are one foil."""
+    if cell.frame.roll_mm is None:
+        raise NotMeasurable("no electrode roll is in view")
+    foil = (labels >= LABELS["copper"]).view(np.uint8)
+    if not foil.any():
+        raise NotMeasurable("the label image has no voxel of the classes copper (3) and overhang (4)")
+    return trace_from_labels(cell, foil, 1, can)
 
 
 def _why_no_end(cell: Cell, end: str, foil: FoilTrace | None, missing: dict[str, str]) -> str:
