@@ -1,7 +1,7 @@
 """What a tube's X-rays meet in a cell: attenuation of its materials, and the spectrum that meets them.
 
-Between 20 and 300 keV no element of a cell has an absorption edge, so tables of a few energies, interpolated in
-the logarithms, are enough.
+Between 20 and 300 keV no element of a cell has an absorption edge, so tables of a few energies, interpolated
+in the logarithms, are enough.
 """
 
 from __future__ import annotations
@@ -109,8 +109,8 @@ _FILTERS = {"aluminium": ("Al", 2.70), "copper": ("Cu", 8.96)}
 def spectrum(tube: Tomography) -> Spectrum:
     """Bremsstrahlung after Kramers behind the filter: photons per energy ~ (E0 - E) / E exp(-mu_f t).
 
-    The tube's characteristic lines and its own window are left out; what lies below 20 keV does not pass a can.
-    With ``energy_kev`` given the beam is monochromatic.
+    The tube's characteristic lines and its own window are left out; what lies below 20 keV does not pass a
+    can. With ``energy_kev`` given the beam is monochromatic.
     """
     if tube.energy_kev is not None:
         return Spectrum(np.array([tube.energy_kev]), np.ones(1))

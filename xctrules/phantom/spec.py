@@ -164,8 +164,9 @@ class Imaging:
 class Tomography:
     """An X-ray tube, a detector and a reconstruction in place of painted artefacts.
 
-    Materials then have their physical attenuation. Of :class:`Imaging`, blur, noise (in the roll, as a fraction
-    of the cathode's grey), data type and clipping hold; cupping, rings and streaks come from what stands here.
+    Materials then have their physical attenuation. Of :class:`Imaging`, blur, noise (in the roll, as a
+    fraction of the cathode's grey), data type and clipping hold; cupping, rings and streaks come from what
+    stands here. Of :class:`Greys`, those of can and cathode set the scale.
     """
 
     tube_voltage_kv: float = 160.0

@@ -1,12 +1,12 @@
 """A phantom as a scanner makes it: X-rays through the drawn cell, detector, log, filtered back projection.
 
 Beam hardening, streaks and rings come out of the physics here instead of being painted on. Each slice is
-projected by parallel rays in its own plane, so there is no cone-beam effect. The detector adds up the energy of
-the photons; scatter is left out.
+projected by parallel rays in its own plane, so there is no cone-beam effect. The detector adds up the energy
+of the photons; scatter is left out, and so is what a ray does within one voxel.
 
 Attenuation over energy is a sum of a few curves (Alvarez and Macovski, Phys. Med. Biol. 21, 1976, 733), found
-here by singular values. The drawing is linear in its grey values, so that drawing it once for each curve, with
-coefficients for greys, gives all that the beam sees at any energy.
+here by singular values. The drawing is linear in its grey values, so that drawing it once for each curve,
+with coefficients for greys, gives all that the beam sees at any energy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CURVES = 4
 """Curves over energy, and slices, that go through one call: OpenCV turns images of four channels fastest."""
 
 _INTERPOLATION_VARIANCE = 1 / 6
-"""Variance of linear interpolation's triangle, in pixels squared: once on the way in, once on the way back."""
+"""Variance of linear interpolation, in pixels squared: once on the way in, once on the way back."""
 
 _LEAST_SIGNAL = 1e-6
 """Share of the open beam below which a detector reads nothing."""
@@ -69,7 +69,7 @@ class Rays:
     @cached_property
     def places_mm(self) -> NDArray[np.float64]:
         """Distance of each detector pixel's centre from the axis's shadow."""
-        return (np.arange(self.detector) - (self.detector - 1) / 2) * self.step_mm
+        return np.asarray((np.arange(self.detector) - (self.detector - 1) / 2) * self.step_mm, dtype=float)
 
     def forward(self, image: Image) -> Image:
         """Line integrals (angle, detector, channel) of an image (y, x, channel): sums of it times mm."""
@@ -145,7 +145,7 @@ def rays(spec: PhantomSpec, tube: Tomography) -> Rays:
     Raises
     ------
     ScanError
-        When the volume does not hold the whole can: what lies beyond it would be missing from the projections.
+        When the volume does not hold the whole can: what lies beyond would be missing from the projections.
     """
     place = Drawing(spec).place
     (nz, ny, nx), (dz, dy, dx) = place.shape, spec.voxel_size_mm
@@ -153,7 +153,8 @@ def rays(spec: PhantomSpec, tube: Tomography) -> Rays:
     lean = (nz - 1) * dz * np.array(place.axis[:2]) / place.axis[2]
     centres = np.array([place.origin_mm, place.origin_mm + lean])
     middle = np.array([(nx - 1) / 2 * dx, (ny - 1) / 2 * dy])
-    if np.any(np.abs(centres - middle) + radius > middle + [dx / 2, dy / 2]):
+    half = middle + np.array([dx, dy]) / 2
+    if np.any(np.abs(centres - middle) + radius > half):
         raise ScanError(
             "the field of view cuts the can, and a projected phantom needs all of it",
             where="phantom",
@@ -164,11 +165,11 @@ def rays(spec: PhantomSpec, tube: Tomography) -> Rays:
     reach = max(reach + 4 * step, *middle)
     detector = 2 * math.ceil(reach / step) + 1
     asked = tube.projections or math.ceil(np.pi * detector)
-    half = math.ceil(asked / 2)
-    return Rays((ny, nx), (dy, dx), detector, step, np.arange(half) * (np.pi / half))
+    views = math.ceil(asked / 2)
+    return Rays((ny, nx), (dy, dx), detector, step, np.arange(views) * (np.pi / views))
 
 
-# --- what the beam sees --------------------------------------------------------------------------------------
+# --- what the beam sees -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
