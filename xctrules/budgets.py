@@ -273,6 +273,8 @@ def _analysed(
             u_workpiece=settings.u_workpiece,
             tolerance=settings.tolerance,
         )
+    except ArithmeticError as error:
+        raise StudyError("the values are too large or too small to be analysed", where=where) from error
     except ValueError as error:
         raise StudyError(str(error), where=where) from error
 
