@@ -224,6 +224,11 @@ def _mixed(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     voxel = _log_uniform(rng, 0.028 if short else 0.015, 0.060)
     ratio = float(rng.choice([1.0, 1.0, 1.5, 2.0]))
     kind = str(rng.choice(["uint8", "uint8", "uint16", "float32"]))
+    grey_scale, grey_offset = {
+        "uint8": (None, 0.0),
+        "uint16": (float(rng.uniform(60, 200)), float(rng.uniform(0, 9000))),
+        "float32": (0.004, float(rng.uniform(-0.05, 0.05))),  # attenuation in 1/mm, as reconstructed
+    }[kind]
     imaging = Imaging(
         blur_px=float(rng.uniform(0.6, 1.3)),
         noise=_log_uniform(rng, 0.008, 0.08),
@@ -232,8 +237,8 @@ def _mixed(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
         cupping=_sometimes(rng, 0.4, 0.02, 0.15),
         streaks=_sometimes(rng, 0.2, 0.005, 0.02),
         dtype=kind,  # type: ignore[arg-type]
-        grey_offset={"uint8": 0.0, "uint16": float(rng.uniform(0, 9000)), "float32": -20.0}[kind],
-        grey_scale={"uint8": None, "uint16": float(rng.uniform(60, 200)), "float32": 0.003}[kind],
+        grey_offset=grey_offset,
+        grey_scale=grey_scale,
         clip_outside=bool(rng.random() < 0.5),
     )
     spec = _cell(rng, (min(voxel * ratio, 0.08), voxel, voxel), imaging)
@@ -308,22 +313,23 @@ def _with_faults(rng: np.random.Generator, spec: PhantomSpec, which: tuple[bool,
 
 
 def _limit(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
-    """A diameter near the limit of a bundled spec, in a low scan of a can with a small roll."""
+    """A diameter near a limit of a bundled spec, in a low scan of the whole roll: no end in view."""
     limits = diameter_limits()
     name, limit_mm = limits[rank % len(limits)]
-    voxel = float(rng.uniform(0.034, 0.05)) * max(1.0, limit_mm / 30.0)
-    imaging = replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.2)))
-    spec = _cell(rng, (voxel, voxel, voxel), imaging)
-    return replace(
-        spec,
-        format=name,
+    voxel = float(rng.uniform(0.034, 0.05))
+    return preset(
+        name,
         view="roll",
         roll_in_view_mm=0.7,
         outer_diameter_mm=limit_mm + float(rng.uniform(-0.04, 0.04)),
-        wall_mm=0.3,
-        tilt_deg=min(spec.tilt_deg, 1.0),
-        ovality_mm=0.0,
-        roll_offset_mm=(0.0, 0.0),
+        voxel_size_mm=(voxel, voxel, voxel),
+        tilt_deg=_sometimes(rng, 0.5, 0.0, 1.0),
+        tilt_direction_deg=float(rng.uniform(0, 360)),
+        offset_mm=(float(rng.uniform(-0.3, 0.3)), float(rng.uniform(-0.3, 0.3))),
+        handedness=int(rng.choice([1, -1])),
+        start_deg=float(rng.uniform(0, 360)),
+        voxel_scale_relative_uncertainty=float(rng.choice([0.0002, 0.0005, 0.001])),
+        imaging=replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.2))),
     )
 
 
