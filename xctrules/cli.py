@@ -403,6 +403,10 @@ def phantom(
         float | None, typer.Option(help="Standard deviation of the blur, voxels.", metavar="PX")
     ] = None,
     bits: Annotated[int | None, typer.Option(help="8, 16, or 32 for floating point.")] = None,
+    formation: Annotated[
+        Literal["painted", "projected"],
+        typer.Option(help="Paint the image, or project X-rays through the cell and reconstruct (minutes)."),
+    ] = "painted",
     seed: Annotated[int | None, typer.Option(help="Seed of noise and variation.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a phantom that is there.")] = False,
 ) -> int:
@@ -425,11 +429,12 @@ def phantom(
         noise=noise,
         blur_px=blur,
         bits=bits,
+        formation=formation,
         seed=seed,
     )
     with _progress() as progress:
         if progress is not None:
-            progress("drawing", 0, 0)
+            progress("drawing" if formation == "painted" else "projecting", 0, 0)
         folder = draw(spec).write(out, force=force)
     _say(f"Scan   {folder}")
     _say(f"Truth  {folder / 'truth.json'}")

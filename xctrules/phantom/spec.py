@@ -473,12 +473,14 @@ def spec_from_options(
     noise: float | None = None,
     blur_px: float | None = None,
     bits: int | None = None,
+    formation: Literal["painted", "projected"] = "painted",
     seed: int | None = None,
 ) -> PhantomSpec:
     """A spec from the options of ``xctrules phantom``; ``None`` leaves the preset's value.
 
     Faults take a middling place: the negative overhang on a middle turn over 20 degrees, the dent over the
-    middle of the roll in view. ``bits`` is 8, 16 or 32 (float).
+    middle of the roll in view. ``bits`` is 8, 16 or 32 (float). ``formation`` is ``painted``, or
+    ``projected`` with the tube and detector of :class:`Tomography`.
     """
     base = preset(format)
     changes: dict[str, Any] = {}
@@ -507,6 +509,8 @@ def spec_from_options(
         changes["tabs"] = (Tab(turn=max(1, middle - 4), end=end),)
     if pin:
         changes["pin"] = CentrePin(outer_diameter_mm=2 * base.core_radius_mm * 0.7)
+    if formation == "projected":
+        changes["tomography"] = Tomography()
     imaging = base.imaging
     if noise is not None:
         imaging = replace(imaging, noise=noise)

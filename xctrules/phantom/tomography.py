@@ -406,9 +406,8 @@ def exposure(spec: PhantomSpec, tube: Tomography) -> Exposure:
         return Exposure(scale, nought, math.inf)
     trial = 1e6
     across = float(np.std((found(trial) - clean)[cathode]))
-    along = math.sqrt(
-        float((gaussian_kernel(plain.blur_z_px) ** 2).sum())
-    )  # rows of the detector are blurred
+    # in a volume the detector's rows are blurred into each other, which this one slice lacks
+    along = math.sqrt(float(np.sum(gaussian_kernel(plain.blur_z_px) ** 2)))
     asked = spec.imaging.noise * spec.greys.cathode_coating
     return Exposure(scale, nought, trial * (scale * across * along / asked) ** 2)
 
