@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import html
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -229,6 +231,34 @@ def test_calibrated_prints_what_its_file_holds(tmp_path):
     assert "at least 20" in shown.stderr
     assert run(*args, "--tolerance", 10).exit_code == 0
     assert run(*args, "--tolerance", 0.1).exit_code == 1
+
+
+@pytest.mark.parametrize("kind", ["grr", "calibrated"])
+def test_the_page_stands_alone_and_shows_every_value(tmp_path, kind):
+    path, page = tmp_path / "t.csv", tmp_path / "page.html"
+    rows = [f"<b>{i}</b>,A&{j},{20 + i + 0.01 * k}" for i in range(3) for j in range(2) for k in range(2)]
+    if kind == "calibrated":
+        rows = [f"<b>0</b>,A&0,{20 + 0.01 * k}" for k in range(12)]
+    path.write_text("part,appraiser,value\n" + "\n".join(rows))
+    options = ("--value", 20, "-U", 0.01) if kind == "calibrated" else ()
+    args = (kind, path, *options, "--measurement", DIAMETER, "--html", page)
+    result = run(*args)
+    assert result.exit_code == 0, result.output
+    text = page.read_text()
+    drawing = re.search(r"<svg class=\"dots\".*?</svg>", text, re.S).group()
+    assert drawing.count("<title>") == len(rows)
+    heights = [float(y) for y in re.findall(r'<circle cx="[^"]+" cy="([^"]+)"', drawing)]
+    assert len(heights) == (len(rows) if kind == "calibrated" else len(rows) / 2)
+    box = [float(number) for number in re.search(r'viewBox="([^"]+)"', drawing).group(1).split()]
+    assert all(box[1] < y < box[3] for y in heights)
+    assert "<b>" not in text
+    assert "&lt;b&gt;" in text
+    assert "<script" not in text
+    assert not re.search(r"(src|href)=[\"']?(https?:)?//", text)
+    for line in filter(str.strip, result.stdout.splitlines()):
+        assert line.strip() in html.unescape(text)
+    assert run(*args).exit_code == 2
+    assert run(*args, "--replace").exit_code == 0
 
 
 # --- records as input ------------------------------------------------------------------------------------

@@ -47,7 +47,8 @@ Out = Annotated[
     Path | None,
     typer.Option(help="Write the study file, which a spec can name under `budgets:`.", metavar="FILE"),
 ]
-Replace = Annotated[bool, typer.Option("--replace", help="Replace a study file that is there.")]
+Page = Annotated[Path | None, typer.Option("--html", help="Write the study as a page.", metavar="FILE")]
+Replace = Annotated[bool, typer.Option("--replace", help="Replace files that are there.")]
 VoxelSizes = Annotated[
     list[str] | None,
     typer.Option(
@@ -88,6 +89,7 @@ def grr(
     ] = "none",
     name: Name = None,
     out: Out = None,
+    html: Page = None,
     replace: Replace = False,
     voxel_size: VoxelSizes = None,
     instrument: Instruments = None,
@@ -104,12 +106,13 @@ def grr(
     inputs = read_inputs(files, measurement, appraiser_from)
     names = inputs.measurements()
     _check_one(names, out, "--out", files)
+    _check_one(names, html, "--html", files)
     _check_one(names, tolerance, "--tolerance", files)
     valid = _conditions(inputs, voxel_size, instrument, format, valid_range)
     settings = GaugeSettings(tolerance=tolerance, judge_by=judge_by)
     title = name or (out.stem if out else None)
     studies = [_made(inputs, each, settings, valid, title or each, date) for each in names]
-    _write(studies, out, replace)
+    _write(studies, out, html, replace)
     _warn(studies)
     if as_json:
         _say(json.dumps([each.content for each in studies], indent=1))
@@ -145,6 +148,7 @@ def calibrated(
     tolerance: Tolerance = None,
     name: Name = None,
     out: Out = None,
+    html: Page = None,
     replace: Replace = False,
     voxel_size: VoxelSizes = None,
     instrument: Instruments = None,
@@ -178,7 +182,7 @@ def calibrated(
     valid = _conditions(inputs, voxel_size, instrument, format, valid_range)
     title = name or (out.stem if out else names[0])
     made = _made(inputs, names[0], settings, valid, title, date)
-    _write([made], out, replace)
+    _write([made], out, html, replace)
     _warn([made])
     if as_json:
         _say(json.dumps([made.content], indent=1))
@@ -295,20 +299,32 @@ def _place(cause: object, values: Sequence[Value]) -> str:
     return values[-1].where
 
 
-def _write(studies: Sequence[Study], out: Path | None, replace: bool) -> None:
+def _write(studies: Sequence[Study], out: Path | None, html: Path | None, replace: bool) -> None:
+    """Write the study file and the page, as far as they are asked for; there is one study then."""
     from xctrules.budgets import study_bytes
 
-    if out is None:
-        return
-    if out.exists() and not replace:
-        raise OutputError("there is a file already", where=out, todo="Give --replace, or another --out.")
-    temporary = out.with_name(f".{out.name}.tmp")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(study_bytes(studies[0]))
-        temporary.replace(out)  # whole or not at all
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror or error})", where=out) from error
+    files: dict[Path, bytes] = {}
+    if out is not None:
+        files[out] = study_bytes(studies[0])
+    if html is not None:
+        from xctrules.study_page import render_study
+
+        files[html] = render_study(studies[0], list(_text(studies[0]))).encode("utf-8")
+    for path in files:
+        if path.exists() and not replace:
+            raise OutputError("there is a file already", where=path, todo="Give --replace, or another name.")
+    for path, data in files.items():
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_bytes(data)
+            temporary.replace(path)  # whole or not at all
+        except OSError as error:
+            raise OutputError(f"cannot be written ({error.strerror or error})", where=path) from error
+
+
+def _text(made: Study) -> Iterator[str]:
+    return _gauge_text(made) if made.file.kind == "grr" else _calibrated_text(made)
 
 
 # --- what is shown ---------------------------------------------------------------------------------------
@@ -351,10 +367,13 @@ def _gauge_text(made: Study) -> Iterator[str]:
     result: Any = made.result
     gauge: GaugeStudy = result
     unit = "" if made.unit == "1" else f" {made.unit}"
+    from xctrules.repeatability import counted
+
     yield f"Gauge repeatability and reproducibility: {made.measurement} (AIAG MSA 4, ANOVA)"
     tolerance = "" if gauge.tolerance is None else f", tolerance {gauge.tolerance:g}{unit}"
     yield (
-        f"{gauge.parts} part(s) x {gauge.appraisers} appraiser(s) x {gauge.repeats} repeat(s), "
+        f"{counted(gauge.parts, 'part')} x {counted(gauge.appraisers, 'appraiser')} x "
+        f"{counted(gauge.repeats, 'repeat')}, "
         f"mean {gauge.mean:.6g}{unit}{tolerance}"
     )
     yield ""
@@ -377,11 +396,10 @@ def _gauge_text(made: Study) -> Iterator[str]:
     yield ""
     if gauge.categories is not None:
         yield f"Distinct categories (ndc)  {gauge.categories}, at least 5 wanted"
-    judged = made.file.gauge.judge_by if made.file.gauge else "both"
-    yield (
-        f"Judgement                  {gauge.judgement} (%GRR below 10 acceptable, to 30 conditional; "
-        f"held against: {'total variation and tolerance, as far as known' if judged == 'both' else judged})"
-    )
+    yield f"Judgement                  {gauge.judgement} (%GRR below 10 acceptable, to 30 conditional)"
+    judge_by = made.file.gauge.judge_by if made.file.gauge else "both"
+    against = {"both": "total variation and tolerance, as far as known", "total": "total variation"}
+    yield f"Held against               {against.get(judge_by, judge_by)}"
 
 
 def _component_row(component: Component) -> tuple[str, ...]:

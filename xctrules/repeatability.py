@@ -340,12 +340,12 @@ def _graded(percent: float) -> Judgement:
 def _gauge_warnings(shape: Sequence[int], components: Mapping[str, Component]) -> Iterable[str]:
     wanted = ((LEAST_PARTS, "part"), (LEAST_APPRAISERS, "appraiser"), (LEAST_REPEATS, "repeat"))
     missing = [
-        f"{_counted(least - got, f'more {word}')} (there {'is' if got == 1 else 'are'} {got})"
+        f"{counted(least - got, f'more {word}')} (there {'is' if got == 1 else 'are'} {got})"
         for got, (least, word) in zip(shape, wanted, strict=True)
         if got < least
     ]
     if missing:
-        least = " x ".join(_counted(n, word) for n, word in wanted)
+        least = " x ".join(counted(n, word) for n, word in wanted)
         yield f"the design is smaller than {least}; it lacks {', '.join(missing)}"
     if shape[0] == 1:
         yield "one part shows no part variation: there is no %GRR of the total variation and no ndc"
@@ -357,7 +357,8 @@ def _gauge_warnings(shape: Sequence[int], components: Mapping[str, Component]) -
         yield f"all repeats are the same to the last digit: {_SAME}"
 
 
-def _counted(count: int, word: str) -> str:
+def counted(count: int, word: str) -> str:
+    """``1 part``, ``2 parts``."""
     return f"{count} {word}{'' if count == 1 else 's'}"
 
 
@@ -465,7 +466,7 @@ def calibrated_study(
     warnings = []
     if count < LEAST_CALIBRATED_SCANS:
         warnings.append(
-            f"{_counted(count, 'repeat scan')}: ISO 15530-3 wants at least {LEAST_CALIBRATED_SCANS}"
+            f"{counted(count, 'repeat scan')}: ISO 15530-3 wants at least {LEAST_CALIBRATED_SCANS}"
         )
     if u_workpiece is None:
         warnings.append("no uncertainty from the workpiece is stated (u_w): it is taken to be zero")
