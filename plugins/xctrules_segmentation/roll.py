@@ -577,9 +577,14 @@ def _fit_area(grey: Image, r_mm: Floats, radius: Floats, pitch: float) -> tuple[
     x = np.arange(-0.5 * pitch, 0.5 * pitch + 0.5 * dr, 0.5 * dr)
     start = radius.copy()
     area = np.full(radius.shape, np.nan)
+    # Half-way to the next turn begins what belongs to that: near the core two may lie closer than a pitch.
+    between = np.full((radius.shape[0] + 1, radius.shape[1]), np.nan)
+    between[1:-1] = 0.5 * (radius[:-1] + radius[1:])
+    low = np.nan_to_num(between[:-1], nan=-np.inf)[..., None]
+    high = np.nan_to_num(between[1:], nan=np.inf)[..., None]
     for _ in range(3):
         at = np.where(np.isfinite(start), start, 0.0)[..., None] + x
-        values = _sample(grey, r_mm, at)
+        values = np.where((at > low) & (at < high), _sample(grey, r_mm, at), 0.0)
         area = values.sum(axis=-1) * (0.5 * dr)
         with np.errstate(invalid="ignore", divide="ignore"):
             start = start + (values * x).sum(axis=-1) / values.sum(axis=-1)
