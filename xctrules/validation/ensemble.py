@@ -24,21 +24,26 @@ from xctrules.phantom import (
     NegativeOverhang,
     PhantomSpec,
     Tab,
+    Tomography,
     preset,
 )
 
-Kind = Literal["mixed", "published", "faults", "limit", "repeat", "full", "unfit"]
+Kind = Literal["mixed", "published", "faults", "limit", "repeat", "full", "projected", "unfit"]
 Unfit = Literal["noise", "coarse", "cut off", "saturated"]
 VERSION = 1
 """Goes up when the same seed and index no longer give the same case."""
 
-_CYCLE: tuple[Kind, ...] = (
+_HALF: tuple[Kind, ...] = (
     "mixed", "faults", "published", "unfit", "limit", "repeat",
     "mixed", "faults", "mixed", "repeat", "published", "faults",
     "mixed", "faults", "mixed", "full", "limit", "faults",
     "mixed", "mixed", "faults", "mixed", "repeat", "mixed",
 )  # fmt: skip
-"""Kinds in turn, so that any number of cases holds all of them and more cases only add."""
+_CYCLE = _HALF + tuple("projected" if kind == "full" else kind for kind in _HALF)
+"""Kinds in turn, so that any number of cases holds all of them and more cases only add.
+
+Whole 21700 ends and projected phantoms cost several times as much as the others: they share one place.
+"""
 
 REPEATS = 5
 """Scans of each cell that is scanned repeatedly."""
@@ -360,6 +365,22 @@ def _full(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     )
 
 
+def _projected(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+    """A sound cell, projected with a polychromatic beam and reconstructed: artefacts that are not painted."""
+    voxel = _log_uniform(rng, 0.036, 0.045)
+    spec = _cell(rng, (voxel, voxel, voxel), replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.0))))
+    return replace(
+        spec,
+        view="top" if spec.view == "both" else spec.view,
+        turns=min(spec.turns, 7.0),
+        outer_diameter_mm=spec.outer_diameter_mm - 2 * spec.pitch_mm * max(spec.turns - 7.0, 0.0),
+        roll_in_view_mm=1.2,
+        tomography=Tomography(
+            linearised=bool(rng.random() < 0.5), gain_sd=_sometimes(rng, 0.5, 0.0005, 0.003)
+        ),
+    )
+
+
 def _unfit(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     """A scan that nobody should judge a cell by; it must be refused."""
     what = UNFIT[rank % len(UNFIT)]
@@ -383,5 +404,6 @@ _MAKERS: dict[Kind, Callable[[np.random.Generator, int, bool], PhantomSpec]] = {
     "limit": _limit,
     "repeat": _repeat,
     "full": _full,
+    "projected": _projected,
     "unfit": _unfit,
 }

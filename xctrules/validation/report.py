@@ -369,10 +369,15 @@ def _detection_table(detection: Json) -> Table:
 
 def _alarm_table(alarms: Json) -> Table:
     rows = [
-        (fault, a["measurement"], _of(a), f"{100 * a['upper']:.1f} %", ", ".join(map(str, a["cases"][:20])))
+        (
+            fault, a["alarm"], _of(a), f"{100 * a['upper']:.1f} %",
+            ", ".join(map(str, a["cases"][:20])) or "–", str(a["intervals_beyond_zero"]),
+        )
         for fault, a in alarms.items()
-    ]
-    columns = ("Fault", "Measurement", "False alarms", "Rate at most (95 %)", "Cases")
+    ]  # fmt: skip
+    columns = (
+        "Fault", "False alarm", "Seen", "Rate at most (95 %)", "Cases", "Intervals that exclude zero",
+    )  # fmt: skip
     return _table("False alarms", columns, rows, text=2)
 
 
