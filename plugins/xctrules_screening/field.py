@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.cell import Cell
+from xctrules.frame import CellFrame
 
 PILED_UP = 0.001
 """Share of voxels with the very highest value from which it is a limit and no chance."""
@@ -111,11 +112,34 @@ def _beyond_circle(cell: Cell) -> float:
     reach = float(distance.max())
     if reach > 0.98 * half_diagonal:
         return 0.0  # the image is alive to its corners
-    theta = np.arange(0.0, 360.0, 2.0)
-    middle = 0.5 * (z[picked[0]] + z[picked[-1]])
-    _, row, column = frame.to_voxel(middle, theta, frame.outer_radius_mm)
-    away = np.hypot((row - 0.5 * (frame.shape[1] - 1)) * dy, (column - 0.5 * (frame.shape[2] - 1)) * dx)
-    return float((away > reach + max(dy, dx)).mean())
+    return _cut_by_circle(np.asarray(volume[int(picked[picked.size // 2])]), reach, frame)
+
+
+def _cut_by_circle(image: NDArray[np.generic], reach_mm: float, frame: CellFrame) -> float:
+    """Share of directions in which the can, completed from what is seen of it, leaves a circle.
+
+    The can's outline is taken where it lies inside the circle; a circle through that tells where the rest
+    would be.
+    """
+    _, dy, dx = frame.voxel_mm
+    voxel = max(dy, dx)
+    theta = np.deg2rad(np.arange(0.0, 360.0, 2.0))[:, None]
+    r = np.arange(0.3 * reach_mm, reach_mm + 2 * voxel, 0.5 * voxel)[None, :]
+    map_x = (0.5 * (frame.shape[2] - 1) + r * np.cos(theta) / dx).astype(np.float32)
+    map_y = (0.5 * (frame.shape[1] - 1) + r * np.sin(theta) / dy).astype(np.float32)
+    grey = cv2.remap(np.ascontiguousarray(image, dtype=np.float32), map_x, map_y, cv2.INTER_LINEAR)
+    bright = grey > 0.5 * frame.can_grey
+    edge = r[0, r.shape[1] - 1 - np.argmax(bright[:, ::-1], axis=1)]
+    seen = bright.any(axis=1) & (edge < reach_mm - 1.5 * voxel)
+    if seen.mean() < 0.3:
+        return 0.0  # an outline along the whole circle, with a wall, is the can's own (see frame)
+    x, y = edge * np.cos(theta[:, 0]), edge * np.sin(theta[:, 0])
+    # Circle through the points (Kasa 1976): x^2 + y^2 = 2 a x + 2 b y + c.
+    design = np.stack([2 * x, 2 * y, np.ones_like(x)], axis=1)[seen]
+    a, b, c = np.linalg.lstsq(design, (x**2 + y**2)[seen], rcond=None)[0]
+    along = a * np.cos(theta[:, 0]) + b * np.sin(theta[:, 0])
+    outline = along + np.sqrt(np.maximum(along**2 + c, 0.0))
+    return float((outline > reach_mm + 0.5 * voxel).mean())
 
 
 def undersampling(cell: Cell) -> str | None:

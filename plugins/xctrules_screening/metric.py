@@ -152,7 +152,7 @@ def _by_grey(cell: Cell, found: _Findings, figures: list[Figure]) -> None:
     else:
         _layers(cell, roll, layers, grey, found, figures)
     # Without a followed foil the frame's rough period may be anything, a multiple of the pitch included.
-    _sharpness(cell, USUAL_PITCH_MM if roll is None else roll.pitch_mm, found, figures)
+    _sharpness(cell, USUAL_PITCH_MM if roll is None else roll.pitch_mm, grey.wall > 0.05, found, figures)
 
 
 def _saturation(cell: Cell, roll: Unrolled | None, found: _Findings) -> Saturation:
@@ -214,8 +214,9 @@ def _why_no_layers(cell: Cell, grey: Saturation) -> str | None:
         return None
     noise = robust_sd(np.roll(fine, 1, 0) - 2 * fine + np.roll(fine, -1, 0)) / math.sqrt(6)
     pattern = math.sqrt(max(float(np.nanmean(fine**2)) - noise**2, 0.0))
-    # A wave's valley is sqrt(8) of its standard deviation deep; noise has to be APART * sqrt(2) below it.
-    if math.sqrt(8) * pattern > APART * math.sqrt(2) * noise:
+    # A wave's valley is sqrt(8) of its standard deviation deep; that between copper and cathode, of which there
+    # are two a turn, is no more than half as deep.
+    if 0.5 * math.sqrt(8) * pattern > APART * math.sqrt(2) * noise:
         return None
     # Layers differ by a tenth of the can's own contrast or more: had there been any, would they have shown?
     if APART * math.sqrt(2) * noise < 0.1 * (cell.frame.can_grey - grey.dark_grey):
@@ -335,7 +336,7 @@ def _cupping(
 # --- sharpness ---------------------------------------------------------------------------------------------
 
 
-def _sharpness(cell: Cell, pitch_mm: float, found: _Findings, figures: list[Figure]) -> None:
+def _sharpness(cell: Cell, pitch_mm: float, saturated: bool, found: _Findings, figures: list[Figure]) -> None:
     names = ("screening.resolution", "screening.cone_beam_index")
     voxel = max(cell.frame.voxel_mm[1:])
     if voxel > pitch_mm / 4:
@@ -359,8 +360,12 @@ def _sharpness(cell: Cell, pitch_mm: float, found: _Findings, figures: list[Figu
         warn=TEN_TO_NINETY * pitch_mm / 5.6,
         reject=TEN_TO_NINETY * pitch_mm / 4,
     )
-    told = None
-    if heights is not None:
+    told = "the can's wall is saturated, which makes its edge look sharper" if saturated else None
+    if saturated:
+        model = math.hypot(
+            model, 0.3 * fit.width_mm
+        )  # clipping at half of the wall's grey takes that much off
+    elif heights is not None:
         told = "by height (first, middle, last third in view): " + ", ".join(
             f"{w:.3f}" for w in heights.width_mm
         )
@@ -450,8 +455,8 @@ def _voxel_scale(cell: Cell, found: _Findings) -> None:
         LEVELS[name],
         warn=VOXEL_SCALE_WARN,
         reject=VOXEL_SCALE_REJECT,
-        meaning=f"the can measures {diameter:.2f} mm, the spec's nominal diameter is {nominal:g} mm. Is it "
-        "the right spec, and the right voxel size",
+        meaning=f"the can measures {diameter:.2f} mm, the spec's nominal diameter is {nominal:g} mm: is "
+        "this the right spec, and the right voxel size?",
     )
     found.add(
         Measurement(
