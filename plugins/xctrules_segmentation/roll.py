@@ -36,6 +36,12 @@ or at the
 cathode's inner end neighbouring turns part by half a pitch within some 20 degrees, which costs 0.7."""
 
 
+_SHARP = 0.06
+"""Spread, in pitches, to which the greys are sharpened where the scan is blurred more than that."""
+_WIENER = 0.03
+"""Least noise over signal in that filter: it gains at most a factor of 1 / (2 * 0.03)."""
+
+
 @dataclass(frozen=True)
 class CathodeFaces:
     """Where a cathode faces the foil.
@@ -62,6 +68,8 @@ class _Unrolled:
     theta_deg: Floats
     r_mm: Floats
     grey: Image
+    raw: Image
+    """The same, as scanned: ``grey`` may be sharpened."""
     limit_mm: Floats
     """(nt,) radius beyond which there is no roll: the can's inner surface, or the end of what was sampled."""
 
@@ -69,11 +77,15 @@ class _Unrolled:
 @dataclass(frozen=True)
 class _Ridge:
     """The mean profile across the followed layer: ``profile`` at offsets ``x_mm``; at each angle its contrast
-    is ``strength`` (nt,) times that."""
+    is ``strength`` (nt,) times that. A layer without a neighbour rises ``alone`` times as high out of the
+    dark."""
 
     x_mm: Floats
     profile: Floats
     strength: Floats
+    alone: float = 1.0
+    too_bright: tuple[float, float] | None = None
+    """Greys from which on, and beyond which, a place is no foil but a cathode, where that is the brighter."""
     full_grey: float | None = None
     """Grey inside the layer where the scan is two-valued."""
 
@@ -130,6 +142,9 @@ def _unroll(cell: Cell, can: CanSurface | None, *, two_valued: bool = False) -> 
         grey = frame.cylinder(cell.scan, z_mm=band, theta_deg=theta, r_mm=r_mm)
         bands.append(np.nan_to_num(grey, copy=False, nan=0.0).mean(axis=0))
     grey = np.stack(bands).astype(np.float32)
+    raw = grey
+    if not two_valued and frame.outer_radius_mm is not None:
+        grey = _sharpened(grey, r_mm, frame.outer_radius_mm)
     limit = _roll_limit(grey.mean(axis=0), r_mm, frame.outer_radius_mm)
     if can is not None:
         with warnings.catch_warnings():
@@ -139,12 +154,64 @@ def _unroll(cell: Cell, can: CanSurface | None, *, two_valued: bool = False) -> 
         if found.any():
             limit = np.interp(theta, can.theta_deg[found], inner[found], period=360.0)
     if two_valued:
-        return _Unrolled(z_mm, theta, r_mm, grey, limit)
+        return _Unrolled(z_mm, theta, r_mm, grey, raw, limit)
     inside = r_mm[None, :] < limit[:, None] - voxel
     # Above the roll's own greys there is only the can: cut down to theirs it looks like one more slab.
     ceiling = np.float32(np.percentile(grey.mean(axis=0)[inside], 97.0) * 1.05)
-    np.minimum(grey, ceiling, out=grey)
-    return _Unrolled(z_mm, theta, r_mm, grey, limit)
+    return _Unrolled(z_mm, theta, r_mm, np.minimum(grey, ceiling), np.minimum(raw, ceiling), limit)
+
+
+def _blur(grey: Image, r_mm: Floats, outer_mm: float) -> float | None:
+    """Standard deviation of the scan's edge spread along the radius, mm, from the can's inner flank; None where
+    the can does not stand out.
+
+    A step of height ``a`` under a Gaussian spread ``s`` rises by at most ``a / (s sqrt(2 pi))`` per length.
+    """
+    step = r_mm[1] - r_mm[0]
+    rim = r_mm > 0.93 * outer_mm
+    peak = grey[:, rim].argmax(axis=1) + int(np.argmax(rim))
+    inward = np.take_along_axis(grey, peak[:, None] - np.arange(min(16, int(peak.min()) + 1)), axis=1)
+    rise = inward[:, 0] - inward.min(axis=1)
+    slope = (inward[:, :-2] - inward[:, 2:]).max(axis=1) / (2 * step)
+    roll = grey[:, (r_mm > 0.4 * outer_mm) & (r_mm < 0.85 * outer_mm)]
+    if float(np.median(rise)) < 1.2 * float(np.ptp(np.percentile(roll, [5.0, 95.0]))):
+        return None
+    return float(np.median(rise / np.maximum(slope, 1e-9)) / np.sqrt(2 * np.pi))
+
+
+def _sharpened(grey: Image, r_mm: Floats, outer_mm: float) -> Image:
+    """``grey`` (nz, nt, nr) as a scanner of less blur would show it.
+
+    Foil and cathode lie a fifth of a pitch apart: under a spread of more than a tenth the foil is a mere
+    shoulder of the cathode's flank, and looks unlike the foil that stands alone at the roll's ends. Wiener's
+    filter along the radius, from the spread seen at the can to the wanted one.
+    """
+    from scipy import fft
+
+    mean = grey.mean(axis=0)
+    blur = _blur(mean, r_mm, outer_mm)
+    if blur is None:
+        return grey
+    try:
+        pitch = _pitch(mean, r_mm, np.full(mean.shape[0], 0.93 * outer_mm))
+    except NotMeasurable:
+        return grey
+    wanted = _SHARP * pitch
+    if blur <= wanted:
+        return grey
+    n, pad = r_mm.size, 64
+    size = int(fft.next_fast_len(n + 2 * pad, real=True))
+    omega = 2 * np.pi * fft.rfftfreq(size, r_mm[1] - r_mm[0])
+    seen = np.exp(-0.5 * (omega * blur) ** 2)
+    target = np.exp(-0.5 * (omega * wanted) ** 2)
+    roll = (r_mm > 0.4 * outer_mm) & (r_mm < 0.85 * outer_mm)
+    floor = max(_WIENER, 0.5 * _relative_noise(mean[:, roll])) ** 2
+    gain = target * seen * (1 + floor) / (seen**2 + floor)
+    # Mirrored at the axis, held at the outer end.
+    held = np.repeat(grey[..., -1:], size - n - pad, axis=-1)
+    spectrum = fft.rfft(np.concatenate([grey[..., pad:0:-1], grey, held], axis=-1), axis=-1)
+    sharp = fft.irfft(spectrum * gain.astype(np.float32), size, axis=-1)
+    return np.asarray(sharp[..., pad : pad + n], dtype=np.float32)
 
 
 def _roll_limit(grey: Image, r_mm: Floats, outer_mm: float | None) -> Floats:
@@ -166,6 +233,13 @@ def _roll_limit(grey: Image, r_mm: Floats, outer_mm: float | None) -> Floats:
     return np.asarray(r_mm[last], dtype=float)
 
 
+def _relative_noise(roll: Image) -> float:
+    """Noise of ``roll`` (nt, nr) between neighbouring angles over the contrast of its layers."""
+    second = roll - 0.5 * (np.roll(roll, 1, axis=0) + np.roll(roll, -1, axis=0))
+    noise = 1.4826 * float(np.median(np.abs(second))) / np.sqrt(1.5)
+    return noise / max(float(np.ptp(np.percentile(roll, [10, 90]))), 1e-9)
+
+
 def _calmed(grey: Image, r_mm: Floats, limit: Floats) -> Image:
     """``grey`` (nt, nr) averaged over as many neighbouring angles as its noise asks for, two degrees at most.
 
@@ -173,12 +247,8 @@ def _calmed(grey: Image, r_mm: Floats, limit: Floats) -> Image:
     """
     from scipy.ndimage import gaussian_filter1d
 
-    roll = (r_mm > 0.4 * limit.min()) & (r_mm < 0.95 * limit.min())
-    part = grey[:, roll]
-    second = part - 0.5 * (np.roll(part, 1, axis=0) + np.roll(part, -1, axis=0))
-    noise = 1.4826 * float(np.median(np.abs(second))) / np.sqrt(1.5)
-    contrast = float(np.ptp(np.percentile(part, [10, 90])))
-    columns = min(12.0 * noise / max(contrast, 1e-9), 2.0) * grey.shape[0] / 360.0
+    noise = _relative_noise(grey[:, (r_mm > 0.4 * limit.min()) & (r_mm < 0.95 * limit.min())])
+    columns = min(12.0 * noise, 2.0) * grey.shape[0] / 360.0
     if columns < 0.4:
         return grey
     return np.asarray(gaussian_filter1d(grey, columns, axis=0, mode="wrap"))
@@ -337,9 +407,7 @@ def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> tuple[Image, Image]:
     x = ridge.x_mm / (r_mm[1] - r_mm[0])
     half = max(2, int(np.floor(x[-1])))
     offsets = np.arange(-half, half + 1, dtype=float)
-    template = np.interp(offsets, x, ridge.profile)
-    template -= template.mean()
-    template -= offsets * (template @ offsets) / (offsets @ offsets)
+    template = _template(offsets, np.interp(offsets, x, ridge.profile))
     kernel = (template / (template @ template)).astype(np.float32)
     amplitude = correlate1d(grey, kernel, axis=-1, mode="nearest")
 
@@ -356,13 +424,33 @@ def _evidence(grey: Image, r_mm: Floats, ridge: _Ridge) -> tuple[Image, Image]:
     profile = np.interp(np.arange(-2 * half, 2 * half + 1), x, ridge.profile)
     strength = ridge.strength[:, None].astype(np.float32)
     high = np.clip(height(grey) / (np.float32(np.max(height(profile))) * strength), 0, 1)
-    ratio = amplitude / strength
+    ratio = amplitude / (strength * np.float32(ridge.alone))
     brightest = maximum_filter1d(ratio, 2 * round(0.75 * half) + 1, axis=-1, mode="nearest")
-    evidence = np.clip(ratio, 0, 1) * high * np.clip((1.9 - brightest) / 0.5, 0, 1)
+    evidence = np.clip(amplitude / strength, 0, 1) * high * np.clip((1.9 - brightest) / 0.5, 0, 1)
+    if ridge.too_bright is not None:
+        low, top = ridge.too_bright
+        evidence *= np.clip((np.float32(top) - grey) / np.float32(top - low), 0, 1)
     if ridge.full_grey is not None:
         # Nothing else is in a mask: a thin end (a cathode coated on one side) is the layer too.
         evidence = 0.5 * evidence + 0.5 * np.clip(grey / np.float32(ridge.full_grey), 0, 1)
     return np.asarray(evidence, dtype=np.float32), amplitude
+
+
+def _template(offsets: Floats, profile: Floats) -> Floats:
+    """``profile`` at ``offsets``, without mean and slope."""
+    template = profile - profile.mean()
+    return np.asarray(template - offsets * (template @ offsets) / (offsets @ offsets))
+
+
+def _lone_contrast(offsets: Floats, profile: Floats, dark: float) -> float:
+    """Contrast of a foil without cathodes beside it over that of ``profile``, which has their blurred flanks.
+
+    The flanks fill up the dark beside the foil; alone it is a line as high as the whole profile above
+    ``dark``, whose width is such that the profile's reach is a little over two standard deviations.
+    """
+    template = _template(offsets, profile)
+    line = (profile.max() - dark) * np.exp(-0.5 * (2.2 * offsets / offsets[-1]) ** 2)
+    return max(1.0, float(template @ line / (template @ template)))
 
 
 def _best_path(evidence: Image, stiffness: float, start: Floats | None = None) -> NDArray[np.intp]:
@@ -475,34 +563,63 @@ def _seed(
             lines.append(line)
     if not lines:
         raise NotMeasurable("no turn of the roll can be followed all the way round")
-    n = 4 * _STEPS_PER_PITCH
-    offsets = np.arange(n) * (pitch / n)
-    profiles = [_sample(unrolled_mean, r_mm, line[:, None] + offsets).mean(axis=0) for line in lines]
-    profile = np.mean(profiles, axis=0).astype(float)
-    centre, half = _followed_layer(profile, mask)
-    x = np.arange(-half, half + 1)
-    x_mm: Floats = x.astype(np.float64) * (pitch / n)
-    full_grey = float(unrolled_mean.max()) if mask else None
-    shape = profile[(centre + x) % n]
-    ridge = _Ridge(x_mm, shape, np.ones(unrolled_mean.shape[0]), full_grey)
+    table = np.stack(lines)
+    dark = float(np.percentile(unrolled_mean[:, r_mm < limit.min()], 2.0))
+    ridge, shift = _ridge(unrolled_mean, r_mm, table, pitch, mask, dark)
     window = np.arange(-0.3 * pitch, 0.3 * pitch, pitch / _STEPS_PER_PITCH)
-    starts: Floats = np.stack(lines)[..., None] + centre * pitch / n + window
 
-    def paths(evidence: Image) -> tuple[Floats, Floats]:
+    def along(evidence: Image, table: Floats) -> tuple[Floats, Floats]:
+        starts = table[..., None] + window
         seen = _sample(evidence, r_mm, starts)
         path = _best_path(seen, _STIFFNESS * seen.shape[1] / 360.0)[..., None]
         gain = np.take_along_axis(seen, path, -1)[..., 0].astype(np.float64)
         return np.take_along_axis(starts, path, -1)[..., 0], gain
 
+    # Lines of constant phase wander about the foil, which smears the profile: once more along the foil itself.
+    table, _ = along(_evidence(unrolled_mean, r_mm, replace(ridge, alone=np.inf))[0], table + shift)
+    ridge, shift = _ridge(unrolled_mean, r_mm, table, pitch, mask, dark)
+    table = table + shift
     # Streaks and a tab's shadow change the contrast with the angle, alike in all turns.
     evidence, contrast = _evidence(unrolled_mean, r_mm, ridge)
-    along = _sample(contrast, r_mm, paths(evidence)[0][..., None])[..., 0]
-    strength = median_filter(np.median(along, axis=0), 15, mode="wrap")
+    found = _sample(contrast, r_mm, along(evidence, table)[0][..., None])[..., 0]
+    strength = median_filter(np.median(found, axis=0), 15, mode="wrap")
     ridge = replace(ridge, strength=np.clip(strength, 0.4, 2.5))
     evidence, _ = _evidence(unrolled_mean, r_mm, ridge)
-    turns, gains = paths(evidence)
+    turns, gains = along(evidence, table)
     best = int(np.argmax(np.percentile(gains, 5, axis=1)))
     return evidence, ridge, np.asarray(turns[best], dtype=float), np.asarray(gains[best], dtype=float)
+
+
+def _ridge(
+    grey: Image, r_mm: Floats, lines: Floats, pitch: float, mask: bool, dark: float
+) -> tuple[_Ridge, float]:
+    """The profile across the layer to follow, from one pitch outward of ``lines`` (n, nt); and how far outside
+    of the lines the layer lies (within half a pitch), mm."""
+    n = 4 * _STEPS_PER_PITCH
+    offsets = np.arange(n) * (pitch / n)
+    across = np.concatenate([_sample(grey, r_mm, line[:, None] + offsets) for line in lines])
+    profile = across.mean(axis=0).astype(float)
+    if not mask:
+        # Some of the lines may have no cathode outside them: the upper values are those of the sound turns.
+        upper = np.percentile(across, 70.0, axis=0).astype(float)
+        try:
+            _followed_layer(upper, mask)
+            profile = upper
+        except NotMeasurable:  # lines that wander: the mean has to do
+            pass
+    centre, half = _followed_layer(profile, mask)
+    x = np.arange(-half, half + 1)
+    x_mm: Floats = x.astype(np.float64) * (pitch / n)
+    shape = profile[(centre + x) % n]
+    ones = np.ones(grey.shape[0])
+    shift = ((centre + n // 2) % n - n // 2) * pitch / n
+    if mask:
+        return _Ridge(x_mm, shape, ones, full_grey=float(grey.max())), shift
+    peak, slab = float(profile[centre]), float(profile.max())
+    too_bright = None
+    if slab - peak > 0.15 * (slab - dark):
+        too_bright = (peak + 0.4 * (slab - peak), peak + 0.8 * (slab - peak))
+    return _Ridge(x_mm, shape, ones, _lone_contrast(x_mm, shape, dark), too_bright), shift
 
 
 # --- below the voxel --------------------------------------------------------------------------------------
@@ -670,8 +787,9 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
     if not near.any():
         near[np.argmin(np.abs(unrolled.z_mm - np.median(unrolled.z_mm)))] = True
     mean = bands[near].mean(axis=0)
-    pitch = _pitch(mean, r_mm, limit)
-    wave = _wave(mean, r_mm, limit, pitch)
+    raw = unrolled.raw[near].mean(axis=0)
+    pitch = _pitch(raw, r_mm, limit)
+    wave = _wave(raw, r_mm, limit, pitch)
     handedness = _handedness(wave, r_mm, limit, pitch)
     if handedness < 0:  # seen from the other end the foil runs outward with the angle
         bands, mean, limit, wave = bands[:, ::-1], mean[::-1], limit[::-1], wave[::-1]
@@ -687,13 +805,13 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
         calm = bands[band] if mask else _calmed(bands[band], r_mm, limit)
         coarse = _reach(_evidence(calm, r_mm, ridge)[0], r_mm, reference, pitch)
         if mask:
-            fine, weight = _fit_area(bands[band], r_mm, coarse, pitch)
+            fitted, weight = _fit_area(bands[band], r_mm, coarse, pitch)
         else:
-            fine, weight = _fit_line(bands[band], r_mm, coarse, sigma, half_mm)
+            fitted, weight = _fit_line(bands[band], r_mm, coarse, sigma, half_mm)
         # A tear is longer than five columns; a single weak one is noise.
         weight = uniform_filter1d(np.nan_to_num(weight).ravel(), 5).reshape(weight.shape)
-        lost = (np.abs(fine - coarse) > 0.15 * pitch) | ~(weight > 0.3 * np.median(weight[weight > 0]))
-        radius[band] = np.where(lost, np.nan, fine)
+        lost = (np.abs(fitted - coarse) > 0.15 * pitch) | ~(weight > 0.3 * np.median(weight[weight > 0]))
+        radius[band] = np.where(lost, np.nan, fitted)
         return coarse
 
     centre = int(np.argmin(np.abs(unrolled.z_mm - np.median(unrolled.z_mm))))
@@ -762,7 +880,7 @@ def _faces(unrolled: _Unrolled, foil: FoilTrace) -> CathodeFaces:
     for band in range(foil.z_mm.size):
         radius = np.where(np.isfinite(foil.radius_mm[band]), foil.radius_mm[band], typical)
         low, _ = gaps(radius)
-        total += _sample(unrolled.grey[band], unrolled.r_mm, np.nan_to_num(low)[..., None] + x)
+        total += _sample(unrolled.raw[band], unrolled.r_mm, np.nan_to_num(low)[..., None] + x)
     grey = total / foil.z_mm.size
     low, high = gaps(typical)
     width = high - low
