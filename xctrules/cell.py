@@ -88,7 +88,7 @@ class FoilTrace:
 
 #: Why an overhang has no value at a turn and angle (``EndEdges.state``).
 MEASURED, NO_FOIL, NO_FACING_CATHODE, TAB, UNCLEAR = range(5)
-STATE_NAMES = ("measured", "no foil here", "no cathode faces it", "hidden by a tab", "edge not clear")
+STATE_NAMES = ("measured", "no foil here", "no cathode faces it", "hidden by a tab or other metal", "edge not clear")
 
 
 @dataclass(frozen=True)

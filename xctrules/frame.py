@@ -101,7 +101,7 @@ class CellFrame:
 
     def z_grid_mm(self) -> Floats:
         """Heights at which the axis meets the slices, (nz,)."""
-        return np.arange(self.shape[0]) * (self.voxel_mm[0] / self.axis[2])
+        return np.asarray(np.arange(self.shape[0]) * (self.voxel_mm[0] / self.axis[2]), dtype=np.float64)
 
     def directions(self, theta_deg: ArrayLike) -> Floats:
         """Unit vectors (..., 3) as (x, y, z) that point from the axis outward at ``theta_deg``."""
@@ -477,12 +477,12 @@ def robust_fit(design: Floats, values: Floats, floor: float, iterations: int = 1
     scale
         1.4826 times the median absolute residual.
     """
-    weights = np.ones_like(values)
-    coefficients = np.zeros(design.shape[1])
+    weights: Floats = np.ones(values.size)
+    coefficients: Floats = np.zeros(design.shape[1])
     scale = floor
     for i in range(iterations):
         root = np.sqrt(weights)[:, None]
-        coefficients = np.linalg.lstsq(design * root, values * root[:, 0], rcond=None)[0]
+        coefficients = np.asarray(np.linalg.lstsq(design * root, values * root[:, 0], rcond=None)[0], float)
         residual = values - design @ coefficients
         scale = 1.4826 * float(np.median(np.abs(residual)))
         u = np.abs(residual) / max(scale, floor)

@@ -21,26 +21,32 @@ def draw(cell: Cell, edges: EndEdges, length: Floats, deflection: Floats, base: 
     nt = edges.theta_deg.size
     shown: list[Figure] = [
         _plane(cell, edges, length, worst, f"overhang-{end}-plane-worst", "with the shortest overhang"),
-        _plane(cell, edges, length, (worst + nt // 2) % nt, f"overhang-{end}-plane-opposite", "opposite to it"),
+        _plane(cell, edges, length, (worst + nt // 2) % nt, f"overhang-{end}-plane-opposite", "opposite"),
         _map(edges, length),
         Histogram.of(
-            length, id=f"overhang-{end}-length", title=f"Overhang length, {end} end", x_label="overhang", unit="mm",
+            length, id=f"overhang-{end}-length", title=f"Overhang length, {end} end",
+            x_label="overhang", unit="mm",
             marks=(("no overhang", 0.0),) if np.nanmin(length) < 0.3 else (),
-            caption="All turns and angles. A sound cell gives one narrow hump well to the right of zero; values left of zero are places "
-            "where the cathode reaches beyond the anode and lithium can plate.",
+            caption="All turns and angles. A sound cell gives a narrow hump well to the right of zero; "
+            "values left "
+            "of zero are places where the cathode reaches beyond the anode and lithium can plate.",
             alt=f"Histogram of the overhang lengths at the {end} end",
         ),
         Histogram.of(
             deflection, id=f"overhang-{end}-deflection", title=f"Deflection of the free foil, {end} end",
             x_label="deflection, outward positive", unit="deg",
-            caption="Lean of the free anode against the cell's axis. A common lean comes from the bead or the winding; single foils "
-            "far out of the hump are bent and may touch their neighbours.",
+            caption="Lean of the free anode against the cell's axis. A common lean comes from the bead or "
+            "the "
+            "winding; single foils far out of the hump are bent and may touch their neighbours.",
             alt=f"Histogram of the foils' lean at the {end} end",
         ),
         Histogram.of(
-            base - np.nanmean(base), id=f"overhang-{end}-base", title=f"Height of the cathode's edge, {end} end",
+            base - np.nanmean(base), id=f"overhang-{end}-base", title="Height of the cathode's edge, "
+            "{end} end",
             x_label="height above the mean", unit="mm",
-            caption="How evenly the cathode was wound. A wide or two-humped distribution means that the winding wandered or telescoped.",
+            caption="How evenly the cathode was wound. A wide or two-humped distribution means that the "
+            "winding "
+            "wandered or telescoped.",
             alt=f"Histogram of the cathode edge heights at the {end} end",
         ),
         _table(edges, length, deflection),
@@ -104,8 +110,10 @@ def _plane(
     return ImageFigure(
         id=figure_id,
         title=f"Half-plane at {theta:.0f} degrees, {edges.end} end, {which}",
-        caption="From the axis (left) to the can (right), the end's outside on top. Each foil's line should rise clear above the cathode edges "
-        "on both its sides; a foil that ends below one of them is the fault to look for." + shortest,
+        caption="From the axis (left) to the can (right), the end's outside on top. Each foil's line "
+        "should rise "
+        "clear above the cathode edges on both its sides; a foil that ends below one of them is the fault "
+        "to look for." + shortest,
         alt=f"Plane through the axis at {theta:.0f} degrees with the edges of anode and cathode marked",
         image=to_grey(grey),
         pixel_mm=(pixel, pixel),
@@ -135,8 +143,10 @@ def _map(edges: EndEdges, length: Floats) -> ImageFigure:
     return ImageFigure(
         id=f"overhang-{edges.end}-map",
         title=f"Overhang at every turn and angle, {edges.end} end",
-        caption="Turn 0 is the innermost. Look for patches that differ from their surroundings: a short patch on one turn is a "
-        "fold or a cut; a wave over the angle is a skewed electrode. Grey places were not measured.",
+        caption="Turn 0 is the innermost. Look for patches that differ from their surroundings: a short "
+        "patch on "
+        "one turn is a fold or a cut; a wave over the angle is a skewed electrode. Grey places were not "
+        "measured.",
         alt=f"Colour map of the overhang at the {edges.end} end over turn and angle",
         image=sequential(columns, low, high),
         value_range=(low, high),

@@ -31,10 +31,15 @@ STATISTICS: Mapping[str, str] = {
 LEAST_STEPS = 3.0
 """A deflection is given where the free foil is at least this many height samples long."""
 
-MODEL_STEPS = 0.15
+MODEL_STEPS = 0.1
 """Standard uncertainty of a single length beyond its noise, in steps between slices: how a tip's and an
 edge's form, and where they fall between two slices, move the place of half height. Type B, from noise-free
 phantoms."""
+
+INSIDE_VOXELS = 0.4
+"""Standard uncertainty of a tip that ends below a cathode's edge, in in-plane voxels: between two bright
+slabs the level that it falls to is not that of the void. Type B, from phantoms, where it reads too low
+rather than too high."""
 
 PATH_VOXELS = 0.35
 """Standard uncertainty of a foil's sideways position at one height, in in-plane voxels, common to a whole
@@ -116,11 +121,12 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
     length = length[np.isfinite(length)]
     n = length.size
     sigma = math.sqrt(float(np.mean([e.length_sigma**2 for e in ends])))
-    step = ends[0].step_mm
-    # One edge criterion moves all lengths together; 50 to 60 % of the step is one standard deviation's worth
-    # of doubt about where a blurred edge "is". Linear interpolation between slices adds a few hundredths of
-    # a slice.
-    criterion = float(np.nanmax([abs(e.edges.threshold_shift_mm) for e in ends])) / math.sqrt(3)
+    step, voxel = ends[0].step_mm, max(cell.frame.voxel_mm[1:])
+    # Half height is where a blurred edge is; but the two levels that it is half of are known to some 5 % of
+    # the step only (what lies beside differs). One level moves all lengths together: rectangular, from the
+    # shift at 60 %.
+    shift = float(np.nanmax([abs(e.edges.threshold_shift_mm) for e in ends]))
+    criterion = 0.5 * shift / math.sqrt(3)
     systematic = (
         Contribution("edge criterion", criterion, type="B"),
         Contribution("interpolation between slices", 0.03 * step, type="B"),
@@ -157,6 +163,8 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
             *systematic,
             scale.contribution(best.corrected),
         )
+        if best.corrected < 0:
+            budget = (*budget, Contribution("tip between two cathodes", INSIDE_VOXELS * voxel, type="B"))
         out.append(made(name, best.corrected, budget, worst_at=where))
     out += _deflection_statistics(cell, ends, made)
     out += _base_statistics(ends, made, scale.contribution)
@@ -247,7 +255,9 @@ def _base_statistics(ends: list[EndValues], made: Any, scaled: Any) -> list[Meas
     between = Contribution("interpolation between slices", 0.03 * step, type="B")
     return [
         made("base_height.std", std, (
-            Contribution("edge noise", sigma / math.sqrt(2 * max(count - 1, 1)) + 0.1 * sigma), between, scaled(std)
+            Contribution("edge noise", sigma / math.sqrt(2 * max(count - 1, 1)) + 0.1 * sigma),
+            between,
+            scaled(std),
         ), count),
         made("base_height.range", max(width, 0.0), (
             Contribution("edge noise", max(widths_u, sigma / 2)), between, scaled(width)

@@ -118,6 +118,7 @@ def layout_near(foil: FoilTrace, faces: CathodeFaces, z_mm: float, angles: int) 
         outer_mm=(faces.outer_mm + moved)[:, pick],
         half_width_mm=faces.half_width_mm,
         pitch_mm=pitch,
+        handedness=foil.handedness,
     )
 
 

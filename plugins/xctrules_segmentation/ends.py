@@ -48,6 +48,9 @@ OUTWARD_MM = 3.2
 STEEPEST = 1.0
 """Largest lean of a free foil that is followed, as a slope (45 degrees)."""
 
+LEAST_STEP = 0.5
+"""A cathode's step is at least this share of the usual one of its scan."""
+
 CLEAR_CONTRAST = 3.0
 """A step counts as seen when it is this many times the noise of the values it is found in."""
 
@@ -128,6 +131,22 @@ class Layout:
     outer_mm: Floats
     half_width_mm: float
     pitch_mm: float
+    handedness: int
+
+    def ends_of_foil(self, reach_mm: float) -> NDArray[np.bool_]:
+        """Places (nturns, nt) on the foil within ``reach_mm`` of where it begins or ends, or of a gap in
+        it."""
+        line = self.foil_mm[:, :: self.handedness].ravel()
+        known = np.isfinite(line)
+        step_mm = np.nan_to_num(line, nan=np.inf) * (2 * np.pi / self.theta_deg.size)
+        steps = np.ceil(reach_mm / step_mm)
+        near = np.zeros(line.size, dtype=bool)
+        for shift in range(1, int(steps.max(initial=0)) + 1):
+            lost = np.zeros(line.size, dtype=bool)
+            lost[shift:] |= ~known[:-shift]
+            lost[:-shift] |= ~known[shift:]
+            near |= lost & (shift <= steps)
+        return (near & known).reshape(self.foil_mm.shape)[:, :: self.handedness]
 
 
 @dataclass(frozen=True)
@@ -166,17 +185,17 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
     turns = range(layout.foil_mm.shape[0])
     faces = np.stack([layout.inner_mm, layout.outer_mm])
     with ThreadPoolExecutor(2) as pool:
-        cathode = np.stack(
-            list(
-                pool.map(
-                    lambda k: np.stack(
-                        [_cathode_edge(window, face, layout.half_width_mm, sampling) for face in faces[:, k]]
-                    ),
-                    turns,
-                )
-            ),
-            axis=1,
+        looked = list(
+            pool.map(
+                lambda k: [_cathode_edge(window, f, layout.half_width_mm, sampling) for f in faces[:, k]],
+                turns,
+            )
         )
+        cathode, step = (
+            np.array([[face[i] for face in turn] for turn in looked]).swapaxes(0, 1) for i in (0, 1)
+        )
+        # One cathode is as bright as the other: a much smaller step is some other layer's.
+        cathode = np.where(step > LEAST_STEP * np.nanmedian(step), cathode, np.nan)
         hidden = _stands_tall(cathode, TALL_CATHODE_MM, window, layout.foil_mm, voxel)
         cathode = np.where(hidden, np.nan, cathode)
         edge = np.fmin(*cathode)
@@ -198,7 +217,8 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
         _stands_tall(tip, TALL_ANODE_MM, window, layout.foil_mm, voxel) | (no_face & hidden.any(axis=0))
     ] = TAB
     state[np.isnan(faces).all(axis=0)] = NO_FACING_CATHODE
-    state[np.isnan(layout.foil_mm)] = NO_FOIL
+    # Within the blur of its own begin and end a foil fades, and so does its edge.
+    state[np.isnan(layout.foil_mm) | layout.ends_of_foil(3 * voxel)] = NO_FOIL
     bad = state != MEASURED
     tip = np.where(bad, np.nan, tip)
     lower = np.fmin(*cathode)
@@ -256,7 +276,7 @@ def _turn(
     sampling: _Sampling,
     foils: _FoilContrast,
 ) -> _Turn:
-    path, contrast = _follow_foil(window, layout.foil_mm[k], edge, layout.pitch_mm, sampling, foils)
+    path, contrast = _follow_foil(window, layout.foil_mm[k], edge, hidden, layout.pitch_mm, sampling, foils)
     expected = foils.expected(window, edge, "mean")
     last = _last_of_foil(contrast, expected, sampling)
     beyond = _contrast_beyond(window, path, last, hidden, sampling)
@@ -357,13 +377,17 @@ def _noise(profile: Greys) -> float:
     return float(1.4826 * np.nanmedian(np.abs(second)) / np.sqrt(6)) if np.isfinite(second).any() else np.inf
 
 
-def _cathode_edge(window: Window, centre_mm: Floats, half_width_mm: float, sampling: _Sampling) -> Floats:
-    """Height of the edge of the cathode whose middle lies at ``centre_mm`` (nt,); NaN where there is none to
-    be seen."""
+def _cathode_edge(
+    window: Window, centre_mm: Floats, half_width_mm: float, sampling: _Sampling
+) -> tuple[Floats, Floats]:
+    """Height of the edge of the cathode whose middle lies at ``centre_mm`` (nt,), and the step in grey there.
+
+    Both are NaN where there is none to be seen.
+    """
     if np.isnan(centre_mm).all():
-        return np.full(centre_mm.shape, np.nan)
+        return np.full(centre_mm.shape, np.nan), np.full(centre_mm.shape, np.nan)
     # The middle half of the slab: neither its blurred flanks nor foils that lean across weigh much.
-    profile = np.mean([window.at(centre_mm + k * half_width_mm) for k in (-0.5, 0.0, 0.5)], axis=0)
+    profile = pooled(np.mean([window.at(centre_mm + k * half_width_mm) for k in (-0.5, 0.0, 0.5)], axis=0))
     inside = rank(profile[: max(3, int((window.height_mm < -0.3).sum()))], 0.5)
     outside = rank(profile[window.height_mm > 0.1], 0.25)
     depth = np.maximum(0.5 * (inside - outside), 1e-3)
@@ -374,7 +398,8 @@ def _cathode_edge(window: Window, centre_mm: Floats, half_width_mm: float, sampl
     at = crossing(profile, index, 0.5 * (high + low), sampling.skip + 2)
     with np.errstate(invalid="ignore"):
         clear = (high - low > CLEAR_CONTRAST * _noise(profile)) & (high - low > 0.35 * (inside - outside))
-    return np.where(clear, _height(window, at), np.nan)
+    clear &= np.isfinite(at)
+    return np.where(clear, _height(window, at), np.nan), np.where(clear, high - low, np.nan)
 
 
 def _side_mm(window: Window, layout: Layout, voxel_mm: float) -> float:
@@ -413,9 +438,19 @@ def _foil_contrast(window: Window, layout: Layout, edge: Floats, side: float) ->
 
 
 def _follow_foil(
-    window: Window, foil_mm: Floats, edge: Floats, pitch_mm: float, sampling: _Sampling, foils: _FoilContrast
+    window: Window,
+    foil_mm: Floats,
+    edge: Floats,
+    hidden: NDArray[np.bool_],
+    pitch_mm: float,
+    sampling: _Sampling,
+    foils: _FoilContrast,
 ) -> tuple[Greys, Greys]:
     """Radius of one turn's foil at every height, and the contrast of the ridge there: (nh, nt) each.
+
+    The contrast is against the mean of both sides, or of the one where no tab stands (``hidden``, (2, nt)).
+    Sides that differ by more than a foil's own contrast are a flank's, such as the can's: what they differ
+    by more is taken off.
 
     The path maximises the sum of the ridge's contrast less a cost of bending. Below the cathode's edge it
     stays near the foil's place in the roll; above, it may lean by ``STEEPEST``.
@@ -444,7 +479,10 @@ def _follow_foil(
     with np.errstate(divide="ignore", invalid="ignore"):
         vertex = np.where(curvature < 0, 0.5 * (a - b) / curvature, 0.0)
     radius = foil_mm + shift[best[..., 0] + lag] + np.clip(vertex, -0.5, 0.5) * dd
-    contrast = middle - 0.5 * (beside(-lag) + beside(lag))
+    left, right = beside(-lag), beside(lag)
+    left, right = np.where(hidden[0], right, left), np.where(hidden[1], left, right)
+    flank = np.maximum(0.5 * np.abs(left - right) - np.float32(0.5 * foils.free_mean), 0)
+    contrast = middle - 0.5 * (left + right) - flank
     contrast[:, np.isnan(foil_mm)] = np.nan
     return radius.astype(np.float32), contrast
 
@@ -590,7 +628,8 @@ def _stands_tall(
     padded = np.concatenate(
         [np.full((*own.shape[:-2], 2, nt), np.nan), own, np.full((*own.shape[:-2], 2, nt), np.nan)], -2
     )
-    usual = rank(np.stack([padded[..., k : k + turns, :] for k in range(5)]), 0.5)
+    # The lower middle: with four neighbours, of which two are hidden by the bead, the other two count.
+    usual = rank(np.stack([padded[..., k : k + turns, :] for k in range(5)]), 0.4)
     with np.errstate(invalid="ignore"):
         tall = (height > usual + tall_mm) | (height > window.height_mm[-1] - 2 * window.step_mm)
     flank = 3 * voxel_mm / np.nan_to_num(foil_mm, nan=np.inf)  # in radians

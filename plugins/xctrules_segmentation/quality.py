@@ -59,7 +59,7 @@ class SegmentationQuality:
                     id="segmentation-states",
                     title="Places looked at",
                     caption="How many turns and angles were measured, and why the others were not. "
-                    "Many places in the last column mean that the scan is too noisy or too coarse for this cell.",
+                    "Many places in the last column mean that the scan is too noisy or too coarse.",
                     columns=("end", *STATE_NAMES),
                     rows=rows,
                 )
