@@ -233,7 +233,7 @@ def _yaml_rows(text: str, path: Path) -> Iterator[_Row]:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise StudyError(f"not valid YAML: {error.problem}", where=f"{path}:{line}") from error
     except (yaml.YAMLError, RecursionError) as error:
-        raise StudyError(f"not valid YAML: {error}", where=path) from error
+        raise StudyError(f"not valid YAML: {' '.join(str(error).split())}", where=path) from error
     common: dict[str, str] = {}
     if isinstance(node, yaml.MappingNode):
         rows = next((v for k, v in node.value if k.value == "rows"), None)
