@@ -182,8 +182,10 @@ def test_one_overhang_is_less_well_known_than_their_mean() -> None:
 
 def test_a_wide_tolerance_can_be_decided_and_a_narrow_one_cannot() -> None:
     wide, narrow = assess(
-        [rule("canister.outer_diameter", 20.7, 21.7), rule("canister.outer_diameter", 21.19, 21.21)], {}, QUALITY
-    )  # fmt: skip
+        [rule("canister.outer_diameter", 20.7, 21.7), rule("canister.outer_diameter", 21.19, 21.21)],
+        {},
+        QUALITY,
+    )
     assert wide["can_decide"] is True and wide["cure"] is None
     assert narrow["can_decide"] is False and narrow["cure"]
     assert wide["room"] == pytest.approx(0.5) and narrow["room"] == pytest.approx(0.01)

@@ -380,7 +380,7 @@ def _find_frame(
     try:
         frame = finder.find(scan, spec.nominal_mm, settings.mask_of)
     except NotMeasurable as error:
-        return None, error.reason
+        return None, error.reason + ("" if settings.mask_of else _saturation_note(scan))
     except (Exception, SystemExit) as error:
         if plugin == "xctrules":
             raise
@@ -390,6 +390,18 @@ def _find_frame(
     if plugin == "xctrules" or isinstance(frame, CellFrame):
         notes.warnings.extend(frame.warnings)
     return frame, ""
+
+
+def _saturation_note(scan: Scan) -> str:
+    """What to add to the reason why no cell was found: a clipped grey scale hides a can among what it holds."""
+    image = scan.volume[scan.shape[0] // 2]
+    share = float((image == image.max()).mean())
+    if share < 0.05:
+        return ""
+    return (
+        f"; {100 * share:.0f} % of the middle slice's voxels have its largest value: if the scan is saturated, "
+        "save it again with a wider grey window, or as 16-bit or floating point"
+    )
 
 
 def _segment(cell: Cell, registry: Registry, notes: _Notes) -> Segmentation:

@@ -277,8 +277,9 @@ def test_a_can_cut_by_the_circle_of_reconstruction(cut: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nominal", "outcome"), [(8.0, "good"), (8.2, "warned"), (7.3, "warned"), (9.3, "rejected"), (5.0, "rejected")]
-)  # fmt: skip
+    ("nominal", "outcome"),
+    [(8.0, "good"), (8.2, "warned"), (7.3, "warned"), (9.3, "rejected"), (5.0, "rejected")],
+)
 def test_the_scale_is_held_against_the_nominal_diameter(nominal: float, outcome: str) -> None:
     found, result, cell = screened(drawn(), nominal={"outer_diameter": nominal})
     assert value(found, "voxel_scale") == pytest.approx(8.0 / nominal, rel=0.002)
