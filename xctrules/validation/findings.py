@@ -604,10 +604,12 @@ def _coverage_criterion(name: str, m: Mapping[str, Any] | None) -> dict[str, Any
     if m is None or m["coverage"]["n"] < LEAST:
         return {**entry, "found": f"{0 if m is None else m['coverage']['n']} intervals", "holds": None}
     c = m["coverage"]
-    least, most = (c["share"], c["share"]) if c["n"] >= ENOUGH else (c["high"], c["low"])
-    verdict = "too few hold the truth" if least < low else "wider than need be" if most > high else ""
     text = f"{100 * c['share']:.1f} % of {c['n']} ({100 * c['low']:.1f} to {100 * c['high']:.1f} %)"
-    return {**entry, "found": f"{text}: {verdict}" if verdict else text, "holds": not verdict}
+    if low <= c["share"] <= high:
+        return {**entry, "found": text, "holds": True}
+    sure = c["n"] >= ENOUGH or c["high"] < low or c["low"] > high
+    what = "too few hold the truth" if c["share"] < low else "wider than need be"
+    return {**entry, "found": f"{text}: {what}" if sure else text, "holds": False if sure else None}
 
 
 def _bias_criterion(name: str, m: Mapping[str, Any] | None) -> dict[str, Any]:

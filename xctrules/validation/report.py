@@ -18,7 +18,7 @@ Json = Mapping[str, Any]
 Row = tuple[str, float | None, float | None, float | None, tuple[float, float] | None, str]
 """Label, value, low, high, band and text of one interval."""
 
-WIDTH, LABELS, ROW, TOP = 640.0, 216.0, 22.0, 26.0
+WIDTH, LABELS, ROW, TOP = 700.0, 216.0, 22.0, 12.0
 """Size of a chart with one line of text and one interval in each row."""
 
 
@@ -92,7 +92,8 @@ def page(found: Json) -> dict[str, Any]:
         "title": "Validation holds" if found["holds"] else "Validation does not hold",
         "summary": _summary(found, failing, open_),
         "criteria": [
-            (c["id"], c["asked"], c["found"], _MARKS[c["holds"]], _CSS[c["holds"]]) for c in found["criteria"]
+            (c["id"], c["asked"], c["found"].replace("-", "−"), _MARKS[c["holds"]], _CSS[c["holds"]])
+            for c in found["criteria"]
         ],
         "cases": found["cases"],
         "coverage": _coverage_chart(found["measurements"]),
@@ -188,7 +189,7 @@ def _forest(
     span: tuple[float, float],
 ) -> Forest:
     """Rows of (label, value, low, high, band, text) over ``span``; what lies outside is drawn at its edge."""
-    left, right = LABELS, WIDTH - 130.0
+    left, right = LABELS, WIDTH - 180.0
 
     def x(value: float | None) -> float | None:
         if value is None or not math.isfinite(value):
