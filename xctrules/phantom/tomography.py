@@ -190,13 +190,15 @@ class Curves:
 def curves(beam: Spectrum) -> Curves:
     """Curves that hold the attenuation of every material, by singular values."""
     table = np.array([attenuation(name, beam.energy_kev) for name in MATERIALS])
-    largest = np.maximum(table.max(axis=1, keepdims=True), 1e-12)  # every material counts alike
-    left, strength, right = np.linalg.svd(table / largest, full_matrices=False)
+    # every material and every energy counts alike, however strong it attenuates
+    largest = np.maximum(table.max(axis=1, keepdims=True), 1e-12)
+    common = (table / largest).mean(axis=0)
+    left, strength, right = np.linalg.svd(table / largest / common, full_matrices=False)
     kept = min(CURVES, strength.size)
     coefficients = np.zeros((len(MATERIALS), CURVES))
     coefficients[:, :kept] = left[:, :kept] * strength[:kept] * largest
     basis = np.zeros((CURVES, beam.energy_kev.size))
-    basis[:kept] = right[:kept]
+    basis[:kept] = right[:kept] * common
     return Curves(dict(zip(MATERIALS, coefficients, strict=True)), basis)
 
 
