@@ -176,9 +176,12 @@ def inspect(
     segmentation: Annotated[
         Path | None, typer.Option(help="Label image to use instead of segmenting.", metavar="FILE")
     ] = None,
+    export_labels: Annotated[
+        Path | None, typer.Option(help="Write what was found as a label image (TIFF).", metavar="FILE")
+    ] = None,
     mask_of: Annotated[
         Literal["canister", "electrode"] | None,
-        typer.Option(help="The scan is a two-valued image of this part."),
+        typer.Option(help="The scan (or the --segmentation given) is a two-valued image of this part."),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the cell's record in DIR.")] = False,
     plugins_dir: PluginsDir = None,
@@ -204,6 +207,7 @@ def inspect(
             angles=angles,
             segmenter=segmenter,
             segmentation=segmentation,
+            export_labels=export_labels,
             mask_of=mask_of,
             plugins_dir=plugins_dir,
             third_party=not no_third_party,

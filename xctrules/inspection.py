@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from xctrules.cell import Cell, Segmentation, Settings
 from xctrules.cellspec import CellSpec, load_spec
 from xctrules.conformance import MetricOutcome, absent_metric, run_metric
@@ -41,6 +43,12 @@ from xctrules.scan import Scan, open_scan
 MaskOf = Literal["canister", "electrode"]
 Progress = Callable[[str, int, int], None]
 """Called with the stage in words, and how much of how much of it is done (0 of 0 where that is not known)."""
+
+LABEL_SEGMENTER = "classical"
+"""The segmenter that reads label images."""
+
+CLASS_OF_MASK = {"canister": 1, "electrode": 3}
+"""Value in a label image of what a mask is of; an electrode is followed as the copper is."""
 
 ANGLES_RANGE = (8, 7200)
 """Half-planes that may be asked for: fewer show no winding, more than one per 0.05 degrees no more of it."""
@@ -107,6 +115,7 @@ def inspect(
     angles: int = 360,
     segmenter: str | None = None,
     segmentation: str | Path | None = None,
+    export_labels: str | Path | None = None,
     mask_of: MaskOf | None = None,
     plugins_dir: str | Path | None = None,
     third_party: bool = True,
@@ -132,8 +141,11 @@ def inspect(
         Name of a segmenter; wins over the spec's.
     segmentation
         A label image of the scan's shape that is used instead of segmenting.
+    export_labels
+        TIFF file in which the surfaces that were found are written as a label image.
     mask_of
-        The scan is a two-valued image of the ``"canister"`` or the ``"electrode"``.
+        The scan is a two-valued image of the ``"canister"`` or the ``"electrode"``; with ``segmentation``,
+        that image is, and the scan is a scan.
     plugins_dir, third_party
         See :func:`xctrules.registry.load_plugins`.
     replace
@@ -148,17 +160,20 @@ def inspect(
     """
     clock = _Clock(progress)
     _check_settings(angles, mask_of)
+    _check_labels(segmenter, segmentation, export_labels, mask_of)
     with clock("loading plugins"):
         registry = load_plugins(plugins_dir=plugins_dir, third_party=third_party)
     with clock("reading the spec"):
         cell_spec = _load_spec(spec, registry)
     with clock("reading the scan"):
-        scan = _open_scan(scan_path, acquisition, voxel_size_mm, mask_of, registry, clock)
+        scan_mask = mask_of if segmentation is None else None
+        scan = _open_scan(scan_path, acquisition, voxel_size_mm, scan_mask, registry, clock)
         cell_name = str(cell_id or scan.acquisition.get("cell_id") or name_of_scan(scan.path))
         if out is not None:
             _check_output(Path(out), cell_name, replace)  # before the long part, not after it
-        labels = None if segmentation is None else _open_labels(segmentation, scan)
-    settings = Settings(angles, _segmenter_name(segmenter, cell_spec, registry), mask_of)
+        labels = None if segmentation is None else _open_labels(segmentation, scan, mask_of, registry)
+    name = segmenter if labels is None else LABEL_SEGMENTER
+    settings = Settings(angles, _segmenter_name(name, cell_spec, registry), scan_mask)
     notes = _Notes([*scan.warnings, *_format_warning(scan, cell_spec)], [])
 
     with clock("finding the cell"):
@@ -169,11 +184,16 @@ def inspect(
         cell = Cell(scan, frame, scan.scale, settings, cell_spec.nominal_mm, labels=label_image)
         with clock("segmenting"):
             cell = dataclasses.replace(cell, segmentation=_segment(cell, registry, notes))
+        if export_labels is not None:
+            with clock("writing the label image"):
+                _export_labels(Path(export_labels), cell, registry)
         outcomes = [_measure(screen, cell, clock) for screen in registry.screens]
         screened = {m.name: m for outcome in outcomes for m in outcome.measurements}
         fit = assess(cell_spec.rules, cell_spec.nominal_mm, quality_of(cell, screened))
         outcomes += [_measure(metric, cell, clock, screened) for metric in registry.metrics]
     else:
+        if export_labels is not None:
+            notes.warnings.append(f"no label image was written: {no_frame}")
         fit = assess(cell_spec.rules, cell_spec.nominal_mm, no_frame)
         outcomes = [absent_metric(provided, no_frame) for provided in (*registry.screens, *registry.metrics)]
     screens = {provided.value.name for provided in registry.screens}
@@ -196,7 +216,7 @@ def inspect(
             files=files,
             sections=_with_fitness(found.sections, fit, after=len(registry.screens)),
             plugins=[_taking_part(plugin) for plugin in registry.plugins],
-            parameters={**_parameters(cell, settings, labels, found), **budget_uses},
+            parameters={**_parameters(cell, settings, labels, mask_of, found), **budget_uses},
             rejections=found.rejections,
             warnings=list(dict.fromkeys([*notes.warnings, *found.warnings])),
             failures=[*registry.problems, *notes.failures, *found.failures],
@@ -293,22 +313,69 @@ def _open_scan(
     return scan
 
 
-def _open_labels(path: str | Path, scan: Scan) -> Scan:
-    """A label image of the scan's shape, of whole numbers."""
-    labels = open_scan(path, voxel_size_mm=scan.voxel_size_mm)
+def _check_labels(
+    segmenter: str | None,
+    segmentation: str | Path | None,
+    export: str | Path | None,
+    mask_of: str | None,
+) -> None:
+    """Refuse options about label images that contradict one another, before anything is read."""
+    if segmentation is not None and segmenter not in (None, LABEL_SEGMENTER):
+        raise XctrulesError(
+            f"the segmenter {segmenter} does not run where a label image is brought in",
+            where="--segmentation",
+            todo="Give either --segmenter or --segmentation.",
+        )
+    if export is None:
+        return
+    if mask_of is not None and segmentation is None:
+        raise XctrulesError(
+            "the scan is a mask, which is a label image already",
+            where="--export-labels",
+            todo="Leave it away.",
+        )
+    path = Path(export)
+    folder = path.absolute().parent
+    if path.suffix.lower() not in (".tif", ".tiff") or path.is_dir():
+        raise XctrulesError(
+            "a label image is written as a TIFF file", where=path, todo="Give a name that ends in .tif."
+        )
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(
+            "cannot be written", where=path, todo="Give a folder that exists and can be written."
+        )
+
+
+def _open_labels(path: str | Path, scan: Scan, mask_of: str | None, registry: Registry) -> Scan:
+    """A label image of the scan's shape; a two-valued mask as labels of the one class that it shows."""
+    readers = [provided.value for provided in registry.readers]
+    labels = open_scan(path, voxel_size_mm=scan.voxel_size_mm, mask=mask_of is not None, readers=readers)
     if labels.shape != scan.shape:
         raise ScanError(
             f"the label image has the shape {labels.shape}, the scan {scan.shape}",
             where=path,
             todo="Give one label for each voxel of the scan.",
         )
-    if labels.volume.dtype.kind not in "iu":
-        raise ScanError(
-            f"the label image holds {labels.volume.dtype} numbers",
-            where=path,
-            todo="Save the labels as whole numbers.",
-        )
+    if mask_of is not None:
+        inside = np.greater(labels.volume, labels.volume.min()).view(np.uint8)
+        inside *= np.uint8(CLASS_OF_MASK[mask_of])
+        labels = dataclasses.replace(labels, volume=inside)
+    labels.volume.flags.writeable = False
     return labels
+
+
+def _export_labels(path: Path, cell: Cell, registry: Registry) -> None:
+    """Have the segmenter draw what it found; the bundled one draws the surfaces of those that cannot."""
+    by_name = {provided.value.name: provided.value for provided in registry.segmenters}
+    segmenter = by_name[cell.settings.segmenter]
+    if not hasattr(segmenter, "export_labels"):
+        segmenter = by_name[LABEL_SEGMENTER]
+    try:
+        segmenter.export_labels(cell, path)
+    except NotMeasurable as error:
+        raise OutputError(
+            f"no label image can be written: {error.reason}", where=path, todo="Leave --export-labels away."
+        ) from error
 
 
 def name_of_scan(path: Path) -> str:
@@ -393,13 +460,13 @@ def _find_frame(
 
 
 def _saturation_note(scan: Scan) -> str:
-    """What to add to the reason why no cell was found: a clipped grey scale hides a can among what it holds."""
+    """What to add where no cell was found: a clipped grey scale hides a can among what it holds."""
     image = scan.volume[scan.shape[0] // 2]
     share = float((image == image.max()).mean())
     if share < 0.05:
         return ""
     return (
-        f"; {100 * share:.0f} % of the middle slice's voxels have its largest value: if the scan is saturated, "
+        f"; {100 * share:.0f} % of the middle slice has its largest value: if the scan is saturated, "
         "save it again with a wider grey window, or as 16-bit or floating point"
     )
 
@@ -414,6 +481,8 @@ def _segment(cell: Cell, registry: Registry, notes: _Notes) -> Segmentation:
             raise TypeError(f"it returned {type(result).__name__}, not a Segmentation")
     except NotMeasurable as error:
         return _no_segmentation(name, error.reason)
+    except ScanError:
+        raise  # a label image that cannot be used is no fault of the plugin's
     except (Exception, SystemExit) as error:
         message = f"segmenter {name} raised {describe_exception(error)}"
         notes.failures.append(PluginProblem(chosen.plugin, message, short_traceback(error)))
@@ -585,11 +654,18 @@ def _taking_part(plugin: PluginInfo) -> dict[str, Any]:
     return {key: getattr(plugin, key) for key in ("name", "version", "sha256", "source", "load_error")}
 
 
-def _parameters(cell: Cell | None, settings: Settings, labels: Scan | None, found: _Found) -> dict[str, Any]:
+def _parameters(
+    cell: Cell | None, settings: Settings, labels: Scan | None, mask_of: str | None, found: _Found
+) -> dict[str, Any]:
     """Every parameter that took part, by the room that it belongs to."""
-    parameters: dict[str, Any] = dataclasses.asdict(settings)
+    parameters: dict[str, Any] = {**dataclasses.asdict(settings), "mask_of": mask_of}
     if labels is not None:
-        parameters["label_image"] = {"file": labels.path.name, "sha256": labels.scan_sha256}
+        parameters["segmenter"] = "labels"
+        parameters["label_image"] = {
+            "file": labels.path.name,
+            "sha256": labels.scan_sha256,
+            "files": len(labels.digests),
+        }
     if cell is not None:
         parameters["frame"] = cell.frame
         if cell.segmentation is not None and cell.segmentation.parameters:

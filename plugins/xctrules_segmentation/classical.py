@@ -7,7 +7,6 @@ own, so that there is one method for finding edges and not two.
 
 from __future__ import annotations
 
-import dataclasses
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

@@ -175,11 +175,11 @@ def _write(
                     "max": float(max(LABELS.values())), "Info": classes,
                 },
             )  # fmt: skip
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(path)
     except BaseException as error:
         with contextlib.suppress(OSError):
-            os.unlink(name)
+            Path(name).unlink()
         if isinstance(error, OSError):
             raise OutputError(
                 f"cannot be written: {error.strerror or error}",
