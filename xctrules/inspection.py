@@ -663,7 +663,8 @@ def _parameters(
         parameters["segmenter"] = "labels"
         parameters["label_image"] = {
             "file": labels.path.name,
-            "sha256": labels.scan_sha256,
+            # Of one file as sha256sum gives it; of several, of the list of their digests, as for the scan.
+            "sha256": labels.digests[0][0] if len(labels.digests) == 1 else labels.scan_sha256,
             "files": len(labels.digests),
         }
     if cell is not None:
