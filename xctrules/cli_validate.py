@@ -24,7 +24,6 @@ Exit codes: 0 the validation holds; 1 it does not;
 
 CASES, SHORT_CASES = 300, 12
 MOST_CASES = 100_000
-RESULT_NAME, REPORT_NAME = "validation.json", "validation.html"
 
 _WORDS = {True: "holds", False: "DOES NOT HOLD", None: "too few cases"}
 
@@ -59,7 +58,7 @@ def validate(
     from xctrules.validation.ensemble import Ensemble
     from xctrules.validation.findings import find
     from xctrules.validation.report import render
-    from xctrules.validation.run import header, prepare, run_cases
+    from xctrules.validation.run import REPORT_NAME, RESULT_NAME, header, prepare, run_cases
 
     count = cases if cases is not None else SHORT_CASES if short else CASES
     _check("--cases", count, 1, MOST_CASES)
@@ -71,7 +70,7 @@ def validate(
     done = prepare(out, head, replace=not resume)
     rows = [row for index, row in done.items() if index < count]
     missing = [index for index in range(count) if index not in done]
-    with _progress(len(rows), count) as progress:
+    with contextlib.redirect_stdout(sys.stderr), _progress(len(rows), count) as progress:
         rows += run_cases(ensemble, missing, out, workers=many, progress=progress)
     found = plain(find(rows, head))
     try:
@@ -82,7 +81,7 @@ def validate(
     if as_json:
         _say(json.dumps(found, indent=1))
     else:
-        _tell(found, out)
+        _tell(found, out / REPORT_NAME)
     return 0 if found["holds"] else 1
 
 
@@ -127,12 +126,22 @@ def _progress(before: int, count: int) -> Iterator[Progress | None]:
         yield lambda done, of: bar.update(task, completed=before + done)
 
 
-def _tell(found: Mapping[str, Any], out: Path) -> None:
-    """The outcome on the terminal: each requirement, and where the rest stands."""
+def _tell(found: Mapping[str, Any], report: Path) -> None:
+    """The outcome on the terminal: each measurement, each requirement, and where the rest stands."""
+    _say("Errors in voxels, angles in degrees; U: median half-width of the stated 95 % intervals.")
+    table = [("Measurement", "Cases", "Bias", "Scatter", "Repeatability", "U", "Coverage")]
+    for name, m in found["measurements"].items():
+        c, repeat = m["coverage"], found["repeatability"].get(name, {}).get("sd")
+        numbers = (m["bias"]["mean"], m["bias"]["sd"], repeat, m["median_half_width"])
+        shown = ["-" if v is None else f"{v:+.3f}" if i == 0 else f"{v:.3f}" for i, v in enumerate(numbers)]
+        table.append((name, str(m["n"]), *shown, f"{c['count']} of {c['n']}" if c["n"] else "-"))
+    for line in aligned(table):
+        _say(line)
+    _say()
     rows = [("Requirement", "Asked", "Found", "")]
     rows += [(c["id"], c["asked"], c["found"], _WORDS[c["holds"]]) for c in found["criteria"]]
     for line in aligned(rows):
         _say(line)
     _say()
     _say(f"{found['cases']['n']} cases: the validation {'holds' if found['holds'] else 'DOES NOT HOLD'}")
-    _say(f"Report: {out / REPORT_NAME}")
+    _say(f"Report: {report}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -22,6 +23,7 @@ from xctrules.validation.ensemble import Ensemble
 
 CASES_NAME = "cases.jsonl"
 ENSEMBLE_NAME = "ensemble.json"
+RESULT_NAME, REPORT_NAME = "validation.json", "validation.html"
 SCHEMA = "xctrules.validation/1"
 
 Row = dict[str, Any]
@@ -84,7 +86,8 @@ def prepare(out: Path, wanted: dict[str, Any], *, replace: bool = False) -> dict
         if out.is_dir() and any(out.iterdir()) and not file.exists():
             raise OutputError("this folder holds something else", where=out, todo="Name another --out.")
         out.mkdir(parents=True, exist_ok=True)
-        cases.unlink(missing_ok=True)
+        for name in (CASES_NAME, RESULT_NAME, REPORT_NAME):  # no report may outlive its cases
+            (out / name).unlink(missing_ok=True)
         file.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot be written ({error.strerror})", where=out) from error
@@ -178,9 +181,7 @@ def _measured(ensemble: Ensemble, indexes: Sequence[int], workers: int) -> Itera
     # a fresh interpreter for each worker: forking a process whose libraries have threads may hang it
     context = multiprocessing.get_context("spawn")
     with _limited_threads():
-        pool = ProcessPoolExecutor(
-            min(workers, len(indexes)), mp_context=context, initializer=_single_threaded
-        )
+        pool = ProcessPoolExecutor(min(workers, len(indexes)), mp_context=context, initializer=_start_worker)
         try:
             while waiting or running:
                 while waiting and len(running) < 2 * workers:
@@ -215,6 +216,15 @@ def _without_paths(trace: str) -> str:
     import re
 
     return re.sub(r'File "([^"]+)"', lambda m: f'File "{"/".join(Path(m[1]).parts[-3:])}"', trace)
+
+
+def _start_worker() -> None:
+    """Ctrl-C ends a worker at once and without a word: its case is drawn again. stdout is for results."""
+    import signal
+
+    signal.signal(signal.SIGINT, lambda *_: os._exit(1))
+    sys.stdout = sys.stderr
+    _single_threaded()
 
 
 def _single_threaded() -> None:
