@@ -88,7 +88,13 @@ class FoilTrace:
 
 #: Why an overhang has no value at a turn and angle (``EndEdges.state``).
 MEASURED, NO_FOIL, NO_FACING_CATHODE, TAB, UNCLEAR = range(5)
-STATE_NAMES = ("measured", "no foil here", "no cathode faces it", "hidden by a tab or other metal", "edge not clear")
+STATE_NAMES = (
+    "measured",
+    "no foil here",
+    "no cathode faces it",
+    "hidden by a tab or other metal",
+    "edge not clear",
+)
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,8 @@ class EndEdges:
         Standard uncertainty of one located edge from noise alone.
     threshold_shift_mm
         Mean change of length when the edge criterion moves from 50 % to 60 % of the step.
+    inside_sigma_mm
+        Standard uncertainty of an anode edge that lies below a cathode's, where a foil stands out less.
     """
 
     end: End
@@ -130,6 +138,7 @@ class EndEdges:
     anode_sigma_mm: float
     cathode_sigma_mm: float
     threshold_shift_mm: float = float("nan")
+    inside_sigma_mm: float = 0.0
 
 
 @dataclass(frozen=True)

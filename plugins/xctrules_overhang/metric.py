@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xctrules.cell import MEASURED, STATE_NAMES, Cell, EndEdges
+from xctrules.cell import MEASURED, STATE_NAMES, UNCLEAR, Cell, EndEdges
 from xctrules.errors import NotMeasurable
 from xctrules.measurement import Contribution, Figure, Measurement, MetricResult, Samples
 from xctrules_overhang import figures
@@ -36,10 +36,9 @@ MODEL_STEPS = 0.1
 edge's form, and where they fall between two slices, move the place of half height. Type B, from noise-free
 phantoms."""
 
-INSIDE_VOXELS = 0.4
-"""Standard uncertainty of a tip that ends below a cathode's edge, in in-plane voxels: between two bright
-slabs the level that it falls to is not that of the void. Type B, from phantoms, where it reads too low
-rather than too high."""
+LONGEST_UNCLEAR_DEG = 5.0
+"""A longer stretch of a turn whose edge is not clear could hide a fault: then no smallest overhang is
+stated."""
 
 PATH_VOXELS = 0.35
 """Standard uncertainty of a foil's sideways position at one height, in in-plane voxels, common to a whole
@@ -121,7 +120,7 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
     length = length[np.isfinite(length)]
     n = length.size
     sigma = math.sqrt(float(np.mean([e.length_sigma**2 for e in ends])))
-    step, voxel = ends[0].step_mm, max(cell.frame.voxel_mm[1:])
+    step = ends[0].step_mm
     # Half height is where a blurred edge is; but the two levels that it is half of are known to some 5 % of
     # the step only (what lies beside differs). One level moves all lengths together: rectangular, from the
     # shift at 60 %.
@@ -164,7 +163,11 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
             scale.contribution(best.corrected),
         )
         if best.corrected < 0:
-            budget = (*budget, Contribution("tip between two cathodes", INSIDE_VOXELS * voxel, type="B"))
+            inside = max(e.edges.inside_sigma_mm for e in ends)
+            budget = (*budget, Contribution("tip between two cathodes", inside, type="B"))
+        if sign < 0 and (unclear := longest_unclear(ends)):
+            out.append(Measurement.absent(prefix + name, "mm", unclear))
+            continue
         out.append(made(name, best.corrected, budget, worst_at=where))
     out += _deflection_statistics(cell, ends, made)
     out += _base_statistics(ends, made, scale.contribution)
@@ -176,6 +179,27 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
         made("negative_fraction", negative, (Contribution("edge noise", max(doubt / 2, 0.5 / n), type="B"),))
     )
     return out
+
+
+def longest_unclear(ends: list[EndValues]) -> str | None:
+    """A sentence about the longest stretch whose edge is not clear, if it is longer than
+    ``LONGEST_UNCLEAR_DEG``."""
+    longest, text = LONGEST_UNCLEAR_DEG, None
+    for end in ends:
+        edges = end.edges
+        step = 360.0 / edges.theta_deg.size
+        for turn, unclear in enumerate(edges.state == UNCLEAR):
+            # The line goes on into the next turn; a stretch across the seam counts as two.
+            change = np.flatnonzero(np.diff(np.concatenate([[False], unclear, [False]]).astype(int)))
+            for first, stop in zip(change[::2], change[1::2], strict=True):
+                if (stop - first) * step > longest:
+                    longest = (stop - first) * step
+                    text = (
+                        f"at the {edges.end} end the edges of turn {turn} are not clear from "
+                        f"{first * step:.0f} to {stop * step:.0f} degrees, where a short overhang could not "
+                        "be seen; a scan with less noise or smaller voxels would show it"
+                    )
+    return text
 
 
 def _half_split(values: list[Floats]) -> float:

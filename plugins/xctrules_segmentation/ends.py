@@ -48,6 +48,20 @@ OUTWARD_MM = 3.2
 STEEPEST = 1.0
 """Largest lean of a free foil that is followed, as a slope (45 degrees)."""
 
+CORNER_MM, CORNER_DROP_MM = 3.0, 0.2
+"""So far from its begin and end a foil's edge may be cut or folded back, or lie against another end of it:
+an edge that drops by more than this against its neighbours, or does not show, is not told from such a corner
+and not measured."""
+
+STRAY = 0.45
+"""A foil that leans by this share of the pitch more than its neighbours has come upon another one: free
+foils stand side by side and cannot cross."""
+
+INSIDE_VOXELS = 0.3
+"""Standard uncertainty, in in-plane voxels, of a tip that ends beside a cathode, for a foil that stands out
+there as well as in the void. Between two bright slabs the level that it falls to is not that of the void.
+Type B, from phantoms."""
+
 LEAST_STEP = 0.5
 """A cathode's step is at least this share of the usual one of its scan."""
 
@@ -202,9 +216,15 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
         usual = float(np.nanmedian(edge)) if np.isfinite(edge).any() else 0.0
         edge = np.where(np.isnan(edge), usual, edge)
         contrast = _foil_contrast(window, layout, edge, sampling.side_mm)
-        found = list(
-            pool.map(lambda k: _turn(window, layout, k, edge[k], hidden[:, k], sampling, contrast), turns)
-        )
+
+        def follow(k: int, usual: Floats | None = None) -> _Turn:
+            return _turn(window, layout, k, edge[k], hidden[:, k], sampling, contrast, usual)
+
+        found = list(pool.map(follow, turns))
+        usual, strayed = _strays(window, layout, found)
+        for k in np.flatnonzero(strayed.any(axis=1)):
+            found[k] = found[k].replaced(follow(int(k), usual[:, k]), strayed[k])
+    short = np.stack([t.short for t in found])
     tip = np.stack([t.tip for t in found])
     clear = np.stack([t.clear for t in found])
     shift = np.stack([t.shift for t in found])
@@ -212,13 +232,17 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
 
     no_face = np.isnan(cathode).all(axis=0)
     state = np.full(tip.shape, MEASURED, dtype=np.int8)
-    state[no_face | ~clear] = UNCLEAR
+    state[no_face | ~(clear | short)] = UNCLEAR
     state[
         _stands_tall(tip, TALL_ANODE_MM, window, layout.foil_mm, voxel) | (no_face & hidden.any(axis=0))
     ] = TAB
     state[np.isnan(faces).all(axis=0)] = NO_FACING_CATHODE
     # Within the blur of its own begin and end a foil fades, and so does its edge.
     state[np.isnan(layout.foil_mm) | layout.ends_of_foil(3 * voxel)] = NO_FOIL
+    with np.errstate(invalid="ignore"):
+        dropped = tip < _usual(tip) - CORNER_DROP_MM
+    state[(short | ~clear | dropped) & layout.ends_of_foil(CORNER_MM)] = NO_FOIL
+    state[(state == MEASURED) & _lonely(state == MEASURED)] = UNCLEAR
     bad = state != MEASURED
     tip = np.where(bad, np.nan, tip)
     lower = np.fmin(*cathode)
@@ -233,6 +257,7 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
         path_r_mm=path_r,
         state=state,
         anode_sigma_mm=_scatter(tip),
+        inside_sigma_mm=INSIDE_VOXELS * voxel * min(max(contrast.free_mean / contrast.roll_mean, 1.0), 6.0),
         cathode_sigma_mm=_scatter(cathode),
         threshold_shift_mm=float(np.mean(shift[~bad])) if not bad.all() else float("nan"),
     )
@@ -244,8 +269,14 @@ class _Turn:
 
     tip: Floats  # (nt,)
     clear: NDArray[np.bool_]  # (nt,)
+    short: NDArray[np.bool_]  # (nt,) whether the foil is there in the roll and nothing of it stands above
     shift: Floats  # (nt,)
     path: Greys  # (nh, nt)
+
+    def replaced(self, other: _Turn, where: NDArray[np.bool_]) -> _Turn:
+        """This turn with the other's results at the angles ``where`` (nt,)."""
+        names = ("tip", "clear", "short", "shift", "path")
+        return _Turn(*(np.where(where, getattr(other, n), getattr(self, n)) for n in names))
 
 
 @dataclass(frozen=True)
@@ -275,12 +306,41 @@ def _turn(
     hidden: NDArray[np.bool_],
     sampling: _Sampling,
     foils: _FoilContrast,
+    usual: Floats | None = None,
 ) -> _Turn:
-    path, contrast = _follow_foil(window, layout.foil_mm[k], edge, hidden, layout.pitch_mm, sampling, foils)
+    path, contrast = _follow_foil(
+        window, layout.foil_mm[k], edge, hidden, layout.pitch_mm, sampling, foils, usual
+    )
     expected = foils.expected(window, edge, "mean")
     last = _last_of_foil(contrast, expected, sampling)
     beyond = _contrast_beyond(window, path, last, hidden, sampling)
-    return _Turn(*_tip(window, beyond, expected, last, sampling), path)
+    tip, clear, shift = _tip(window, beyond, expected, last, sampling)
+    short = ~clear & _is_short(window, contrast, edge, foils)
+    # Where the step does not show, the likeliest place still does.
+    tip = np.where(short & np.isnan(tip), _height(window, last + 0.5), tip)
+    return _Turn(tip, clear, short, shift, path)
+
+
+def _strays(window: Window, layout: Layout, found: list[_Turn]) -> tuple[Floats, NDArray[np.bool_]]:
+    """The lean that is usual at every place, (nh, nturns, nt) in mm, and where (nturns, nt) a path strays
+    from it.
+
+    Where a foil is missing its path takes the next one for it. Usual is the median over five turns at the
+    same angle.
+    """
+    lean = np.stack([t.path - layout.foil_mm[k] for k, t in enumerate(found)], axis=1).astype(np.float32)
+    tips = np.stack([t.tip for t in found])
+    with np.errstate(invalid="ignore"):
+        lean[window.height_mm[:, None, None] > tips] = np.nan
+    nh, turns, nt = lean.shape
+    padded = np.full((nh, turns + 4, nt), np.nan, dtype=np.float32)
+    padded[:, 2:-2] = lean
+    usual = rank(np.stack([padded[:, k : k + turns] for k in range(5)]), 0.5)
+    for i in range(1, nh):  # above the neighbours' tips their last lean goes on
+        usual[i] = np.where(np.isnan(usual[i]), usual[i - 1], usual[i])
+    with np.errstate(invalid="ignore"):
+        strayed = (np.abs(lean - usual) > STRAY * layout.pitch_mm).any(axis=0)
+    return np.nan_to_num(usual).astype(float), strayed
 
 
 def _scatter(values: Floats) -> float:
@@ -445,12 +505,15 @@ def _follow_foil(
     pitch_mm: float,
     sampling: _Sampling,
     foils: _FoilContrast,
+    usual: Floats | None,
 ) -> tuple[Greys, Greys]:
     """Radius of one turn's foil at every height, and the contrast of the ridge there: (nh, nt) each.
 
     The contrast is against the mean of both sides, or of the one where no tab stands (``hidden``, (2, nt)).
     Sides that differ by more than a foil's own contrast are a flank's, such as the can's: what they differ
     by more is taken off.
+
+    With ``usual`` (nh, nt), the lean of the neighbours in mm, the path keeps to it within ``STRAY``.
 
     The path maximises the sum of the ridge's contrast less a cost of bending. Below the cathode's edge it
     stays near the foil's place in the roll; above, it may lean by ``STEEPEST``.
@@ -469,6 +532,8 @@ def _follow_foil(
     gain = np.clip(ridge / foils.expected(window, edge, "max")[..., None], -1.0, 1.5)
     allowed = 0.22 * pitch_mm + STEEPEST * np.maximum(window.height_mm[:, None] - edge, 0.0)
     gain[np.abs(shift[lag:-lag]) > allowed[..., None]] = -4.0
+    if usual is not None:
+        gain[np.abs(shift[lag:-lag] - usual[..., None]) > STRAY * pitch_mm] = -4.0
     best = best_path(gain, reach=max(1, int(np.ceil(STEEPEST * window.step_mm / dd))), cost=0.12)[..., None]
 
     def beside(offset: int) -> Greys:
@@ -550,6 +615,24 @@ def _last_of_foil(contrast: Greys, expected: Greys, sampling: _Sampling) -> NDAr
     return np.maximum(change_point(evidence, 0 * half, half, sampling.stop), 0)
 
 
+def _is_short(window: Window, contrast: Greys, edge: Floats, foils: _FoilContrast) -> NDArray[np.bool_]:
+    """Where (nt,) a foil is seen in the roll but nothing of it above the cathode's edge: an anode that is
+    too short.
+
+    Its tip may not show, since a foil hardly stands out between two cathodes; that it is missing above them
+    does.
+    """
+    away = window.height_mm[:, None] - edge
+    even = pooled(pooled(pooled(contrast)))
+
+    def mean(low: float, high: float) -> Floats:
+        inside = (away > low) & (away < high) & np.isfinite(even)
+        return np.where(inside, even, 0).sum(axis=0) / np.maximum(inside.sum(axis=0), 1)
+
+    there = mean(-0.9, -0.3) > 0.5 * foils.roll_mean
+    return there & (mean(0.08, 0.35) < 0.3 * foils.free_mean) & (foils.roll_mean > 2 * _noise(even))
+
+
 def _contrast_beyond(
     window: Window,
     path: Greys,
@@ -613,6 +696,18 @@ anode: it starts higher, and what is lost by taking a long overhang for a tab is
 one."""
 
 
+def _usual(height: Floats) -> Floats:
+    """What a height (..., nturns, nt) is among its neighbours: the median over 45 degrees to either side,
+    then over this and the two next turns on both sides."""
+    turns, nt = height.shape[-2:]
+    own = _around(height, max(2, nt // 8))
+    padded = np.concatenate(
+        [np.full((*own.shape[:-2], 2, nt), np.nan), own, np.full((*own.shape[:-2], 2, nt), np.nan)], -2
+    )
+    # The lower middle: with four neighbours, of which two are hidden by the bead, the other two count.
+    return rank(np.stack([padded[..., k : k + turns, :] for k in range(5)]), 0.4)
+
+
 def _stands_tall(
     height: Floats, tall_mm: float, window: Window, foil_mm: Floats, voxel_mm: float
 ) -> NDArray[np.bool_]:
@@ -623,13 +718,8 @@ def _stands_tall(
     one turn, and near the core it may take up a quarter of it. Its flanks count to it as far as the blur
     reaches.
     """
-    turns, nt = height.shape[-2:]
-    own = _around(height, max(2, nt // 8))
-    padded = np.concatenate(
-        [np.full((*own.shape[:-2], 2, nt), np.nan), own, np.full((*own.shape[:-2], 2, nt), np.nan)], -2
-    )
-    # The lower middle: with four neighbours, of which two are hidden by the bead, the other two count.
-    usual = rank(np.stack([padded[..., k : k + turns, :] for k in range(5)]), 0.4)
+    nt = height.shape[-1]
+    usual = _usual(height)
     with np.errstate(invalid="ignore"):
         tall = (height > usual + tall_mm) | (height > window.height_mm[-1] - 2 * window.step_mm)
     flank = 3 * voxel_mm / np.nan_to_num(foil_mm, nan=np.inf)  # in radians
@@ -639,6 +729,15 @@ def _stands_tall(
         near = np.roll(tall, shift, axis=-1) | np.roll(tall, -shift, axis=-1)
         wide |= near & (shift <= reach)
     return wide
+
+
+def _lonely(measured: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Places (nturns, nt) of whose five nearest angles fewer than three were measured: more likely chance
+    than edge."""
+    if measured.shape[1] < 180:  # too far apart to vouch for one another
+        return np.zeros(measured.shape, dtype=bool)
+    near = np.sum([np.roll(measured, shift, axis=1) for shift in range(-2, 3)], axis=0)
+    return np.asarray(near < 3)
 
 
 def _free_path(window: Window, path_mm: Greys, edge: Floats, tip: Floats) -> tuple[Floats, Floats]:
