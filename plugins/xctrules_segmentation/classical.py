@@ -20,7 +20,7 @@ from xctrules.errors import NotMeasurable
 from xctrules_segmentation.can import can_from_labels, segment_can
 from xctrules_segmentation.ends import Layout, find_end
 from xctrules_segmentation.labels import LABELS, Labels, as_greys, checked_labels, write_label_image
-from xctrules_segmentation.roll import CathodeFaces, facing_cathodes, trace_foil, trace_from_labels
+from xctrules_segmentation.roll import CathodeFaces, facing_cathodes, trace_from_labels, trace_with_cathodes
 
 T = TypeVar("T")
 
@@ -45,16 +45,16 @@ class ClassicalSegmenter:
             # Neither needs the other, and both leave Python for most of their time.
             with ThreadPoolExecutor(1) as pool:
                 later = pool.submit(part, "can", lambda: segment_can(cell))
-                foil = part("foil", lambda: _foil(cell))
+                foil, faces = part("foil", lambda: _foil(cell)) or (None, None)
                 can = later.result()
         else:
             labels = checked_labels(cell.labels)
             seen = as_greys(cell, labels)
             can = part("can", lambda: can_from_labels(cell, labels))
-            foil = part("foil", lambda: _foil_in_labels(cell, labels, can))
+            foil, faces = part("foil", lambda: _foil_in_labels(cell, labels, can)), None
             if not any((plane == LABELS["cathode"]).any() for plane in labels):
                 missing["faces"] = "the label image has no voxel of the class cathode (2)"
-        ends = {} if "faces" in missing else self._ends(seen, foil, can, part)
+        ends = {} if "faces" in missing else self._ends(seen, foil, faces, can, part)
         for end in ("top", "bottom"):
             if end not in ends and end not in missing:
                 missing[end] = _why_no_end(cell, end, foil, missing)
@@ -75,12 +75,14 @@ class ClassicalSegmenter:
     def _ends(
         cell: Cell,
         foil: FoilTrace | None,
+        faces: CathodeFaces | None,
         can: CanSurface | None,
         part: Callable[[str, Callable[[], Any]], Any],
     ) -> dict[End, EndEdges]:
         if foil is None or foil.followed != "copper" or not cell.frame.ends:
             return {}
-        faces = part("faces", lambda: facing_cathodes(cell, foil, can))
+        if faces is None:
+            faces = part("faces", lambda: facing_cathodes(cell, foil, can))
         if faces is None:
             return {}
         found: dict[End, EndEdges] = {}
@@ -121,12 +123,12 @@ def layout_near(foil: FoilTrace, faces: CathodeFaces, z_mm: float, angles: int) 
     )
 
 
-def _foil(cell: Cell) -> FoilTrace:
+def _foil(cell: Cell) -> tuple[FoilTrace, CathodeFaces]:
     if cell.settings.mask_of == "canister":
         raise NotMeasurable("the scan is a mask of the can: it shows no winding")
     if cell.settings.mask_of is None and cell.frame.roll_mm is None:
         raise NotMeasurable("no electrode roll is in view")
-    return trace_foil(cell)
+    return trace_with_cathodes(cell)
 
 
 def _foil_in_labels(cell: Cell, labels: Labels, can: CanSurface | None) -> FoilTrace:

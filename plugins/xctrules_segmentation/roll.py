@@ -124,7 +124,9 @@ def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
     return heights, heights.mean(axis=1)
 
 
-def _unroll(cell: Cell, can: CanSurface | None, *, two_valued: bool = False) -> _Unrolled:
+def _unroll(
+    cell: Cell, can: CanSurface | None, *, two_valued: bool = False, sharpen: bool = True
+) -> _Unrolled:
     """Sample the roll on bands of height, all angles, and radii half a voxel apart."""
     frame = cell.frame
     heights, z_mm = _band_heights(cell)
@@ -143,7 +145,7 @@ def _unroll(cell: Cell, can: CanSurface | None, *, two_valued: bool = False) -> 
         bands.append(np.nan_to_num(grey, copy=False, nan=0.0).mean(axis=0))
     grey = np.stack(bands).astype(np.float32)
     raw = grey
-    if not two_valued and frame.outer_radius_mm is not None:
+    if sharpen and not two_valued and frame.outer_radius_mm is not None:
         grey = _sharpened(grey, r_mm, frame.outer_radius_mm)
     limit = _roll_limit(grey.mean(axis=0), r_mm, frame.outer_radius_mm)
     if can is not None:
@@ -162,8 +164,8 @@ def _unroll(cell: Cell, can: CanSurface | None, *, two_valued: bool = False) -> 
 
 
 def _blur(grey: Image, r_mm: Floats, outer_mm: float) -> float | None:
-    """Standard deviation of the scan's edge spread along the radius, mm, from the can's inner flank; None where
-    the can does not stand out.
+    """Standard deviation of the scan's edge spread along the radius, mm, from the can's inner flank; None
+    where the can does not stand out.
 
     A step of height ``a`` under a Gaussian spread ``s`` rises by at most ``a / (s sqrt(2 pi))`` per length.
     """
@@ -237,7 +239,7 @@ def _relative_noise(roll: Image) -> float:
     """Noise of ``roll`` (nt, nr) between neighbouring angles over the contrast of its layers."""
     second = roll - 0.5 * (np.roll(roll, 1, axis=0) + np.roll(roll, -1, axis=0))
     noise = 1.4826 * float(np.median(np.abs(second))) / np.sqrt(1.5)
-    return noise / max(float(np.ptp(np.percentile(roll, [10, 90]))), 1e-9)
+    return float(noise / max(float(np.ptp(np.percentile(roll, [10, 90]))), 1e-9))
 
 
 def _calmed(grey: Image, r_mm: Floats, limit: Floats) -> Image:
@@ -575,7 +577,7 @@ def _seed(
         gain = np.take_along_axis(seen, path, -1)[..., 0].astype(np.float64)
         return np.take_along_axis(starts, path, -1)[..., 0], gain
 
-    # Lines of constant phase wander about the foil, which smears the profile: once more along the foil itself.
+    # Lines of constant phase wander about the foil, which smears the profile: once more along the foil.
     table, _ = along(_evidence(unrolled_mean, r_mm, replace(ridge, alone=np.inf))[0], table + shift)
     ridge, shift = _ridge(unrolled_mean, r_mm, table, pitch, mask, dark)
     table = table + shift
@@ -593,8 +595,8 @@ def _seed(
 def _ridge(
     grey: Image, r_mm: Floats, lines: Floats, pitch: float, mask: bool, dark: float
 ) -> tuple[_Ridge, float]:
-    """The profile across the layer to follow, from one pitch outward of ``lines`` (n, nt); and how far outside
-    of the lines the layer lies (within half a pitch), mm."""
+    """The profile across the layer to follow, from one pitch outward of ``lines`` (n, nt); and how far
+    outside of the lines the layer lies (within half a pitch), mm."""
     n = 4 * _STEPS_PER_PITCH
     offsets = np.arange(n) * (pitch / n)
     across = np.concatenate([_sample(grey, r_mm, line[:, None] + offsets) for line in lines])
@@ -766,6 +768,16 @@ def trace_foil(cell: Cell, can: CanSurface | None = None) -> FoilTrace:
     return _trace(_unroll(cell, can, two_valued=mask), mask)
 
 
+def trace_with_cathodes(cell: Cell) -> tuple[FoilTrace, CathodeFaces]:
+    """:func:`trace_foil` and :func:`facing_cathodes` on one sampling of the roll, which costs the most."""
+    mask = cell.settings.mask_of == "electrode"
+    unrolled = _unroll(cell, None, two_valued=mask)
+    foil = _trace(unrolled, mask)
+    if mask:
+        return foil, facing_cathodes(cell, foil)
+    return foil, _faces(unrolled, foil)
+
+
 def trace_from_labels(
     cell: Cell, labels: NDArray[np.integer[Any]], copper_value: int, can: CanSurface | None = None
 ) -> FoilTrace:
@@ -849,8 +861,7 @@ def facing_cathodes(cell: Cell, foil: FoilTrace, can: CanSurface | None = None) 
     missing = np.full(foil.radius_mm.shape[1:], np.nan)
     if foil.followed != "copper":
         return CathodeFaces(missing, missing, float("nan"))
-    unrolled = _unroll(cell, can)
-    return _faces(unrolled, foil)
+    return _faces(_unroll(cell, can, sharpen=False), foil)
 
 
 def _faces(unrolled: _Unrolled, foil: FoilTrace) -> CathodeFaces:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from xctrules.spiral import (
     about_centre,
     fit_spiral,
     fit_straight_turns,
+    winding_angle,
 )
 
 _FULL = 0.95
@@ -30,6 +31,17 @@ _FULL = 0.95
 
 _FOLD_HEIGHT_MM = 0.5
 """Heights closer than this show the same fold: a foil cannot bend along the axis as sharply as round it."""
+
+_PATTERN_PX = 0.18
+"""Standard uncertainty, in voxels, of the largest departure, from what voxels make of a line thinner than
+one: its place seems to swing by up to a quarter of a voxel where the foil runs along their rows (found on
+phantoms; alike in all slices, so that more of them do not help)."""
+
+_ROUGH_DEG = 15.0
+"""What changes faster than this round the roll is noise and the pattern of voxels along a foil thinner than
+one; folds, tabs and buckles of a wound foil are wider."""
+
+_REPEATS = 32
 
 _SECTORS = 8
 """Sectors whose own pitch tells how far one pitch describes the roll."""
@@ -101,6 +113,7 @@ def fit_all(foil: FoilTrace) -> Fits:
     first_sound = int(np.flatnonzero(full)[0] + max(1, round(full.sum() / 3)))
     inner = np.arange(count) < first_sound
     outer = np.broadcast_to(~inner[:, None], foil.radius_mm.shape[1:])
+    covered = _covered(foil)
     turns, centres, spiral_centres, pitches, sector, spiral_errors, departures = ([] for _ in range(7))
     sigma = []
     for radius in foil.radius_mm:
@@ -110,7 +123,7 @@ def fit_all(foil: FoilTrace) -> Fits:
         turns.append(straight)
         centres.append(straight.centre_mm)
         spiral_centres.append(spiral.centre_mm)
-        pitches.append(spiral.pitch_mm)
+        pitches.append(_sound_pitch(radius, foil, covered))
         sector.append(_sector_pitches(radius, foil, spiral.centre_mm, full))
         spiral_errors.append(error)
         departures.append(departure)
@@ -128,6 +141,23 @@ def fit_all(foil: FoilTrace) -> Fits:
         inner=inner,
         departure_sigma_mm=float(np.mean(sigma)),
     )
+
+
+def _covered(foil: FoilTrace) -> NDArray[np.bool_]:
+    """(nturns, nt): the foil without its first and last turn and a third, which have no cathode on one side:
+    there the blurred flank of the other one draws the fitted line by up to a fifth of a voxel. All of a foil
+    too short for that."""
+    located = _located(foil)
+    angle = winding_angle(located.shape[0], foil.theta_deg, foil.handedness)
+    first, last = angle[located].min() + 4 / 3, angle[located].max() - 4 / 3
+    return np.asarray((angle >= first) & (angle <= last) if last - first >= 2.5 else located)
+
+
+def _sound_pitch(radius: Floats, foil: FoilTrace, use: NDArray[np.bool_]) -> float:
+    """Advance for each turn of the spiral through ``use``; every third angle is enough."""
+    part = slice(None, None, 3)
+    spiral, _ = fit_spiral(radius[:, part], foil.theta_deg[part], foil.handedness, use[:, part])
+    return spiral.pitch_mm
 
 
 def _sector_pitches(
@@ -169,10 +199,77 @@ def steadied(values: Floats, foil: FoilTrace) -> Floats:
     return np.asarray(np.median([padded[:-2], padded[1:-1], padded[2:]], axis=0))
 
 
-def _rms(values: Floats, noise_mm: float) -> float:
-    """Root mean square, less the share that the noise of single points adds to it."""
-    mean_square = float(np.nanmean(values**2))
-    return math.sqrt(max(0.0, mean_square - noise_mm**2))
+def split(values: Floats, foil: FoilTrace) -> tuple[Floats, Floats]:
+    """``values`` (nz, ..., nt) as a running mean over ``_ROUGH_DEG`` and over heights that show the same
+    fold, and the rest, which is noise; NaN where not known."""
+    from scipy.ndimage import uniform_filter1d
+
+    width = 2 * round(0.5 * _ROUGH_DEG * values.shape[-1] / 360.0) + 1
+    known = np.isfinite(values)
+    spacing = float(np.median(np.diff(foil.z_mm))) if foil.z_mm.size > 1 else math.inf
+    heights = 2 * int(min(0.5 * _FOLD_HEIGHT_MM / spacing, foil.z_mm.size)) + 1
+
+    def mean(part: Floats) -> Floats:
+        round_it = uniform_filter1d(part, width, axis=-1, mode="wrap")
+        return np.asarray(uniform_filter1d(round_it, heights, axis=0, mode="nearest"))
+
+    total, share = mean(np.where(known, values, 0.0)), mean(known.astype(float))
+    smooth = np.where(known, total / np.maximum(share, 1e-9), np.nan)
+    # A running mean takes 1 / width of the variance of what is independent along the angle with it.
+    rest = (values - smooth) * math.sqrt(width / (width - 1))
+    # A sharp fold is no noise: it stands out of the rest of its turn.
+    limit = 4.0 * 1.4826 * np.nanmedian(np.abs(rest), axis=(0, -1), keepdims=True)
+    return smooth, np.clip(rest, -limit, limit)
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A value with the noise's part taken out, and the standard uncertainty of that."""
+
+    value: float
+    noise: float
+
+
+def _rms(values: Floats, foil: FoilTrace) -> Corrected:
+    """Root mean square, less what changes so fast with the angle that it is noise.
+
+    How much of that is noise indeed is known only to lie between nothing and twice as much: a rectangular
+    distribution.
+    """
+    square, noise = float(np.nanmean(values**2)), float(np.nanmean(split(values, foil)[1] ** 2))
+    most, least = math.sqrt(square), math.sqrt(max(square - 2 * noise, 0.0))
+    return Corrected(math.sqrt(max(square - noise, 0.0)), (most - least) / (2 * math.sqrt(3)))
+
+
+def _largest(
+    values: Floats, foil: FoilTrace, *, noise: Floats | None = None, either_sign: bool = False
+) -> tuple[Corrected, dict[str, float]]:
+    """The largest of ``values`` (nz, nturns, nt), corrected for the noise's part in it, and where it lies.
+
+    The largest of many noisy values is too large. How much, is tried out: the roll's own rough part, turned
+    round the roll at random, is laid over its smooth part (parametric bootstrap, seeded). Values with a step
+    have no smooth part of their own: they come with the ``noise`` of others, and serve as they are.
+    """
+    calm = steadied(np.abs(values) if either_sign else values, foil)
+    seen, place = _worst(calm, foil)
+    if noise is None:
+        smooth, noise = split(values, foil)
+    else:
+        smooth = calm
+    least = float(np.nanmax(np.abs(smooth) if either_sign else smooth))
+    noise = np.nan_to_num(steadied(noise, foil))
+    rng = np.random.default_rng(0)
+    columns = np.arange(noise.shape[-1])
+    trials = []
+    for _ in range(_REPEATS):
+        shift = rng.integers(columns.size, size=(noise.shape[1], 1))
+        turned = np.take_along_axis(noise, ((columns - shift) % columns.size)[None], axis=-1)
+        trial = smooth + rng.choice((-1.0, 1.0)) * turned
+        trials.append(float(np.nanmax(np.abs(trial) if either_sign else trial)))
+    bias = max(float(np.mean(trials)) - least, 0.0)
+    # The smooth part still holds some of the noise, and the noise may be some of the shape: the bias may be
+    # nothing or twice as large.
+    return Corrected(seen - bias, math.hypot(float(np.std(trials)), bias / math.sqrt(3))), place
 
 
 def can_gap(foil: FoilTrace, can: CanSurface) -> Floats:
@@ -297,19 +394,23 @@ def _pitch(cell: Cell, fits: Fits) -> Measurement:
             cell.scale.contribution(pitch),
             _scatter("pitch of sectors round the roll", sectors),
             _scatter("slice to slice", fits.pitch_mm),
+            Contribution(
+                "bias of the foil's fit, over the roll's turns",
+                0.05 * _pixel(cell) / max(float(fits.full.sum()), 1.0), type="B",
+            ),
         ),
     )  # fmt: skip
 
 
-def _worst(values: Floats, foil: FoilTrace) -> tuple[float, dict[str, float], int]:
-    """Largest of (nz, nturns, nt), where it lies, and the index of its height."""
+def _worst(values: Floats, foil: FoilTrace) -> tuple[float, dict[str, float]]:
+    """Largest of (nz, nturns, nt) and where it lies."""
     z, turn, column = np.unravel_index(int(np.nanargmax(values)), values.shape)
     place = {
         "z_mm": float(foil.z_mm[z]),
         "theta_deg": float(foil.theta_deg[column]),
         "turn": float(turn),
     }
-    return float(values[z, turn, column]), place, int(z)
+    return float(values[z, turn, column]), place
 
 
 def _smoothing(foil: FoilTrace) -> int:
@@ -318,23 +419,20 @@ def _smoothing(foil: FoilTrace) -> int:
     return 2 * (round(1.5 * foil.theta_deg.size / 360.0)) + 1
 
 
-def _extreme(cell: Cell, foil: FoilTrace, value: float, by_height: Floats) -> tuple[Contribution, ...]:
-    """Budget of the largest of many smoothed values: scale, noise where it lies, and its scatter over the
-    heights."""
-    columns = _smoothing(foil)
-    noise = foil.sigma_mm / math.sqrt(columns)
+def _extreme(cell: Cell, foil: FoilTrace, found: Corrected, by_height: Floats) -> tuple[Contribution, ...]:
+    """Budget of the largest of many smoothed values: scale, noise, and its scatter over the heights."""
     scatter = float(np.std(by_height, ddof=1)) if by_height.size > 1 else 0.0
     # The largest of n heights lies about one standard deviation above their mean; what is noise there is not
     # known.
     return (
-        cell.scale.contribution(value),
-        Contribution("noise of the located foil", noise, type="B"),
+        cell.scale.contribution(found.value),
+        Contribution("noise in the largest of many values", found.noise, type="B"),
         Contribution("position of the fitted line", foil.sigma_mm / math.sqrt(foil.theta_deg.size), type="B"),
         Contribution(
             "slice to slice", scatter / math.sqrt(max(1, by_height.size)),
             degrees_of_freedom=max(1, by_height.size - 1),
         ),
-        Contribution("bias of the foil's fit beside unequal gaps", 0.05 * _pixel(cell), type="B"),
+        Contribution("pattern of voxels along a thin foil", _PATTERN_PX * _pixel(cell), type="B"),
     )  # fmt: skip
 
 
@@ -344,55 +442,65 @@ def _pixel(cell: Cell) -> float:
 
 
 def _errors(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
-    size = np.abs(steadied(fits.error_mm, foil))
-    value, place, _ = _worst(size, foil)
+    largest, place = _largest(fits.error_mm, foil, either_sign=True)
+    largest = Corrected(max(largest.value, 0.0), largest.noise)
     n = int(np.isfinite(fits.error_mm).sum())
-    by_height = np.nanmax(size.reshape(size.shape[0], -1), axis=1)
-    rms = _rms(fits.error_mm, foil.sigma_mm)
-    spiral = _rms(fits.spiral_error_mm, foil.sigma_mm)
+    calm = np.abs(steadied(fits.error_mm, foil))
+    calm_spiral = np.abs(steadied(fits.spiral_error_mm[:, fits.full], foil))
+    n_spiral = int(np.isfinite(fits.spiral_error_mm).sum())
+    rms, spiral = _rms(fits.error_mm, foil), _rms(fits.spiral_error_mm, foil)
     fit_bias = Contribution("bias of the foil's fit beside unequal gaps", 0.02 * _pixel(cell), type="B")
+    # A line through a disturbed turn takes up a part of the disturbance, a spiral another one.
+    model = Contribution(
+        "what the ideal path takes up of a disturbance",
+        abs(rms.value - spiral.value) / math.sqrt(3),
+        type="B",
+    )
 
-    def budget(whole: float, errors: Floats) -> tuple[Contribution, ...]:
+    def budget(whole: Corrected, errors: Floats) -> tuple[Contribution, ...]:
         each = np.sqrt(np.nanmean(errors.reshape(errors.shape[0], -1) ** 2, axis=1))
-        return (cell.scale.contribution(whole), _scatter("slice to slice", each), fit_bias)
+        return (
+            cell.scale.contribution(whole.value),
+            _scatter("slice to slice", each),
+            Contribution("how much of the errors is noise", whole.noise, type="B"),
+            model,
+            fit_bias,
+        )
 
     return [
         Measurement(
-            "winding.max_abs_error", "mm", value=value, n=n, worst_at=place,
-            budget=_extreme(cell, foil, value, by_height),
+            "winding.max_abs_error", "mm", value=largest.value, n=n, worst_at=place,
+            budget=(
+                *_extreme(cell, foil, largest, np.nanmax(calm.reshape(calm.shape[0], -1), axis=1)),
+                replace(
+                    model, contribution=abs(float(np.nanmax(calm) - np.nanmax(calm_spiral))) / math.sqrt(3)
+                ),
+            ),
         ),
-        Measurement("winding.rms_error", "mm", value=rms, n=n, budget=budget(rms, fits.error_mm)),
+        Measurement("winding.rms_error", "mm", value=rms.value, n=n, budget=budget(rms, fits.error_mm)),
         Measurement(
-            "winding.spiral_rms_error", "mm", value=spiral, n=int(np.isfinite(fits.spiral_error_mm).sum()),
+            "winding.spiral_rms_error", "mm", value=spiral.value, n=n_spiral,
             budget=budget(spiral, fits.spiral_error_mm),
         ),
     ]  # fmt: skip
 
 
 def _core_collapse(cell: Cell, foil: FoilTrace, fits: Fits) -> Measurement:
-    """Deepest inward departure of the inner third from the spiral through the outer two thirds; 0 where noise
-    alone
-    would show as much."""
-    inward = -steadied(fits.departure_mm, foil)
+    """Deepest inward departure of the inner third from the spiral through the outer ones, at least 0."""
+    inward = -fits.departure_mm
     inward[:, ~fits.inner] = np.nan
-    if not np.isfinite(inward).any():
+    calm = steadied(inward, foil)
+    if not np.isfinite(calm).any():
         return Measurement.absent("winding.core_collapse", "mm", "no inner turn was located")
-    value, place, _ = _worst(inward, foil)
-    by_height = np.nanmax(inward.reshape(inward.shape[0], -1), axis=1)
-    n = int(np.isfinite(inward).sum())
-    noise = foil.sigma_mm / math.sqrt(_smoothing(foil))
-    # Expected largest of n Gaussian values (Cramer's asymptotic form), and the fit's own uncertainty twice
-    # over.
-    chance = noise * math.sqrt(2 * math.log(max(n, 2))) + 2 * fits.departure_sigma_mm
-    real = value > chance
-    budget = (
-        *_extreme(cell, foil, value if real else 0.0, by_height[np.isfinite(by_height)]),
-        Contribution("spiral extrapolated to the core", fits.departure_sigma_mm, type="B"),
-    )
+    found, place = _largest(inward, foil)
+    found = Corrected(max(found.value, 0.0), found.noise)
+    by_height = np.nanmax(calm.reshape(calm.shape[0], -1), axis=1)
     return Measurement(
-        "winding.core_collapse", "mm", value=value if real else 0.0, n=n, budget=budget,
-        worst_at=place if real else None,
-        reason=None if real else "nothing beyond what the noise of the located foil would show by itself",
+        "winding.core_collapse", "mm", value=found.value, n=int(np.isfinite(inward).sum()), worst_at=place,
+        budget=(
+            *_extreme(cell, foil, found, by_height[np.isfinite(by_height)]),
+            Contribution("spiral extrapolated to the core", fits.departure_sigma_mm, type="B"),
+        ),
     )  # fmt: skip
 
 
@@ -407,7 +515,7 @@ def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     centre = 0.5 * (fits.centre_mm + fits.spiral_centre_mm)
     mean = centre.mean(axis=0)
     offset = float(np.hypot(*mean))
-    model = float(np.hypot(*(fits.centre_mm - fits.spiral_centre_mm).mean(axis=0))) / (2 * math.sqrt(3))
+    model = float(np.hypot(*(fits.centre_mm - fits.spiral_centre_mm).mean(axis=0))) / 2
     along = mean / max(offset, 1e-12)
     concentricity = Measurement(
         names[0], "mm", value=offset, n=int(foil.z_mm.size),
@@ -419,14 +527,18 @@ def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
             Contribution("the can's axis", cell.frame.axis_residual_mm, type="B"),
         ),
     )  # fmt: skip
-    gap = steadied(can_gap(foil, cell.surfaces.can), foil)
+    gap = can_gap(foil, cell.surfaces.can)
     if not np.isfinite(gap).any():
         return [
             concentricity,
             *(Measurement.absent(n, "mm", "the can's inner surface was not located") for n in names[1:]),
         ]
-    smallest, place, _ = _worst(-gap[:, None, :], foil)
+    last = int(np.flatnonzero(fits.full)[-1])
+    noise = split(fits.error_mm[:, last : last + 1], foil)[1]
+    nearest, place = _largest(-gap[:, None, :], foil, noise=noise)
+    nearest = Corrected(-nearest.value, nearest.noise)
     place.pop("turn")
+    gap = steadied(gap, foil)
     can = cell.surfaces.can
     edge = Contribution(
         "noise of the can's inner edge", can.inner_sigma_mm / math.sqrt(_smoothing(foil)), type="B"
@@ -438,8 +550,8 @@ def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     return [
         concentricity,
         Measurement(
-            names[1], "mm", value=-smallest, n=n, worst_at=place,
-            budget=(*_extreme(cell, foil, -smallest, by_height), edge, level),
+            names[1], "mm", value=nearest.value, n=n, worst_at=place,
+            budget=(*_extreme(cell, foil, nearest, by_height), edge, level),
         ),
         Measurement(
             names[2], "mm", value=mean_gap, n=n,

@@ -245,6 +245,55 @@ def test_turns_and_pitch(name: str) -> None:
     assert abs(pitch.value - roll.pitch * VOXEL_MM) < 2 * pitch.expanded_uncertainty
 
 
+#: What blurs the foil into the cathode's flank, or leaves it alone: (roll, blur in voxels, noise).
+HARD_ROLLS: dict[str, tuple[Roll, float, float]] = {
+    "blur": (Roll(), 1.35, 4.0),
+    "blur, left-handed, off-centre": (Roll(handedness=-1, centre=(2.3, -1.7)), 1.35, 4.0),
+    "more blur": (Roll(), 1.6, 2.0),
+    "coarse voxels": (Roll(pitch=7.0, cathode_thickness=2.9, copper_thickness=0.2, turns=16.0), 1.0, 2.0),
+    "no lead": (Roll(lead_in=0.0, lead_out=0.0, handedness=-1, start_deg=200.0), 1.2, 3.0),
+    "long lead": (Roll(lead_in=1.5, lead_out=1.7), 1.2, 3.0),
+}
+
+
+@pytest.mark.parametrize("name", HARD_ROLLS)
+def test_every_turn_is_found_where_blur_joins_foil_and_cathode(name: str) -> None:
+    roll, blur, noise = HARD_ROLLS[name]
+    cell = make_cell(draw(roll, blur=blur, noise=noise))
+    foil = trace_foil(cell)
+    got = measure(cell, foil, drawn_can())
+    assert got["winding.turns"].value == roll.turns
+    # Eight degrees at either end.
+    assert got["winding.revolutions"].value == pytest.approx(roll.turns, abs=16 / 360)
+    error = foil_error_px(foil, roll)
+    # On the foil everywhere, the lone turns too: the cathode's middle is half a pitch away.
+    assert np.nanpercentile(np.abs(error), 99) < 0.12 * roll.pitch
+    assert got["winding.pitch"].value == pytest.approx(roll.pitch * VOXEL_MM, rel=0.0015)
+
+
+@pytest.mark.parametrize("blur", [0.8, 1.1])
+@pytest.mark.parametrize("centre", [(0.0, 0.0), (2.3, -1.7)])
+def test_a_sound_roll_lies_within_its_uncertainties(blur: float, centre: tuple[float, float]) -> None:
+    # A foil of 0.3 voxel is drawn here by one or two of the four points to a voxel, which moves it by itself.
+    roll = Roll(centre=centre, copper_thickness=1.0)
+    greys = {**GREYS, "copper": 100.0}
+    got = measure(make_cell(draw(roll, blur=blur, noise=3.0, greys=greys)), can=drawn_can())
+    phase = np.arange(roll.turns - 1.0, roll.turns, 0.001)
+    gap = CAN_PX - WALL_PX - roll.radius_about_axis(phase)[1]
+    drawn_px = {
+        "pitch": roll.pitch, "max_abs_error": 0.0, "rms_error": 0.0, "spiral_rms_error": 0.0,
+        "core_collapse": 0.0, "concentricity": float(np.hypot(*centre)),
+        "can_gap.min": float(gap.min()), "can_gap.mean": float(gap.mean()),
+    }  # fmt: skip
+    # No wider than would make a limit of one voxel not worth judging.
+    for name, drawn in drawn_px.items():
+        found = got[f"winding.{name}"]
+        assert found.value is not None and found.expanded_uncertainty is not None
+        width = found.expanded_uncertainty / VOXEL_MM
+        assert abs(found.value / VOXEL_MM - drawn) <= width, name
+        assert width < 0.8, name
+
+
 def test_sound_roll_shows_no_error_and_no_collapse() -> None:
     got = measure(make_cell(draw(Roll(), noise=3.0)))
     assert got["winding.rms_error"].value < 0.1 * VOXEL_MM
@@ -271,7 +320,9 @@ def test_core_collapse_has_the_depth_and_place_that_were_drawn(depth: float, han
 def test_largest_error_is_the_drawn_one_where_it_was_drawn() -> None:
     roll = Roll(lift=4.0, buckle=0.0)
     got = measure(make_cell(draw(roll, noise=3.0)))["winding.max_abs_error"]
-    assert got.value == pytest.approx(4.0 * VOXEL_MM, abs=0.5 * VOXEL_MM)
+    # The line through the disturbed turn takes up an eighth of a bump over a third of it; 0.1 voxel of noise.
+    assert got.value == pytest.approx(4.0 * VOXEL_MM, abs=0.6 * VOXEL_MM)
+    assert abs(got.value - 4.0 * VOXEL_MM) <= (got.expanded_uncertainty or 0.0)
     assert got.worst_at is not None
     assert abs(got.worst_at["theta_deg"] - 100.0) < 10
 
