@@ -2,7 +2,8 @@
 
 :func:`unmet_needs` says whether a metric gets the least quality of scan that it declares; below it, its
 numbers would be no measurements. :func:`assess` predicts, for each rule of the spec, the uncertainty that
-this scan can give, and says whether that is small enough to decide the rule's limit, and what would make it so.
+this scan can give, and says whether that is small enough to decide the rule's limit, and what would make it
+so.
 
 The predictions are simple on purpose: one formula for each kind of quantity (``docs/screening.md``), from
 voxel size, blur, noise and length scale alone. The budget of the measurement itself has the last word.

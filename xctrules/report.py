@@ -1069,6 +1069,12 @@ def render_report(record: Json, images: Mapping[str, bytes]) -> str:
     return _environment().get_template("report.html.j2").render(page=page(record, images))
 
 
+def prepare() -> None:
+    """Compile the templates, so that the first report is drawn as fast as the next ones."""
+    for name in ("report.css", "figures.html.j2", "report.html.j2"):
+        _environment().get_template(name)
+
+
 _RECORD = re.compile(
     r'<script type="application/json" id="record" data-sha256="([0-9a-f]{64})">(.*?)</script>', re.S
 )

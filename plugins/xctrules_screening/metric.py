@@ -214,8 +214,8 @@ def _why_no_layers(cell: Cell, grey: Saturation) -> str | None:
         return None
     noise = robust_sd(np.roll(fine, 1, 0) - 2 * fine + np.roll(fine, -1, 0)) / math.sqrt(6)
     pattern = math.sqrt(max(float(np.nanmean(fine**2)) - noise**2, 0.0))
-    # A wave's valley is sqrt(8) of its standard deviation deep; that between copper and cathode, of which there
-    # are two a turn, is no more than half as deep.
+    # A wave's valley is sqrt(8) of its standard deviation deep; that between copper and cathode, of which
+    # there are two a turn, is no more than half as deep.
     if 0.5 * math.sqrt(8) * pattern > APART * math.sqrt(2) * noise:
         return None
     # Layers differ by a tenth of the can's own contrast or more: had there been any, would they have shown?
