@@ -57,10 +57,10 @@ def about_centre(radius: Floats, theta_deg: Floats, centre_mm: tuple[float, floa
     theta_deg : (nt,)
     """
     theta = np.deg2rad(theta_deg)
-    x = radius * np.cos(theta) - centre_mm[0]
-    y = radius * np.sin(theta) - centre_mm[1]
-    turned = np.arctan2(y, x) - theta
-    return np.hypot(x, y), np.rad2deg((turned + np.pi) % (2 * np.pi) - np.pi)
+    cos, sin = np.cos(theta), np.sin(theta)
+    along = radius - (centre_mm[0] * cos + centre_mm[1] * sin)
+    across = np.broadcast_to(centre_mm[0] * sin - centre_mm[1] * cos, along.shape)
+    return np.sqrt(along**2 + across**2), np.rad2deg(np.arctan2(across, along))
 
 
 def robust_scale(residual: Floats, axis: int | None = None) -> Floats:
@@ -126,7 +126,7 @@ def fit_spiral(
         weight = 1.0 / np.maximum(np.abs(off), 0.2 * scale + 1e-12) if step < 6 else _weights(off, scale)
         weight = weight / weight.max()
         centre = centre + solution[2:]
-        if step > 8 and np.abs(solution[2:]).max() < 1e-7 and np.abs(weight - previous).max() < 1e-3:
+        if step > 8 and np.abs(solution[2:]).max() < 1e-7 and np.abs(weight - previous).max() < 1e-2:
             break
     spread = float((weight * residual[good] ** 2).sum() / max(weight.sum() - 4.0, 1.0))
     spiral = Spiral(
@@ -212,7 +212,7 @@ def fit_straight_turns(
         mean = np.where(full, (radial_mean + incline * (0.5 - phi_mean % 1.0))[:, 0], np.nan)
         slope = np.where(full, incline[:, 0], np.nan)
         error = np.where(known, radial, np.nan)
-        if step >= 10 and np.abs(move).max() < 1e-7:
+        if step >= 10 and np.abs(move).max() < 1e-6:  # a nanometre
             break
         centre = centre + move
         off = np.where(known, radial - move[0] * cos - move[1] * sin, 0.0)
