@@ -281,6 +281,9 @@ def test_a_judged_scan_that_should_be_refused_does_not_hold() -> None:
     assert criterion(find(rows, HEADER), "unfit scans are refused") is False
     rows[-1]["judged"]["verdict"] = "SCAN_REJECTED"
     assert criterion(find(rows, HEADER), "unfit scans are refused") is True
+    assert criterion(find(rows, HEADER), "for the right reason") is False
+    rows[-1]["judged"]["rejections"] = ["voxels of 0.12 mm cannot show two layers in a turn"]
+    assert criterion(find(rows, HEADER), "for the right reason") is True
 
 
 def test_a_case_that_crashed_is_told_and_does_not_hold() -> None:

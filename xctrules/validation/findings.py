@@ -548,14 +548,25 @@ def _rate(outcomes: Sequence[str], counted: Sequence[str]) -> dict[str, Any]:
     return {**Share(count, len(outcomes)).as_json(), "upper": upper_bound(count, len(outcomes))}
 
 
+_RIGHT_WORDS: Mapping[str, tuple[str, ...]] = {
+    "noise": ("noise",),
+    "coarse": ("voxel", "resol"),
+    "cut off": ("field of view", "image", "can "),
+    "saturated": ("saturat",),
+}
+"""What the reason for a refusal must speak of."""
+
+
 def _unfit(row: Row) -> dict[str, Any]:
-    verdict = row["judged"]["verdict"]
+    judged = row["judged"]
+    verdict, said = judged["verdict"], " ".join((*judged["rejections"], *judged["reasons"]))
     return {
         "index": row["index"],
         "what": row["unfit"],
         "verdict": verdict,
         "refused": verdict in ("SCAN_REJECTED", "INCOMPLETE"),
-        "reasons": row["judged"]["rejections"] or row["judged"]["reasons"],
+        "right_reason": any(word in said for word in _RIGHT_WORDS[row["unfit"]]),
+        "reasons": judged["rejections"] or judged["reasons"],
     }
 
 
@@ -578,15 +589,16 @@ def _criteria(found: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     unfit = found["unfit"]
-    refused = sum(item["refused"] for item in unfit)
-    criteria.append(
-        {
-            "id": "unfit scans are refused",
-            "asked": "every one",
-            "found": f"{refused} of {len(unfit)}",
-            "holds": None if not unfit else refused == len(unfit),
-        }
-    )
+    for name, key in (("unfit scans are refused", "refused"), ("for the right reason", "right_reason")):
+        count = sum(item[key] for item in unfit)
+        criteria.append(
+            {
+                "id": name,
+                "asked": "every one",
+                "found": f"{count} of {len(unfit)}",
+                "holds": None if not unfit else count == len(unfit),
+            }
+        )
     criteria.append(
         {
             "id": "every case could be measured",

@@ -400,11 +400,21 @@ def _decision_table(decisions: Sequence[Json]) -> Table:
 
 def _unfit_table(unfit: Sequence[Json]) -> Table:
     rows = [
-        (str(u["index"]), u["what"], u["verdict"], "yes" if u["refused"] else "NO", " ".join(u["reasons"]))
+        (
+            str(u["index"]),
+            u["what"],
+            u["verdict"],
+            "yes" if u["refused"] else "NO",
+            "right" if u["right_reason"] else "WRONG",
+            " ".join(u["reasons"]),
+        )
         for u in unfit
     ]
     return _table(
-        "Scans that must be refused", ("Case", "What is wrong", "Verdict", "Refused", "Reason given"), rows, 5
+        "Scans that must be refused",
+        ("Case", "What is wrong", "Verdict", "Refused", "Reason", "Reason given"),
+        rows,
+        text=6,
     )
 
 
