@@ -234,10 +234,11 @@ def inspect(
 
 def _warm_up() -> None:
     """Load what is needed later while the slices are read: half a second of a line's time."""
-    import scipy.ndimage
-    import scipy.special  # noqa: F401
+    with contextlib.suppress(Exception):  # whatever is wrong here is met again, and told, where it is needed
+        import scipy.ndimage
+        import scipy.special  # noqa: F401
 
-    prepare()
+        prepare()
 
 
 # --- before measuring --------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xctrules.cell import MEASURED, STATE_NAMES, UNCLEAR, Cell, EndEdges
+from xctrules.cell import MEASURED, STATE_NAMES, TAB, UNCLEAR, Cell, EndEdges
 from xctrules.errors import NotMeasurable
 from xctrules.measurement import Contribution, Figure, Measurement, MetricResult, Samples
 from xctrules_overhang import figures
@@ -157,7 +157,7 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
     for name, sign in (("length.min", -1), ("length.max", 1)):
         best, where = _extreme([e.length for e in ends], [e.length_sigma for e in ends], ends, sign)
         budget = (
-            Contribution("edge noise", max(best.spread, sigma / 2)),
+            Contribution("edge noise", math.hypot(best.spread, sigma / 2)),
             Contribution("bias of the extreme", abs(best.bias) / math.sqrt(3), type="B"),
             *systematic,
             scale.contribution(best.corrected),
@@ -168,7 +168,7 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
         if sign < 0 and (unclear := longest_unclear(ends)):
             out.append(Measurement.absent(prefix + name, "mm", unclear))
             continue
-        out.append(made(name, best.corrected, budget, worst_at=where))
+        out.append(made(name, best.corrected, budget, worst_at=where, reason=hidden_places(ends)))
     out += _deflection_statistics(cell, ends, made)
     out += _base_statistics(ends, made, scale.contribution)
     out.append(made("count", float(n), ()))
@@ -179,6 +179,20 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
         made("negative_fraction", negative, (Contribution("edge noise", max(doubt / 2, 0.5 / n), type="B"),))
     )
     return out
+
+
+def hidden_places(ends: list[EndValues]) -> str | None:
+    """A remark for the reader on places that a tab hides: nothing is known of the overhang there."""
+    parts = []
+    for end in ends:
+        hidden = end.edges.state == TAB
+        for turn in np.flatnonzero(hidden.any(axis=1)):
+            angles = end.edges.theta_deg[hidden[turn]]
+            parts.append(f"{end.edges.end} end, turn {turn}: {angles.size} of {hidden.shape[1]} angles")
+    if not parts:
+        return None
+    shown = "; ".join(parts[:4]) + (f"; and {len(parts) - 4} more turns" if len(parts) > 4 else "")
+    return f"not seen behind a tab or other metal, and not judged there: {shown}"
 
 
 def longest_unclear(ends: list[EndValues]) -> str | None:

@@ -48,7 +48,7 @@ OUTWARD_MM = 3.2
 STEEPEST = 1.0
 """Largest lean of a free foil that is followed, as a slope (45 degrees)."""
 
-CORNER_MM, CORNER_DROP_MM = 3.0, 0.2
+CORNER_MM, CORNER_DROP_MM = 3.0, 0.1
 """So far from its begin and end a foil's edge may be cut or folded back, or lie against another end of it:
 an edge that drops by more than this against its neighbours, or does not show, is not told from such a corner
 and not measured."""
@@ -62,8 +62,9 @@ INSIDE_VOXELS = 0.3
 there as well as in the void. Between two bright slabs the level that it falls to is not that of the void.
 Type B, from phantoms."""
 
-LEAST_STEP = 0.5
-"""A cathode's step is at least this share of the usual one of its scan."""
+LEAST_STEP, LARGEST_STEP = 0.5, 1.4
+"""One cathode is as bright as the other: a step outside this range, as a share of the usual one, is some
+other layer's or a centre pin's."""
 
 CLEAR_CONTRAST = 3.0
 """A step counts as seen when it is this many times the noise of the values it is found in."""
@@ -153,7 +154,8 @@ class Layout:
         line = self.foil_mm[:, :: self.handedness].ravel()
         known = np.isfinite(line)
         step_mm = np.nan_to_num(line, nan=np.inf) * (2 * np.pi / self.theta_deg.size)
-        steps = np.ceil(reach_mm / step_mm)
+        # At the core a few millimetres are half a turn; more than a twentieth of one is no corner.
+        steps = np.minimum(np.ceil(reach_mm / step_mm), np.ceil(self.theta_deg.size / 20))
         near = np.zeros(line.size, dtype=bool)
         for shift in range(1, int(steps.max(initial=0)) + 1):
             lost = np.zeros(line.size, dtype=bool)
@@ -208,8 +210,8 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
         cathode, step = (
             np.array([[face[i] for face in turn] for turn in looked]).swapaxes(0, 1) for i in (0, 1)
         )
-        # One cathode is as bright as the other: a much smaller step is some other layer's.
-        cathode = np.where(step > LEAST_STEP * np.nanmedian(step), cathode, np.nan)
+        other = np.isfinite(step) & ~_like_a_cathode(step)
+        cathode, faces = np.where(other, np.nan, cathode), np.where(other, np.nan, faces)
         hidden = _stands_tall(cathode, TALL_CATHODE_MM, window, layout.foil_mm, voxel)
         cathode = np.where(hidden, np.nan, cathode)
         edge = np.fmin(*cathode)
@@ -242,6 +244,7 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
     with np.errstate(invalid="ignore"):
         dropped = tip < _usual(tip) - CORNER_DROP_MM
     state[(short | ~clear | dropped) & layout.ends_of_foil(CORNER_MM)] = NO_FOIL
+    state[_outlying(np.where(state == MEASURED, tip, np.nan), window.step_mm)] = UNCLEAR
     state[(state == MEASURED) & _lonely(state == MEASURED)] = UNCLEAR
     bad = state != MEASURED
     tip = np.where(bad, np.nan, tip)
@@ -349,6 +352,15 @@ def _scatter(values: Floats) -> float:
     second = values[..., :-2] - 2 * values[..., 1:-1] + values[..., 2:]
     finite = np.abs(second[np.isfinite(second)])
     return float(1.4826 * np.median(finite) / np.sqrt(6)) if finite.size else float("nan")
+
+
+def _like_a_cathode(step: Floats) -> NDArray[np.bool_]:
+    """Where the step in grey (2, nturns, nt) at an edge is a cathode's, by itself and among its neighbours
+    along theta."""
+    usual = np.nanmedian(step) if np.isfinite(step).any() else np.nan
+    around = _around(step, max(1, step.shape[-1] // 24))
+    with np.errstate(invalid="ignore"):
+        return np.asarray((step > LEAST_STEP * usual) & (np.fmax(step, around) < LARGEST_STEP * usual))
 
 
 def change_point(profile: Greys, half: Greys, depth: Greys, stop: int) -> NDArray[np.intp]:
@@ -729,6 +741,21 @@ def _stands_tall(
         near = np.roll(tall, shift, axis=-1) | np.roll(tall, -shift, axis=-1)
         wide |= near & (shift <= reach)
     return wide
+
+
+def _outlying(tip: Floats, step_mm: float) -> NDArray[np.bool_]:
+    """Places (nturns, nt) whose tip stands apart from those of the next three angles on both sides, by
+    itself.
+
+    A foil's edge does not jump by three slices (or 0.1 mm) and back within two degrees; a lost path does.
+    """
+    if tip.shape[1] < 180:
+        return np.zeros(tip.shape, dtype=bool)
+    near = np.stack([np.roll(tip, shift, axis=1) for shift in range(-3, 4)])
+    away = max(3 * step_mm, 0.1)
+    with np.errstate(invalid="ignore"):
+        alike = (np.abs(near - tip) < away).sum(axis=0)
+        return np.asarray((np.abs(tip - rank(near, 0.5)) > away) & (alike <= 2))
 
 
 def _lonely(measured: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from xctrules_segmentation.classical import ClassicalSegmenter
 from xctrules.cell import MEASURED, TAB, Cell, EndEdges, Settings
 from xctrules.frame import CylinderFinder
 from xctrules.measurement import Measurement, Scale
-from xctrules.phantom import NegativeOverhang, Phantom, Tab, draw, small
+from xctrules.phantom import CentrePin, NegativeOverhang, Phantom, Tab, draw, small
 from xctrules.scan import Scan
 
 CASES: dict[str, dict[str, Any]] = {
@@ -37,6 +37,13 @@ CASES: dict[str, dict[str, Any]] = {
     "one negative": {
         "negative_overhangs": (NegativeOverhang(turn=4, theta_deg=100.0, width_deg=20.0, length_mm=-0.1),)
     },
+    "flush": {
+        "negative_overhangs": (NegativeOverhang(turn=4, theta_deg=200.0, width_deg=20.0, length_mm=0.02),)
+    },
+    "a whole turn short": {
+        "negative_overhangs": (NegativeOverhang(turn=3, theta_deg=190.0, width_deg=280.0, length_mm=-0.15),)
+    },
+    "centre pin": {"pin": CentrePin(outer_diameter_mm=1.5)},
     "cathode tab": {"tabs": (Tab(turn=3),)},
     "anode tab": {"tabs": (Tab(turn=3, electrode="anode"),)},
 }
@@ -113,7 +120,11 @@ def test_every_single_sign_is_right_beyond_one_voxel(case: str) -> None:
         found = lengths(edges)
         sure = np.isfinite(truth) & np.isfinite(found) & (np.abs(truth) > step)
         assert sure.sum() > 1000
-        wrong = sure & (np.sign(truth) != np.sign(found))
+        # Half-planes are pooled with the next ones: on a cliff, which side a degree lies on is left open.
+        cliff = (
+            np.max([np.abs(np.roll(truth, shift, axis=1) - truth) for shift in (-2, 2)], axis=0) > 2 * step
+        )
+        wrong = sure & ~cliff & (np.sign(truth) != np.sign(found))
         assert not wrong.any(), np.argwhere(wrong)[:5]
 
 
@@ -142,7 +153,7 @@ def test_the_negative_place_is_found_where_it_was_drawn() -> None:
     assert fraction == pytest.approx(truth, abs=0.005)
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c != "one negative"])
+@pytest.mark.parametrize("case", [c for c in CASES if not CASES[c].get("negative_overhangs")])
 def test_no_negative_overhang_is_invented(case: str) -> None:
     assert measured(case)["overhang.negative_fraction"].value == 0
 
@@ -177,3 +188,20 @@ def test_ends_out_of_view_have_a_reason_and_no_number() -> None:
     assert missing.value is None
     assert missing.reason == "the lower end is not in view"
     assert measured("both ends")["overhang.bottom.length.min"].status == "measured"
+
+
+def test_a_centre_pin_is_no_cathode() -> None:
+    assert abs(error_in_voxels("centre pin", "overhang.length.min")) < 1.0
+    found = measured("centre pin")["overhang.count"].value
+    assert found == pytest.approx(phantom("centre pin").truth["measurements"]["overhang.count"], rel=0.02)
+
+
+def test_an_anode_that_does_not_rise_above_the_cathode_is_found() -> None:
+    """Its neighbours stand right beside the place where it is missing, and must not be taken for it."""
+    for case in ("flush", "a whole turn short"):
+        worst = measured(case)["overhang.length.min"]
+        if worst.value is None:  # honest too: then no verdict rests on it
+            assert "not clear" in str(worst.reason)
+        else:
+            step = phantom(case).spec.voxel_size_mm[0]
+            assert worst.value < phantom(case).truth["measurements"]["overhang.length.min"] + 1.5 * step
