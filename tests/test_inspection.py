@@ -344,3 +344,20 @@ def test_label_image_of_another_shape_is_refused(scan: Path, spec: Path, tmp_pat
     tifffile.imwrite(tmp_path / "labels.tif", np.arange(5 * 90 * 90, dtype=np.uint16).reshape(5, 90, 90) % 4)
     with pytest.raises(ScanError, match="shape"):
         inspect(scan, spec, segmentation=tmp_path / "labels.tif")
+
+
+class _Panic(BaseException):
+    """What a plugin written in another language raises: no ``Exception``."""
+
+
+def test_a_panic_in_a_plugin_is_that_plugins_failure_alone() -> None:
+    from xctrules.registry import Registry
+
+    registry = Registry()
+
+    def fail() -> None:
+        raise _Panic("index out of bounds")
+
+    registry.call("foreign", "metric", fail)
+    assert [problem.plugin for problem in registry.problems] == ["foreign"]
+    assert "index out of bounds" in registry.problems[0].message

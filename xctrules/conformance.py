@@ -64,7 +64,9 @@ def run_metric(provided: Provided, cell: Cell) -> MetricOutcome:
         result = metric.measure(cell)
     except NotMeasurable as error:
         outcome = absent_metric(provided, error.reason)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin in another language may raise beside Exception
         outcome = _failed(provided, declares, f"it raised {describe_exception(error)}", error)
     else:
         if isinstance(result, MetricResult):

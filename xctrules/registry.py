@@ -183,7 +183,9 @@ class Registry:
         """What ``function`` returns, or ``FAILED`` after recording that ``plugin`` raised while ``doing``."""
         try:
             return function()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin in another language may raise beside Exception
             self.record(plugin, f"{doing} raised {describe_exception(error)}", error)
             return FAILED
 
@@ -253,7 +255,9 @@ class Registry:
         self._found[found.name] = found
         try:
             found.module = load()
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin in another language may raise beside Exception
             found.load_error = f"could not be imported: {describe_exception(error)}"
             self.record(found.name, found.load_error, error)
             return

@@ -478,7 +478,7 @@ def _side_mm(window: Window, layout: Layout, voxel_mm: float) -> float:
     """Distance from a foil's middle to the darkest place beside it in the roll, where its blur and the next
     layer's meet."""
     rows = window.height_mm < -0.3 if (window.height_mm < -0.3).sum() >= 2 else window.height_mm < 0
-    roll = np.nanmean(window.grey[rows], axis=0, keepdims=True)
+    roll = np.nan_to_num(window.grey[rows]).mean(axis=0, keepdims=True)  # outside the image it is dark
     part = Window(roll, window.height_mm[:1], window.theta_deg, window.r_mm, window.step_mm)
     distance = np.arange(1.2 * voxel_mm, max(0.45 * layout.pitch_mm, 1.5 * voxel_mm), 0.2 * voxel_mm)
     either = [[float(np.nanmean(part.at(layout.foil_mm + s * d))) for d in distance] for s in (-1, 1)]
