@@ -67,7 +67,8 @@ def fit_edge(band: EdgeBand, rows: slice = slice(None)) -> EdgeFit | None:
     def residual(p: Floats) -> Floats:
         return np.asarray((model(p) - profile) * weight)
 
-    found = least_squares(residual, start, x_scale=[step, 1.0, top, top, top])
+    contrast = top - min(start[3:])  # above zero whatever grey the scan calls zero
+    found = least_squares(residual, start, x_scale=[step, 1.0, contrast, contrast, contrast])
     blur = math.exp(float(found.x[1]))
     # The surface to which profiles were shifted is itself known to its noise only.
     sharp = math.sqrt(max(blur**2 - band.edge_sigma_mm**2, (0.2 * blur) ** 2))

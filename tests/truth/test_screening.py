@@ -57,6 +57,8 @@ def value(found: dict[str, Measurement], name: str) -> float:
         {"voxel_size_mm": (0.034,) * 3},
         {"imaging": Imaging(dtype="uint16", grey_offset=2000.0)},
         {"imaging": Imaging(dtype="float32", clip_outside=False)},
+        # On a scale like Hounsfield's, every grey value may lie below zero.
+        {"imaging": Imaging(dtype="float32", clip_outside=False, grey_scale=100.0, grey_offset=-20000.0)},
         {"tilt_deg": 2.0, "tilt_direction_deg": 50.0},
         {"slice_order": "bottom_to_top", "offset_mm": (0.3, -0.2)},
         {"view": "bottom"},
