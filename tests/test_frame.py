@@ -167,3 +167,14 @@ def test_a_cell_that_lies_on_its_side_is_told_to_be_resliced(axis: str, order: t
     lying = Scan(scan.path, np.transpose(scan.volume, order).copy(), VOXEL, {})
     with pytest.raises(NotMeasurable, match=f"lies along the volume's {axis} axis; reslice"):
         CylinderFinder().find(lying, {})
+
+
+def test_empty_slices_inside_the_cell_are_told_and_not_bridged() -> None:
+    scan = tube(shape=(30, 200, 204))
+    scan.volume[12:15] = 0
+    with pytest.raises(
+        NotMeasurable, match="3 slices inside the cell are empty, the first of them number 13"
+    ):
+        CylinderFinder().find(scan, {})
+    scan.volume[:15] = 0  # before the cell begins they are the air above it
+    assert CylinderFinder().find(scan, {}).outer_radius_mm == pytest.approx(4.0, abs=0.01)

@@ -300,6 +300,7 @@ class CylinderFinder:
             )
         if mask_of is None:
             _require_all_inside(scan, straight, level)
+            _require_no_empty_slice(scan, outlines, step)
         origin, axis, tilt_sigma, residual = _fit_axis(straight, scan.voxel_size_mm[0])
         dz = scan.voxel_size_mm[0] / axis[2]
         half = 0.5 * step * dz
@@ -561,6 +562,19 @@ def _fit_axis(
         sigma_deg,
         rms,
     )
+
+
+def _require_no_empty_slice(scan: Scan, outlines: list[Outline], step: int) -> None:
+    """NotMeasurable where slices within the cell hold nothing: heights across them, and what is in them, are
+    unknown."""
+    seen = {o.slice_index for o in outlines}
+    inside = range(outlines[0].slice_index, outlines[-1].slice_index, step)
+    empty = [k for k in inside if k not in seen and np.ptp(np.asarray(scan.volume[k])) == 0]
+    if empty:
+        raise NotMeasurable(
+            f"{len(empty)} slices inside the cell are empty, the first of them number {empty[0] + 1}; "
+            "reconstruct or export them again"
+        )
 
 
 def _require_all_inside(scan: Scan, run: list[Outline], level: float) -> None:

@@ -459,7 +459,9 @@ def _find_frame(
         frame = finder.find(scan, spec.nominal_mm, settings.mask_of)
     except NotMeasurable as error:
         return None, error.reason + ("" if settings.mask_of else _saturation_note(scan))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         if plugin == "xctrules":
             raise
         message = f"finding the cell raised {describe_exception(error)}"
@@ -494,7 +496,9 @@ def _segment(cell: Cell, registry: Registry, notes: _Notes) -> Segmentation:
         return _no_segmentation(name, error.reason)
     except ScanError:
         raise  # a label image that cannot be used is no fault of the plugin's
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         message = f"segmenter {name} raised {describe_exception(error)}"
         notes.failures.append(PluginProblem(chosen.plugin, message, short_traceback(error)))
         return _no_segmentation(name, f"the segmenter {name} failed ({describe_exception(error)})")

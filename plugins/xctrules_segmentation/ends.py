@@ -17,6 +17,7 @@ Model and method:
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -165,6 +166,35 @@ class Layout:
         return (near & known).reshape(self.foil_mm.shape)[:, :: self.handedness]
 
 
+def bridged(layout: Layout) -> Layout:
+    """``layout`` with the gaps in its foil filled along the line, and the cathodes beside them where both
+    rims have one.
+
+    A foil is one piece from its inner to its outer end: where it was lost on the way (beside a tab, say) it
+    is still there, and has to be looked at. Nothing is added before its first and after its last place.
+    """
+    turned = slice(None, None, layout.handedness)
+    shape = layout.foil_mm.shape
+    line = layout.foil_mm[:, turned].ravel()
+    known = np.flatnonzero(np.isfinite(line))
+    if known.size == 0:
+        return layout
+    place = np.arange(line.size)
+    gap = np.isnan(line) & (place > known[0]) & (place < known[-1])
+    # The pitch is in the line, so that a straight bridge follows the spiral.
+    foil = np.where(gap, np.interp(place, known, line[known]), line)
+    sides = []
+    for side in (layout.inner_mm, layout.outer_mm):
+        away = side[:, turned].ravel() - line
+        before = known[np.clip(np.searchsorted(known, place) - 1, 0, None)]
+        after = known[np.clip(np.searchsorted(known, place), None, known.size - 1)]
+        between = 0.5 * (away[before] + away[after])  # NaN where either rim has no cathode
+        sides.append((foil + np.where(gap, between, away)).reshape(shape)[:, turned])
+    return dataclasses.replace(
+        layout, foil_mm=foil.reshape(shape)[:, turned], inner_mm=sides[0], outer_mm=sides[1]
+    )
+
+
 @dataclass(frozen=True)
 class _Sampling:
     """Lengths of the method in samples along the height: ``skip`` clears an edge's blur, ``level`` averages
@@ -192,6 +222,7 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
     NotMeasurable
         Where the scan shows too little of the end.
     """
+    layout = bridged(layout)
     window = sample_window(cell, end, layout.theta_deg)
     voxel = max(cell.frame.voxel_mm[1:])
     below = int((window.height_mm < 0).sum())

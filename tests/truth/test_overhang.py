@@ -43,6 +43,10 @@ CASES: dict[str, dict[str, Any]] = {
     "a whole turn short": {
         "negative_overhangs": (NegativeOverhang(turn=3, theta_deg=190.0, width_deg=280.0, length_mm=-0.15),)
     },
+    "beside an anode tab": {
+        "tabs": (Tab(turn=3, theta_deg=40.0, width_mm=1.0, electrode="anode"),),
+        "negative_overhangs": (NegativeOverhang(turn=3, theta_deg=80.0, width_deg=20.0, length_mm=-0.1),),
+    },
     "centre pin": {"pin": CentrePin(outer_diameter_mm=1.5)},
     "cathode tab": {"tabs": (Tab(turn=3),)},
     "anode tab": {"tabs": (Tab(turn=3, electrode="anode"),)},
@@ -90,7 +94,9 @@ def test_the_mean_is_good_to_a_fraction_of_a_voxel(case: str) -> None:
     assert abs(error_in_voxels(case, "overhang.length.mean")) < 0.2
 
 
-@pytest.mark.parametrize("case", [c for c in CASES if c != "three times the noise"])
+@pytest.mark.parametrize(
+    "case", [c for c in CASES if c not in ("three times the noise", "beside an anode tab")]
+)
 def test_the_extremes_are_good_to_a_voxel(case: str) -> None:
     # A fault of 20 degrees has shoulders: its lowest point is one of few angles.
     assert abs(error_in_voxels(case, "overhang.length.min")) < 1.0
@@ -175,7 +181,10 @@ def test_intervals_of_the_sound_phantoms_hold_the_truth() -> None:
         for name in ("overhang.length.mean", "overhang.length.min"):
             found = measured(case)[name]
             truth = phantom(case).truth["measurements"][name]
-            assert found.value is not None and found.expanded_uncertainty is not None
+            if found.value is None:
+                assert case == "beside an anode tab", found.reason
+                continue
+            assert found.expanded_uncertainty is not None
             if abs(found.value - truth) > found.expanded_uncertainty:
                 misses.append((case, name, found.value - truth, found.expanded_uncertainty))
     # 26 intervals of 95 %: four or more misses would happen once in 30 times.
@@ -198,7 +207,7 @@ def test_a_centre_pin_is_no_cathode() -> None:
 
 def test_an_anode_that_does_not_rise_above_the_cathode_is_found() -> None:
     """Its neighbours stand right beside the place where it is missing, and must not be taken for it."""
-    for case in ("flush", "a whole turn short"):
+    for case in ("flush", "a whole turn short", "beside an anode tab"):
         worst = measured(case)["overhang.length.min"]
         if worst.value is None:  # honest too: then no verdict rests on it
             assert "not clear" in str(worst.reason)
