@@ -252,9 +252,13 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float,
             # The limits of the straight part are known to a slice or so.
             change = max(abs(float(each[1:].mean()) - value), abs(float(each[:-1].mean()) - value))
             budget.append(Contribution("limits of the straight part", change / math.sqrt(3), type="B"))
-        left_out = (
-            f"{int((~enough).sum())} heights not seen all round are left out" if not enough.all() else None
+        partial = int((~enough).sum())
+        heights = (
+            "1 height, not seen all round, is"
+            if partial == 1
+            else f"{partial} heights, not seen all round, are"
         )
+        left_out = f"{heights} left out" if partial else None
         found.append(
             Measurement(
                 name, "mm", value=value, budget=tuple(budget), n=n,
