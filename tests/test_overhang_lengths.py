@@ -136,3 +136,25 @@ def test_the_path_follows_a_leaning_ridge_past_a_gap() -> None:
     gain[12:15] = 0.0  # nothing to be seen
     assert np.array_equal(best_path(gain, reach=2, cost=0.1)[:, 0][:12], true[:12])
     assert np.array_equal(best_path(gain, reach=2, cost=0.1)[:, 0][15:], true[15:])
+
+
+@pytest.mark.parametrize("handedness", [1, -1])
+def test_an_unclear_stretch_goes_on_into_the_next_turn(handedness: int) -> None:
+    from types import SimpleNamespace
+
+    from xctrules_overhang.metric import longest_unclear
+
+    from xctrules.cell import UNCLEAR
+
+    state = np.zeros((3, 360), dtype=np.int8)
+    line = state.reshape(-1) if handedness > 0 else state[:, ::-1].reshape(-1).copy()
+    line[357:363] = UNCLEAR  # three degrees on either side of the seam
+    if handedness < 0:
+        state = line.reshape(3, 360)[:, ::-1].copy()
+    found = SimpleNamespace(
+        edges=SimpleNamespace(end="top", state=state, theta_deg=np.arange(360.0), handedness=handedness)
+    )
+    text = longest_unclear([found])  # type: ignore[list-item]
+    assert text is not None and "over 6 degrees from turn 0" in text
+    state[state == UNCLEAR] = 0
+    assert longest_unclear([found]) is None  # type: ignore[list-item]

@@ -125,6 +125,8 @@ class EndEdges:
         Mean change of length when the edge criterion moves from 50 % to 60 % of the step.
     inside_sigma_mm
         Standard uncertainty of an anode edge that lies below a cathode's, where a foil stands out less.
+    handedness
+        Of the foil, as in :class:`FoilTrace`: which way turn k goes on as turn k + 1.
     """
 
     end: End
@@ -139,6 +141,7 @@ class EndEdges:
     cathode_sigma_mm: float
     threshold_shift_mm: float = float("nan")
     inside_sigma_mm: float = 0.0
+    handedness: int = 1
 
 
 @dataclass(frozen=True)

@@ -205,18 +205,21 @@ def longest_unclear(ends: list[EndValues]) -> str | None:
     longest, text = LONGEST_UNCLEAR_DEG, None
     for end in ends:
         edges = end.edges
-        step = 360.0 / edges.theta_deg.size
-        for turn, unclear in enumerate(edges.state == UNCLEAR):
-            # The line goes on into the next turn; a stretch across the seam counts as two.
-            change = np.flatnonzero(np.diff(np.concatenate([[False], unclear, [False]]).astype(int)))
-            for first, stop in zip(change[::2], change[1::2], strict=True):
-                if (stop - first) * step > longest:
-                    longest = (stop - first) * step
-                    text = (
-                        f"at the {edges.end} end the edges of turn {turn} are not clear from "
-                        f"{first * step:.0f} to {stop * step:.0f} degrees, where a short overhang could not "
-                        "be seen; a scan with less noise or smaller voxels would show it"
-                    )
+        angles = edges.theta_deg.size
+        step = 360.0 / angles
+        # Along the foil, so that a stretch goes on into the next turn.
+        unclear = (edges.state == UNCLEAR)[:, :: edges.handedness].ravel()
+        change = np.flatnonzero(np.diff(np.concatenate([[False], unclear, [False]]).astype(int)))
+        for first, stop in zip(change[::2], change[1::2], strict=True):
+            if (stop - first) * step > longest:
+                longest = (stop - first) * step
+                turn, angle = divmod(int(first), angles)
+                begins = edges.theta_deg[:: edges.handedness][angle]
+                text = (
+                    f"at the {edges.end} end the edges are not clear over {longest:.0f} degrees from turn "
+                    f"{turn}, {begins:.0f} degrees on, where a short overhang could not be seen; a scan with "
+                    "less noise or smaller voxels would show it"
+                )
     return text
 
 

@@ -293,6 +293,7 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
         anode_sigma_mm=_scatter(tip),
         inside_sigma_mm=INSIDE_VOXELS * voxel * min(max(contrast.free_mean / contrast.roll_mean, 1.0), 6.0),
         cathode_sigma_mm=_scatter(cathode),
+        handedness=layout.handedness,
         threshold_shift_mm=float(np.mean(shift[~bad])) if not bad.all() else float("nan"),
     )
 
