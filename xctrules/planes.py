@@ -1,4 +1,4 @@
-"""What a network is shown of a cell: half-planes through the axis, at one voxel size and on one grey scale whatever the scan.
+"""What a network is shown of a cell: half-planes through the axis, at one voxel size and on one grey scale.
 
 A plane is an image with the axis on its left and outward (away from the roll) at its top, so that every end
 of every cell looks alike: the roll at the bottom, free foils above it, the can on the right. Pixels are
