@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 End = Literal["top", "bottom"]
 Floats = NDArray[np.float64]
 
+LABELS: Mapping[str, int] = {"background": 0, "can": 1, "cathode": 2, "copper": 3, "overhang": 4}
+"""Values of a label image, and order of a network's classes. Copper and overhang are one foil: inside the
+roll, and free above the cathode's edge."""
+
+FOIL_MM = 0.10
+"""Width at which the foil is labelled about its centre line. The foil itself, some 0.01 mm, is thinner than a
+voxel."""
+
 
 @dataclass(frozen=True)
 class CanSurface:

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from xctrules.cell import CanSurface, Cell, End, EndEdges, FoilTrace, Segmentation
+from xctrules.cell import LABELS, CanSurface, Cell, End, EndEdges, FoilTrace, Segmentation
 from xctrules.errors import NotMeasurable
 from xctrules_segmentation.can import can_from_labels, segment_can
 from xctrules_segmentation.ends import Layout, find_end
-from xctrules_segmentation.labels import LABELS, Labels, as_greys, checked_labels, write_label_image
+from xctrules_segmentation.labels import Labels, as_greys, checked_labels, write_label_image
 from xctrules_segmentation.roll import CathodeFaces, facing_cathodes, trace_from_labels, trace_with_cathodes
 
 T = TypeVar("T")

@@ -22,20 +22,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import TAB, CanSurface, Cell, EndEdges, Floats, FoilTrace
+from xctrules.cell import FOIL_MM, LABELS, TAB, CanSurface, Cell, EndEdges, Floats, FoilTrace
 from xctrules.errors import NotMeasurable, OutputError, ScanError
 from xctrules.frame import CellFrame
 from xctrules_segmentation.roll import CathodeFaces, facing_cathodes
 
 Labels = NDArray[np.uint8]
 
-LABELS = {"background": 0, "can": 1, "cathode": 2, "copper": 3, "overhang": 4}
-"""Values of a label image. Copper and overhang are one foil: inside the roll, and free above the cathode's
-edge."""
-
-FOIL_MM, FOIL_VOXELS = 0.10, 1.5
-"""Width at which the foil is drawn about its centre line: 0.10 mm, or 1.5 voxels where that is more, so that
-it is a closed line. The foil itself, some 0.01 mm, is thinner than a voxel."""
+FOIL_VOXELS = 1.5
+"""Least width of a drawn foil, in voxels, so that it is a closed line where ``FOIL_MM`` is less than that."""
 
 _GREY_OF_LABEL = np.array([20, 200, 75, 62, 62], dtype=np.uint8)
 """Greys in the order in which a steel can, a cathode and copper appear in any scan; only their order
