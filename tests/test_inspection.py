@@ -258,6 +258,15 @@ def test_screen_can_reject_the_scan(tmp_path: Path, can: Path) -> None:
     assert any("far too noisy" in reason for reason in result.record["reasons"])
 
 
+def test_screen_that_fails_keeps_the_cell_from_passing(tmp_path: Path, can: Path) -> None:
+    source = THEIRS.format(body="raise RuntimeError('lost my table')")
+    result = with_plugin(tmp_path, can, source.replace("xctrules_metrics", "xctrules_screens"), RULES)
+    assert {check["outcome"] for check in result.record["checks"]} == {"PASS"}
+    assert result.verdict == "INCOMPLETE"
+    assert result.record["unscreened"] == ["theirs"]
+    assert "not screened" in result.record["reasons"][0]
+
+
 def test_rejections_of_a_metric_do_not_count(tmp_path: Path, can: Path) -> None:
     result = with_plugin(tmp_path, can, THEIRS.format(body="return MetricResult([good()], rejections=['x'])"))
     assert result.verdict == "PASS"

@@ -259,6 +259,14 @@ def test_a_rejected_scan_goes_before_everything():
     assert verdict.probability_of_conformity is None
 
 
+def test_what_was_not_screened_does_not_pass_and_stays_a_fail():
+    for diameter, expected in ((21.0, "INCOMPLETE"), (23.0, "FAIL")):
+        can = measured("canister.outer_diameter", diameter, 0.01)
+        _, verdict = judge([can], spec(rule(high=22.0)), BOTH, True, unscreened=["screening"])
+        assert verdict.verdict == expected
+        assert "not screened" in verdict.reasons[0]
+
+
 def test_a_plugin_that_states_no_uncertainty_gains_nothing_by_it():
     silent = Measurement("centre_pin.diameter", "mm", value=2.0)
     a_rule = rule(silent.name, None, 2.1)

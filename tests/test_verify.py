@@ -93,6 +93,7 @@ TAMPERINGS = {
     "scan hash": lambda r: set_in(r, "0" * 64, "scan", "sha256"),
     "image hash": lambda r: set_in(r, "0" * 64, "sections", 0, "figures", 0, "image", "sha256"),
     "rejection": lambda r: r["rejections"].append("too noisy"),
+    "a failed screen": lambda r: r["unscreened"].append("screening"),
     "measurements gone": lambda r: r.pop("measurements"),
     "budget malformed": lambda r: set_in(r, 3, "measurements", "winding.pitch", "budget"),
     "absurd number": lambda r: set_in(r, 1e300, "measurements", "winding.pitch", "budget", 0, "contribution"),

@@ -220,6 +220,7 @@ def inspect(
             plugins=[_taking_part(plugin) for plugin in registry.plugins],
             parameters={**_parameters(cell, settings, labels, mask_of, found), **budget_uses},
             rejections=found.rejections,
+            unscreened=found.unscreened,
             warnings=list(dict.fromkeys([*notes.warnings, *found.warnings])),
             failures=[*registry.problems, *notes.failures, *found.failures],
             run=clock.as_record(scan),
@@ -538,6 +539,7 @@ class _Found:
     images: dict[str, bytes]
     samples: tuple[Samples, ...]
     rejections: tuple[str, ...]
+    unscreened: tuple[str, ...]
     warnings: tuple[str, ...]
     failures: tuple[PluginProblem, ...]
     sections: tuple[dict[str, Any], ...]
@@ -549,6 +551,7 @@ class _Found:
         images: dict[str, bytes] = {}
         samples: dict[str, Samples] = {}
         rejections: list[str] = []
+        unscreened: list[str] = []
         warnings: list[str] = []
         failures: list[PluginProblem] = []
         sections = []
@@ -574,6 +577,8 @@ class _Found:
                     samples[safe_file_stem(table.name)] = table
             if outcome.metric in screens:
                 rejections.extend(outcome.rejections)
+                if any(m.status == "failed" for m in outcome.measurements):
+                    unscreened.append(outcome.metric)
             warnings.extend(outcome.warnings)
             failures.extend(outcome.failures)
             sections.append(
@@ -587,7 +592,7 @@ class _Found:
             )
         return cls(
             tuple(outcomes), measurements, images, tuple(samples.values()), tuple(rejections),
-            tuple(warnings), tuple(failures), tuple(sections),
+            tuple(unscreened), tuple(warnings), tuple(failures), tuple(sections),
         )  # fmt: skip
 
 

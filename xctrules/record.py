@@ -217,6 +217,7 @@ def build_record(
     run: Mapping[str, Any] | None = None,
     acquisition_sources: Mapping[str, str] | None = None,
     rejections: Sequence[str] = (),
+    unscreened: Sequence[str] = (),
     warnings: Sequence[str] = (),
     failures: Sequence[Any] = (),
     fitness: Sequence[Mapping[str, Any]] = (),
@@ -253,7 +254,9 @@ def build_record(
     entries = {name: measurement_to_json(m) for name, m in measurements.items()}
     resolved = plain(spec.resolved, digits=_EXACT_DIGITS)
     seen = plain(scope)
-    checks, verdict = judge(entries, resolved, seen, scale.stated, rejections=rejections)
+    checks, verdict = judge(
+        entries, resolved, seen, scale.stated, rejections=rejections, unscreened=unscreened
+    )
     record = {
         "schema": SCHEMA,
         "cell_id": cell_id,
@@ -279,6 +282,7 @@ def build_record(
         "checks": [plain(check) for check in checks],
         "fitness": list(fitness),
         "rejections": list(rejections),
+        "unscreened": list(unscreened),
         "warnings": list(warnings),
         "failures": list(failures),
         "plugins": list(plugins),

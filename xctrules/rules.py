@@ -196,6 +196,7 @@ def judge(
     scale_stated: bool,
     *,
     rejections: Sequence[str] = (),
+    unscreened: Sequence[str] = (),
 ) -> tuple[list[Check], CellVerdict]:
     """Judge a cell.
 
@@ -211,11 +212,13 @@ def judge(
         Whether the uncertainty of the voxel scale was stated; otherwise no rule on a length passes plainly.
     rejections
         Reasons why the scan can carry no decision, from screening.
+    unscreened
+        Screens that failed. What they would have said of the scan is not known: such a cell does not pass.
     """
     resolved: Mapping[str, Any] = spec.resolved if isinstance(spec, CellSpec) else spec
     if not isinstance(measurements, Mapping):
         measurements = {m.name: m for m in measurements}
-    context = _Context(resolved, scope, scale_stated)
+    context = _Context(resolved, scope, scale_stated, tuple(unscreened))
     judged = [_judge_rule(rule, measurements, context) for rule in resolved["rules"]]
     checks = [check for check, _ in judged]
     verdict = context.verdict([check.outcome for check in checks])
@@ -224,6 +227,7 @@ def judge(
         verdict, by_rule = SCAN_REJECTED, dict.fromkeys(DECISION_RULES, SCAN_REJECTED)
     reasons = (
         *(f"The scan cannot carry a decision: {reason}" for reason in rejections),
+        *(f"The scan was not screened: the screen {screen} failed." for screen in unscreened),
         *context.opening(verdict, checks),
         *(check.reason for check in sorted(checks, key=_reading_order) if check.reason),
     )
@@ -280,6 +284,7 @@ class _Context:
     resolved: Mapping[str, Any]
     scope: Mapping[str, Any]
     scale_stated: bool
+    unscreened: tuple[str, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -317,7 +322,7 @@ class _Context:
         return caps
 
     def verdict(self, outcomes: Sequence[str]) -> str:
-        return worst([*outcomes, *([INCOMPLETE] if self.missing_ends else [])])
+        return worst([*outcomes, *([INCOMPLETE] if self.missing_ends or self.unscreened else [])])
 
     def opening(self, verdict: str, checks: Sequence[Check]) -> list[str]:
         """What a reader must know before the single rules."""

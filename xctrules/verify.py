@@ -285,6 +285,7 @@ def _check_verdict(record: Json) -> Iterator[str]:
         record["scope"],
         record["scale"]["stated"],
         rejections=record["rejections"],
+        unscreened=record["unscreened"],
     )
     expected = [plain(check) for check in checks]
     same_version = _same_version(record)
