@@ -46,6 +46,10 @@ class StudyError(XctrulesError):
     """A repeat study, or what it is made of, cannot be used; ``where`` is ``file:line`` where known."""
 
 
+class ModelError(XctrulesError):
+    """A trained model, or its card, cannot be used."""
+
+
 class OutputError(XctrulesError):
     """The output folder cannot be written, or holds something that must not be lost."""
 

@@ -84,7 +84,7 @@ def standard_planes(cell: Cell, end: EndInView, theta_deg: Floats) -> Planes:
     grid = frame.z_grid_mm()
     inside = (z >= grid[0]) & (z <= grid[-1])
     seen = inside.reshape(ROWS, fine).all(axis=1)
-    rows = (np.arange(ROWS) + 0.5) * STANDARD_MM - INWARD_MM
+    rows: Floats = (np.arange(ROWS, dtype=np.float64) + 0.5) * STANDARD_MM - INWARD_MM
     if (seen & (rows < 0)).sum() * STANDARD_MM < _LEAST_ROLL_MM:
         raise NotMeasurable(f"too little of the roll is in view at the {end.name} end")
     if (seen & (rows > 0)).sum() * STANDARD_MM < _LEAST_VOID_MM:
@@ -115,7 +115,7 @@ def standard_planes(cell: Cell, end: EndInView, theta_deg: Floats) -> Planes:
         seen[::-1],
         rows[::-1].copy(),
         np.asarray(theta_deg, dtype=float),
-        (np.arange(columns) + 0.5) * STANDARD_MM,
+        (np.arange(columns, dtype=np.float64) + 0.5) * STANDARD_MM,
         void,
         roll,
     )
@@ -132,3 +132,18 @@ def levels(grey: Greys, height_mm: Floats) -> tuple[float, float]:
     above = row[height_mm > 0.1]
     window = min(max(1, round(0.2 / STANDARD_MM)), above.size)
     return float(np.convolve(above, np.full(window, 1 / window), "valid").min()), roll
+
+
+def contrast(planes: Planes) -> float:
+    """How many times the noise of one pixel the roll stands out of the void.
+
+    Noise is the robust standard deviation of a pixel about its two neighbours along the radius, in the rows
+    that lie clear of the roll (the darkest of them are taken: caps and tips of foils are no noise).
+    """
+    low, high = (round(share * planes.grey.shape[2]) for share in _MIDDLE)
+    rows = planes.grey[:, planes.seen & (planes.height_mm > 0.1), low:high]
+    second = rows[..., 1:-1] - 0.5 * (rows[..., :-2] + rows[..., 2:])
+    spread = np.median(np.abs(second), axis=(0, 2))
+    calm = np.sort(spread)[: max(1, spread.size // 3)]
+    noise = 1.4826 * float(np.median(calm)) / np.sqrt(1.5)
+    return float(1.0 / max(noise, 1e-6))
