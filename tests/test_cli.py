@@ -48,6 +48,20 @@ def spec(folder: Path, low: float, high: float) -> Path:
     return path
 
 
+def judged(can: Path, folder: Path) -> tuple[object, ...]:
+    """Arguments that inspect the can by a spec that it meets."""
+    return (
+        "inspect",
+        can,
+        "--spec",
+        spec(folder, 7.5, 8.5),
+        "--mask-of",
+        "canister",
+        "--out",
+        folder / "out",
+    )
+
+
 @pytest.mark.parametrize(
     ("low", "high", "verdict", "code"),
     [(7.5, 8.5, "PASS", 0), (7.0, 7.9, "FAIL", 1), (8.1, 8.5, "FAIL", 1)],
@@ -79,19 +93,7 @@ def test_missing_quantity_ends_with_3(can: Path, tmp_path: Path) -> None:
 
 
 def test_json_is_the_record_and_nothing_else(can: Path, tmp_path: Path) -> None:
-    result = run(
-        *(
-            "inspect",
-            can,
-            "--spec",
-            spec(tmp_path, 7.5, 8.5),
-            "--mask-of",
-            "canister",
-            "--out",
-            tmp_path / "out",
-        ),
-        *("--json", "--cell-id", "C-1"),
-    )
+    result = run(*judged(can, tmp_path), "--json", "--cell-id", "C-1")
     assert json.loads(result.stdout)["cell_id"] == "C-1"
     assert result.stdout.encode() == (tmp_path / "out" / "C-1" / "record.json").read_bytes()
 
@@ -99,39 +101,23 @@ def test_json_is_the_record_and_nothing_else(can: Path, tmp_path: Path) -> None:
 def test_prints_of_plugins_do_not_reach_stdout(can: Path, tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "chatty.py").write_text("print('hello from a plugin')\n")
-    result = run(
-        *(
-            "inspect",
-            can,
-            "--spec",
-            spec(tmp_path, 7.5, 8.5),
-            "--mask-of",
-            "canister",
-            "--out",
-            tmp_path / "out",
-        ),
-        *("--json", "--plugins-dir", tmp_path / "plugins"),
-    )
+    result = run(*judged(can, tmp_path), "--json", "--plugins-dir", tmp_path / "plugins")
     json.loads(result.stdout)
     assert "hello from a plugin" in result.stderr
+
+
+def test_what_a_compiled_library_writes_does_not_reach_stdout(can: Path, tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "chatty.py").write_text("import os\nos.write(1, b'hello from a library')\n")
+    result = command(*judged(can, tmp_path), "--json", "--plugins-dir", tmp_path / "plugins")
+    json.loads(result.stdout)
+    assert "hello from a library" in result.stderr
 
 
 def test_strict_ends_with_2_and_writes_nothing(can: Path, tmp_path: Path) -> None:
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "broken.py").write_text("1 / 0\n")
-    result = run(
-        *(
-            "inspect",
-            can,
-            "--spec",
-            spec(tmp_path, 7.5, 8.5),
-            "--mask-of",
-            "canister",
-            "--out",
-            tmp_path / "out",
-        ),
-        *("--strict", "--plugins-dir", tmp_path / "plugins"),
-    )
+    result = run(*judged(can, tmp_path), "--strict", "--plugins-dir", tmp_path / "plugins")
     assert result.exit_code == 2 and "ZeroDivisionError" in result.stderr
     assert not (tmp_path / "out").exists()
 
@@ -264,19 +250,7 @@ def test_plugins_names_a_broken_one(tmp_path: Path) -> None:
 
 
 def test_verify_holds_and_does_not_hold(can: Path, tmp_path: Path) -> None:
-    done = run(
-        *(
-            "inspect",
-            can,
-            "--spec",
-            spec(tmp_path, 7.5, 8.5),
-            "--mask-of",
-            "canister",
-            "--out",
-            tmp_path / "out",
-        ),
-        *("--cell-id", "C-1"),
-    )
+    done = run(*judged(can, tmp_path), "--cell-id", "C-1")
     assert done.exit_code == 0
     folder = tmp_path / "out" / "C-1"
     for path in (folder, folder / "report.html", folder / "record.json", tmp_path / "out"):

@@ -289,7 +289,7 @@ def _progress() -> Iterator[Progress | None]:
 
     Whatever plugins print meanwhile goes to stderr: stdout is for results.
     """
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), _descriptor_to_stderr():
         if not sys.stderr.isatty():
             yield None
             return
@@ -304,6 +304,22 @@ def _progress() -> Iterator[Progress | None]:
                 bar.update(task, description=stage, completed=done, total=of or None)
 
             yield tell
+
+
+@contextlib.contextmanager
+def _descriptor_to_stderr() -> Iterator[None]:
+    """Sends what compiled libraries write straight to the process's stdout to its stderr."""
+    try:
+        kept = os.dup(1)
+    except OSError:  # no stdout at all
+        yield
+        return
+    try:
+        os.dup2(2, 1)
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 # --- demo and phantom --------------------------------------------------------------------------------------
