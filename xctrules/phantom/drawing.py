@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from xctrules.phantom.geometry import (
     PHASES_PER_TURN,
     Can,
+    Pose,
     Winding,
     dent_depth,
     dent_height,
@@ -80,11 +81,11 @@ class _Pixels:
 
 
 class Drawing:
-    """Draws single slices of one cell, before blur and noise."""
+    """Draws single slices of one cell, before blur and noise, in the spec's own pose or another one."""
 
-    def __init__(self, spec: PhantomSpec) -> None:
+    def __init__(self, spec: PhantomSpec, place: Pose | None = None) -> None:
         self.spec = spec
-        self.place = pose(spec)
+        self.place = pose(spec) if place is None else place
         self.winding = Winding(spec)
         self.can = Can(spec)
         dz, dy, dx = spec.voxel_size_mm
@@ -257,6 +258,11 @@ class Drawing:
         index = np.flatnonzero((across[0] ** 2 + across[1] ** 2 < reach**2).ravel())
         u, v = (a.astype(np.float32).ravel()[index] for a in across[:2])
         s: Image | float = across[2].astype(np.float32).ravel()[index] if spec.tilt_deg else k * dz
+        return self._place(index, u, v, s)
+
+    def _place(self, index: NDArray[np.int64], u: Image, v: Image, s: Image | float) -> _Pixels:
+        """Points at (u, v) across the cell's axis and s along it, all in mm."""
+        spec = self.spec
         r, angle = np.hypot(u, v), np.arctan2(v, u)
         theta_bin = (angle * np.float32(_ANGLES / (2 * np.pi))).astype(np.int32) & (_ANGLES - 1)
         ox, oy = spec.roll_offset_mm
@@ -310,7 +316,15 @@ class Drawing:
         high = np.minimum(r + self.width_mm / 2, seat + tab.thickness_mm)
         return np.asarray(cover * np.maximum(high - low, 0.0) / self.width_mm, dtype=np.float32)
 
-    # one slice ---------------------------------------------------------------------------------------------
+    # any points, one slice ---------------------------------------------------------------------------------
+
+    def at(self, u_mm: NDArray[Any], v_mm: NDArray[Any], s_mm: NDArray[Any]) -> Image:
+        """Greys at points (u, v) across the cell's axis and s along it, each a mean over a voxel there.
+
+        The three arrays have one shape, which is the result's. ``u`` points to the cell's angle 0.
+        """
+        u, v, s = (np.asarray(a, dtype=np.float32).ravel() for a in (u_mm, v_mm, s_mm))
+        return self._greys(self._place(np.arange(u.size), u, v, s)).reshape(np.shape(u_mm))
 
     def slice(self, k: int) -> Image:
         """Slice ``k`` of the volume, float32 (ny, nx), in :class:`Greys` units."""
