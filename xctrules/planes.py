@@ -51,6 +51,8 @@ class Planes:
         Of the columns' centres.
     void_grey, roll_grey
         The scan's own greys that became 0 and 1.
+    end
+        The end that they show, of planes that were sampled from a scan.
     """
 
     grey: Greys
@@ -60,6 +62,7 @@ class Planes:
     r_mm: Floats
     void_grey: float
     roll_grey: float
+    end: EndInView | None = None
 
 
 def standard_planes(cell: Cell, end: EndInView, theta_deg: Floats) -> Planes:
@@ -118,6 +121,7 @@ def standard_planes(cell: Cell, end: EndInView, theta_deg: Floats) -> Planes:
         (np.arange(columns, dtype=np.float64) + 0.5) * STANDARD_MM,
         void,
         roll,
+        end,
     )
 
 

@@ -50,6 +50,8 @@ class _Wall:
     noise: float
     prior: SlabPrior
     outside: float
+    slope_shift: tuple[float, float]
+    blur_shift: tuple[float, float]
 
 
 def segment_can(cell: Cell) -> CanSurface:
@@ -152,6 +154,8 @@ def _locate(cell: Cell, scan: Scan) -> CanSurface:
         edge_sigma_mm=noise_along(outer[straight], step=apart, wrap=True),
         inner_sigma_mm=noise_along(inner[straight], step=apart, wrap=True),
         blur_mm=wall.blur * step,
+        slope_shift_mm=(wall.slope_shift[0] * step, wall.slope_shift[1] * step),
+        blur_shift_mm=(wall.blur_shift[0] * step, wall.blur_shift[1] * step),
     )
 
 
@@ -289,6 +293,7 @@ def _learn_wall(
     blur = 1.0 / STEP_PX
     # First round: each profile finds its blur, in a generous window. Second: in the window that this blur
     # asks for. Third: thickness and grey at that blur.
+    other = blur
     for free_blur in (True, True, False):
         windows, offset = _windows(grey, edge, thickness, blur)
         outer = edge - offset
@@ -301,7 +306,9 @@ def _learn_wall(
             )
         thickness = float(np.median((fit.outer - fit.inner)[sound]))
         if free_blur:
-            blur = float(np.median(fit.blur[sound]))
+            # What lies against a face, such as a sleeve, can only widen its edge: the sharper one is right.
+            faces = (float(np.median(fit.blur[sound])), float(np.median(fit.inner_blur[sound])))
+            blur, other = min(faces), max(faces)
     prior = SlabPrior(
         wall=float(np.median(fit.wall[sound])),
         wall_sd=max(robust_sd(fit.wall[sound]), 0.01 * (wall_grey - outside)),
@@ -309,14 +316,39 @@ def _learn_wall(
         wall_slope_sd=max(robust_sd(fit.wall_slope[sound]), 0.002 * (wall_grey - outside)),
         inside_slope_sd=INSIDE_SLOPE * (wall_grey - outside) / blur,
     )
-    noise = float(np.median(fit.rms[sound]))
+    noise = max(float(np.median(fit.rms[sound])), 1e-6)
+    slope_shift, blur_shift = _face_shifts(
+        windows[sound], fit.outer[sound], fit.inner[sound], prior, noise, blur, other
+    )
     return _Wall(
         thickness=thickness,
         blur=blur,
-        noise=max(noise, 1e-6),
+        noise=noise,
         prior=prior,
         outside=outside,
+        slope_shift=slope_shift,
+        blur_shift=blur_shift,
     )
+
+
+def _face_shifts(
+    windows: Floats, outer: Floats, inner: Floats, prior: SlabPrior, noise: float, blur: float, other: float
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """How far the faces move, in samples, with a wall of one grey, and with the other face's blur.
+
+    Beam hardening makes the outside of the wall brighter than its inside, and the greys on either side of a
+    face are then no constants: the first shift says how much rests on the slope that was fitted. Faces of
+    unequal blur have something lying against one of them, or were blurred before the logarithm.
+    """
+    level = dataclasses.replace(prior, wall_slope=0.0, wall_slope_sd=1e-6 * prior.wall_slope_sd)
+
+    def faces(prior: SlabPrior, blur: float) -> Floats:
+        fit = fit_slab(windows, outer, inner, blur=blur, prior=prior, noise=noise, iterations=6)
+        return np.array([np.nanmedian(fit.outer - outer), np.nanmedian(fit.inner - inner)])
+
+    usual = faces(prior, blur)
+    slope, unequal = (np.nan_to_num(faces(*way) - usual) for way in ((level, blur), (prior, other)))
+    return (float(slope[0]), float(slope[1])), (float(unequal[0]), float(unequal[1]))
 
 
 def _windows(

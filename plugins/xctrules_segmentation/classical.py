@@ -17,6 +17,7 @@ import numpy as np
 
 from xctrules.cell import LABELS, CanSurface, Cell, End, EndEdges, FoilTrace, Segmentation
 from xctrules.errors import NotMeasurable
+from xctrules.planes import Planes
 from xctrules_segmentation.can import can_from_labels, segment_can
 from xctrules_segmentation.ends import Layout, find_end
 from xctrules_segmentation.labels import Labels, as_greys, checked_labels, write_label_image
@@ -70,6 +71,21 @@ class ClassicalSegmenter:
     def export_labels(self, cell: Cell, path: Path) -> None:
         """Draw what was found into the scan's voxels, as a TIFF file; for ``--export-labels``."""
         write_label_image(path, cell)
+
+    def label_planes(self, cell: Cell, planes: Planes) -> Labels:
+        """Draft labels (nt, nh, nr) of ``planes`` of that cell; 255 where nothing was measured.
+
+        Raises
+        ------
+        NotMeasurable
+            When that end could not be segmented.
+        """
+        from xctrules_segmentation.plane_labels import label_planes
+
+        surfaces = cell.segmentation
+        if surfaces is None or surfaces.segmenter not in (self.name, "labels"):
+            surfaces = self.segment(cell)
+        return label_planes(cell, planes, surfaces)
 
     @staticmethod
     def _ends(

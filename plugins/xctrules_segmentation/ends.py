@@ -347,7 +347,7 @@ def _turn(
         window, layout.foil_mm[k], edge, hidden, layout.pitch_mm, sampling, foils, usual
     )
     expected = foils.expected(window, edge, "mean")
-    last = _last_of_foil(contrast, expected, sampling)
+    last = _last_of_foil(contrast, expected, window.height_mm[:, None] > edge, sampling)
     beyond = _contrast_beyond(window, path, last, hidden, sampling)
     tip, clear, shift = _tip(window, beyond, expected, last, sampling)
     short = ~clear & _is_short(window, contrast, edge, foils)
@@ -365,17 +365,24 @@ def _strays(window: Window, layout: Layout, found: list[_Turn]) -> tuple[Floats,
     """
     lean = np.stack([t.path - layout.foil_mm[k] for k, t in enumerate(found)], axis=1).astype(np.float32)
     tips = np.stack([t.tip for t in found])
+    height = window.height_mm[:, None, None]
     with np.errstate(invalid="ignore"):
-        lean[window.height_mm[:, None, None] > tips] = np.nan
-    nh, turns, nt = lean.shape
-    padded = np.full((nh, turns + 4, nt), np.nan, dtype=np.float32)
-    padded[:, 2:-2] = lean
-    usual = rank(np.stack([padded[:, k : k + turns] for k in range(5)]), 0.5)
-    for i in range(1, nh):  # above the neighbours' tips their last lean goes on
+        usual = _over_turns(np.where(height <= tips, lean, np.float32(np.nan)))
+        # A path that leaves its foil half-way finds a tip there: it is looked at up to the neighbours' tips.
+        looked_at = height <= np.fmax(tips, _over_turns(tips[None])[0])
+    for i in range(1, usual.shape[0]):  # above the neighbours' tips their last lean goes on
         usual[i] = np.where(np.isnan(usual[i]), usual[i - 1], usual[i])
     with np.errstate(invalid="ignore"):
-        strayed = (np.abs(lean - usual) > STRAY * layout.pitch_mm).any(axis=0)
+        strayed = (looked_at & (np.abs(lean - usual) > STRAY * layout.pitch_mm)).any(axis=0)
     return np.nan_to_num(usual).astype(float), strayed
+
+
+def _over_turns(values: Greys) -> Greys:
+    """Median over five neighbouring turns at the same angle, (n, nturns, nt)."""
+    n, turns, nt = values.shape
+    padded = np.full((n, turns + 4, nt), np.nan, dtype=values.dtype)
+    padded[:, 2:-2] = values
+    return rank(np.stack([padded[:, k : k + turns] for k in range(5)]), 0.5)
 
 
 def _scatter(values: Floats) -> float:
@@ -395,7 +402,9 @@ def _like_a_cathode(step: Floats) -> NDArray[np.bool_]:
         return np.asarray((step > LEAST_STEP * usual) & (np.fmax(step, around) < LARGEST_STEP * usual))
 
 
-def change_point(profile: Greys, half: Greys, depth: Greys, stop: int) -> NDArray[np.intp]:
+def change_point(
+    profile: Greys, half: Greys, depth: Greys, stop: int, ends: NDArray[np.bool_] | None = None
+) -> NDArray[np.intp]:
     """Index of the last sample on the high side of the first lasting step down.
 
     For noise that is alike everywhere, the likeliest position of a step between two levels is where the sum
@@ -409,6 +418,8 @@ def change_point(profile: Greys, half: Greys, depth: Greys, stop: int) -> NDArra
         Mean of the two levels, and half their difference.
     stop
         Length of the dark stretch, in samples.
+    ends : (n, nt)
+        Where a dark stretch ends the electrode; everywhere, unless given.
 
     Returns
     -------
@@ -418,8 +429,11 @@ def change_point(profile: Greys, half: Greys, depth: Greys, stop: int) -> NDArra
     excess = np.where(np.isnan(profile), 0, np.clip(profile - half, -1.5 * depth, 1.5 * depth))
     total = np.cumsum(excess, axis=0)
     peak = np.maximum.accumulate(np.maximum(total, 0), axis=0)
-    started = peak > 0
-    ended = np.maximum.accumulate(started & (peak - total > stop * depth), axis=0)
+    fallen = peak - total
+    if ends is not None:
+        there = np.cumsum(np.where(ends, excess, 0), axis=0)
+        fallen = np.maximum.accumulate(np.maximum(there, 0), axis=0) - there
+    ended = np.maximum.accumulate((peak > 0) & (fallen > stop * depth), axis=0)
     total = np.where(ended, -np.inf, total)
     best = np.argmax(total, axis=0)
     return np.where(np.take_along_axis(total, best[None], axis=0)[0] > 0, best, -1)
@@ -647,8 +661,13 @@ def best_path(gain: Greys, reach: int, cost: float) -> NDArray[np.intp]:
     return path
 
 
-def _last_of_foil(contrast: Greys, expected: Greys, sampling: _Sampling) -> NDArray[np.intp]:
+def _last_of_foil(
+    contrast: Greys, expected: Greys, free: NDArray[np.bool_], sampling: _Sampling
+) -> NDArray[np.intp]:
     """Index (nt,) of the last height at which the foil is there.
+
+    Only in the void (``free``, (nh, nt)) does a dark stretch end it: between two cathodes a foil may hardly
+    show over many samples, and is seen again where it comes out above them.
 
     For equal noise the log likelihood of "foil here" against "none" is e * (c - e / 2), with e the contrast
     to be expected and c the one found: places where a foil would hardly show weigh little.
@@ -656,7 +675,7 @@ def _last_of_foil(contrast: Greys, expected: Greys, sampling: _Sampling) -> NDAr
     weight = expected / expected[-1]
     evidence = weight * (pooled(pooled(pooled(contrast))) / expected[-1] - 0.5 * weight)
     half = np.full(contrast.shape[1], 0.5, dtype=np.float32)
-    return np.maximum(change_point(evidence, 0 * half, half, sampling.stop), 0)
+    return np.maximum(change_point(evidence, 0 * half, half, sampling.stop, free), 0)
 
 
 def _is_short(window: Window, contrast: Greys, edge: Floats, foils: _FoilContrast) -> NDArray[np.bool_]:

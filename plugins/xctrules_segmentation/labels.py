@@ -119,8 +119,8 @@ def label_image(cell: Cell) -> Iterator[Labels]:
     if surfaces.foil is not None:
         seen = cell if cell.labels is None else as_greys(cell, checked_labels(cell.labels))
         faces = _faces(seen, surfaces.foil, surfaces.can)
-        roll = _Roll.of(frame, surfaces.foil, faces, tuple(surfaces.ends.values()))
-    tube = None if surfaces.can is None else _Tube.of(surfaces.can)
+        roll = Roll.of(frame, surfaces.foil, faces, tuple(surfaces.ends.values()))
+    tube = None if surfaces.can is None else Tube.of(surfaces.can)
     # Made here and not in the generator, so that errors come at once.
     return _draw(frame, cell.scan.shape, roll, tube)
 
@@ -199,12 +199,12 @@ def _faces(cell: Cell, foil: FoilTrace, can: CanSurface | None) -> CathodeFaces:
 
 
 def _draw(
-    frame: CellFrame, shape: tuple[int, int, int], roll: _Roll | None, tube: _Tube | None
+    frame: CellFrame, shape: tuple[int, int, int], roll: Roll | None, tube: Tube | None
 ) -> Iterator[Labels]:
     voxel = min(frame.voxel_mm[1:])
     reach = max([tube.reach_mm] if tube else [roll.reach_mm] if roll else [0.0]) + voxel
     oversampling = min(_OVERSAMPLING, 32_000 / (reach / voxel))  # OpenCV's largest image
-    grid = _PolarGrid(
+    grid = PolarGrid(
         angles=min(_MOST_ANGLES, 360 * max(1, -(-int(2 * np.pi * reach / voxel) // 360))),
         radii=int(reach / voxel * oversampling) + 2,
         step_mm=voxel / oversampling,
@@ -218,7 +218,7 @@ def _draw(
             tube.draw(image, grid, frame, k)
         np.cumsum(image, axis=1, dtype=np.uint8, out=image)
         image[-1] = image[0]
-        yield _CLASS_OF_COUNT[lookup.at(image, k)]
+        yield CLASS_OF_COUNT[lookup.at(image, k)]
 
 
 _WEIGHT = {"cathode": 1, "copper": 4, "overhang": 16, "can": 64}
@@ -235,11 +235,11 @@ def _classes() -> Labels:
     return result
 
 
-_CLASS_OF_COUNT = _classes()
+CLASS_OF_COUNT = _classes()
 
 
 @dataclass(frozen=True)
-class _PolarGrid:
+class PolarGrid:
     """Angles over the whole turn, and radii ``step_mm`` apart from 0."""
 
     angles: int
@@ -266,7 +266,7 @@ class _PolarGrid:
 class _SliceLookup:
     """Looks the polar image up at the centres of a slice's voxels."""
 
-    def __init__(self, frame: CellFrame, shape: tuple[int, int, int], grid: _PolarGrid) -> None:
+    def __init__(self, frame: CellFrame, shape: tuple[int, int, int], grid: PolarGrid) -> None:
         self._frame, self._shape, self._grid = frame, shape, grid
         self._made_for: tuple[float, float] | None = None
         self._maps: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
@@ -385,7 +385,7 @@ def _mean(values: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class _Roll:
+class Roll:
     """Foil and cathodes as tables over height, turn and angle.
 
     ``foil_mm`` (nk, nturns, nt) is the foil's radius at the heights ``knots_mm``; ``moved_mm`` how far it
@@ -410,7 +410,7 @@ class _Roll:
         return float(np.nanmax(self.foil_mm)) + 2 * self.half_width_mm
 
     @classmethod
-    def of(cls, frame: CellFrame, foil: FoilTrace, faces: CathodeFaces, ends: tuple[EndEdges, ...]) -> _Roll:
+    def of(cls, frame: CellFrame, foil: FoilTrace, faces: CathodeFaces, ends: tuple[EndEdges, ...]) -> Roll:
         nt = foil.theta_deg.size
         order = np.argsort(foil.z_mm)
         traced, body = foil.z_mm[order], foil.radius_mm[order]
@@ -437,7 +437,7 @@ class _Roll:
             width, tuple(limits),
         )  # fmt: skip
 
-    def draw(self, image: Labels, grid: _PolarGrid, k: int) -> None:
+    def draw(self, image: Labels, grid: PolarGrid, k: int) -> None:
         """Count the layers of slice ``k`` in its polar image."""
 
         def fine(values: Floats) -> Floats:
@@ -497,7 +497,7 @@ def _with_free_path(
 
 
 @dataclass(frozen=True)
-class _Tube:
+class Tube:
     """The can's wall at the heights ``z_mm`` at which it was located; drawn up to ``spare_mm`` beyond."""
 
     z_mm: Floats
@@ -511,7 +511,7 @@ class _Tube:
         return float(self.outer_mm.max())
 
     @classmethod
-    def of(cls, can: CanSurface) -> _Tube:
+    def of(cls, can: CanSurface) -> Tube:
         located = np.isfinite(can.outer_mm) & np.isfinite(can.inner_mm)
         rows = np.flatnonzero(located.mean(axis=1) >= 0.5)
         spacing = float(np.median(np.diff(can.z_mm))) if can.z_mm.size > 1 else _NEVER_MM
@@ -519,7 +519,7 @@ class _Tube:
         outer, inner = (_filled(a[order], np.nan) for a in (can.outer_mm, can.inner_mm))
         return cls(can.z_mm[order], can.theta_deg, outer, inner, 0.5 * spacing)
 
-    def draw(self, image: Labels, grid: _PolarGrid, frame: CellFrame, k: int) -> None:
+    def draw(self, image: Labels, grid: PolarGrid, frame: CellFrame, k: int) -> None:
         """Count the wall of slice ``k`` in its polar image."""
         z = _height_in_slice(frame, k, self.theta_deg, self.outer_mm.mean(axis=0))
         after = np.searchsorted(self.z_mm, z).clip(0, self.z_mm.size - 1)

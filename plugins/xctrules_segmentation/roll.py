@@ -114,6 +114,9 @@ def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
             high = min(high, end.z_mm) - margin
         else:
             low = max(low, end.z_mm) + margin
+    # Of a tilted cell the scan's first and last slices show only a part of the way round.
+    lean = (frame.outer_radius_mm or 0.0) * np.tan(np.deg2rad(frame.tilt_deg))
+    low, high = max(low, grid.min() + lean), min(high, grid.max() - lean)
     inside = grid[(grid >= low - 1e-9) & (grid <= high + 1e-9)]
     if inside.size == 0:
         inside = grid[[int(np.argmin(np.abs(grid - 0.5 * (low + high))))]]
@@ -157,9 +160,10 @@ def _unroll(
             limit = np.interp(theta, can.theta_deg[found], inner[found], period=360.0)
     if two_valued:
         return _Unrolled(z_mm, theta, r_mm, grey, raw, limit)
-    inside = r_mm[None, :] < limit[:, None] - voxel
-    # Above the roll's own greys there is only the can: cut down to theirs it looks like one more slab.
-    ceiling = np.float32(np.percentile(grey.mean(axis=0)[inside], 97.0) * 1.05)
+    roll = (r_mm > 0.4 * limit[:, None]) & (r_mm < limit[:, None] - voxel)
+    # Above the roll's own greys there is only the can, or a pin in the core: cut down to theirs either looks
+    # like one more slab.
+    ceiling = np.float32(np.percentile(grey.mean(axis=0)[roll], 97.0) * 1.05)
     return _Unrolled(z_mm, theta, r_mm, np.minimum(grey, ceiling), np.minimum(raw, ceiling), limit)
 
 
@@ -259,9 +263,18 @@ def _calmed(grey: Image, r_mm: Floats, limit: Floats) -> Image:
 # --- pitch, handedness, and the profile of one pitch ------------------------------------------------------
 
 
+def _wound(grey: Image) -> Image:
+    """``grey`` (nt, nr) without what is alike all the way round: can, centre pin and rings.
+
+    At any one radius the layers of a spiral pass through a whole pitch in a turn, so that nothing but their
+    mean goes with it.
+    """
+    return grey - grey.mean(axis=0)
+
+
 def _pitch(grey: Image, r_mm: Floats, limit: Floats) -> float:
     """Radial period of the layers, from the autocorrelation of all columns' slopes."""
-    slope: NDArray[Any] = np.asarray(np.gradient(grey, axis=1))
+    slope: NDArray[Any] = np.asarray(np.gradient(_wound(grey), axis=1))
     slope[r_mm[None, :] > limit[:, None]] = 0.0
     n = slope.shape[1]
     size = 1 << (2 * n - 1).bit_length()
@@ -299,7 +312,8 @@ def _wave(grey: Image, r_mm: Floats, limit: Floats, pitch: float) -> NDArray[np.
     level = np.percentile(grey[:, roll], 80.0)
     best, clearest = -1.0, np.zeros(grey.shape, dtype=complex)
     for seen in (grey, np.minimum(grey, level), np.maximum(grey, level)):
-        ac = seen - gaussian_filter1d(seen, sigma, axis=1)
+        ac = _wound(seen)
+        ac -= gaussian_filter1d(ac, sigma, axis=1)
         real = gaussian_filter1d(ac * turning.real.astype(np.float32), sigma, axis=1)
         imag = gaussian_filter1d(ac * turning.imag.astype(np.float32), sigma, axis=1)
         wave = real + 1j * imag
@@ -319,6 +333,18 @@ def _handedness(wave: NDArray[np.complex128], r_mm: Floats, limit: Floats, pitch
     if max(votes.values()) <= 0.5 * float(weight.sum()):
         raise NotMeasurable("the layers of the roll do not form one spiral")
     return 1 if votes[-1] > votes[1] else -1
+
+
+def _layered(wave: NDArray[np.complex128], r_mm: Floats, limit: Floats) -> tuple[float, float]:
+    """First and last radius of the widest run of radii at which layers are seen nearly all the way round: a
+    pin and the can make a wave as well, with none beside it."""
+    power = np.where(r_mm < limit.min(), np.percentile(np.abs(wave), 25, axis=0), 0.0)
+    seen = np.flatnonzero(power > 0.5 * np.percentile(power[power > 0], 75))
+    runs = np.split(seen, np.flatnonzero(np.diff(seen) > 1) + 1)
+    widest = max(runs, key=len)
+    if widest.size < 2:
+        raise NotMeasurable("the roll's layers are not resolved")
+    return float(r_mm[widest[0]]), float(r_mm[widest[-1]])
 
 
 def _constant_phase(wave: NDArray[np.complex128], r_mm: Floats, pitch: float, start_mm: float) -> Floats:
@@ -551,17 +577,15 @@ def _seed(
     """Evidence image, profile, and the soundest turn to start from with the evidence along it."""
     from scipy.ndimage import median_filter
 
-    power = np.percentile(np.abs(wave), 25, axis=0)
-    layered = np.flatnonzero((power > 0.5 * np.percentile(power, 90)) & (r_mm < limit.min()))
-    if layered.size < 2:
-        raise NotMeasurable("the roll's layers are not resolved")
-    low, high = r_mm[layered[0]], r_mm[layered[-1]]
-    lines = []
+    low, high = _layered(wave, r_mm, limit)
+    lines: list[Floats] = []
     for share in (0.3, 0.42, 0.54, 0.66, 0.78):
         line = _constant_phase(wave, r_mm, pitch, low + share * (high - low))
         # A line that slipped onto a neighbour does not come out one pitch further where it began.
         closes = abs(line[-1] - line[0] - pitch) < 0.4 * pitch and np.abs(np.diff(line)).max() < 0.4 * pitch
-        if closes and line.min() > 1.2 * pitch and line.max() < r_mm[-1] - 1.2 * pitch:
+        within = line.min() > 1.2 * pitch and line.max() < min(high + pitch, r_mm[-1] - 1.2 * pitch)
+        known = any(float(np.abs(line - other).max()) < 0.3 * pitch for other in lines)
+        if closes and within and not known:
             lines.append(line)
     if not lines:
         raise NotMeasurable("no turn of the roll can be followed all the way round")
