@@ -41,7 +41,7 @@ from xctrules.phantom.geometry import Pose, pose
 from xctrules.planes import INWARD_MM, ROWS, STANDARD_MM, Planes, levels
 
 Image = NDArray[np.float32]
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.uint8]
 
 VERSION = 1
@@ -143,7 +143,7 @@ def drawn_labels(
     for tab in spec.tabs:
         strip = replace(bare, tabs=tuple(replace(t, grey=1.0 if t is tab else 0.0) for t in spec.tabs))
         metal = filled(strip)
-        near = binary_dilation(metal, np.ones((1,) * (metal.ndim - 2) + (3, 3)))
+        near = binary_dilation(metal, np.ones((1,) * (metal.ndim - 2) + (3, 3), dtype=bool))
         label[near & foil] = UNKNOWN
         label[metal] = LABELS["background"]
     can = replace(spec, voxel_size_mm=(STANDARD_MM,) * 3, tilt_deg=0.0)
@@ -151,23 +151,14 @@ def drawn_labels(
     return label
 
 
-def labels_in_frame(
-    spec: PhantomSpec, frame: CellFrame, planes: Planes, outward: int, edge_mm: float
-) -> Labels:
-    """True labels of planes sampled from a drawn volume in a frame that was found in it.
+def labels_in_frame(spec: PhantomSpec, frame: CellFrame, planes: Planes) -> Labels:
+    """True labels (nt, nh, nr) of planes sampled from a drawn volume in a frame that was found in it.
 
-    Parameters
-    ----------
-    outward, edge_mm
-        Of the frame's end: heights along the axis are ``edge_mm + outward * planes.height_mm``.
-
-    Returns
-    -------
-    (nt, nh, nr) uint8
-        ``UNKNOWN`` in rows that the scan does not hold.
+    ``UNKNOWN`` in rows that the scan does not hold.
     """
+    assert planes.end is not None
     place = pose(spec)
-    z = (edge_mm + outward * planes.height_mm)[None, :, None]
+    z = (planes.end.z_mm + planes.end.outward * planes.height_mm)[None, :, None]
     index = frame.to_voxel(z, planes.theta_deg[:, None, None], planes.r_mm[None, None, :])
     at_z, at_y, at_x = (i * v for i, v in zip(index, spec.voxel_size_mm, strict=True))
     at = np.stack([at_x - place.origin_mm[0], at_y - place.origin_mm[1], at_z])
@@ -216,7 +207,7 @@ def _stack(rng: np.random.Generator, name: str, count: int) -> PlaneStack:
     held = np.flatnonzero(seen)
     grey = grey[:, held[np.argmin(np.abs(np.arange(ROWS)[:, None] - held), axis=1)]]
     label[:, ~seen] = UNKNOWN
-    void, roll = levels(grey[:, seen], rows[seen])
+    void, roll = levels(grey[:, seen], np.asarray(rows[seen], dtype=np.float64))
     if roll - void < 0.1 * spec.greys.cathode_coating:
         raise NotMeasurable("the roll hardly stands out")
     grey = np.clip((grey - np.float32(void)) / np.float32(roll - void), -2, 6)
@@ -274,10 +265,8 @@ class _PlaneScanner:
         if im.noise_correlation_px:
             noise = cv2.GaussianBlur(noise, (0, 0), im.noise_correlation_px)
             noise /= noise.std()
-        quiet = 1.0
-        if im.clip_outside:
-            quiet = (self.grid[1] < outer + 0.15).astype(float)
-        grey = grey * quiet + noise * (im.noise * cathode * self._off_grid) * quiet
+        shown = (self.grid[1] < outer + 0.15) if im.clip_outside else np.ones(self.grid[1].size, dtype=bool)
+        grey = (grey + noise * (im.noise * cathode * self._off_grid)) * shown
         if im.dtype == "uint8":
             grey = np.clip(np.rint(grey), 0, 255)
         return self._sample(grey.astype(np.float32))
