@@ -646,3 +646,7 @@ app.add_typer(study, name="study")
 from xctrules import cli_validate  # noqa: E402
 
 cli_validate.register(app)
+
+from xctrules import cli_train  # noqa: E402
+
+cli_train.register(app)

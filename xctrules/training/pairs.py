@@ -1,0 +1,365 @@
+"""Pairs of images and labels as annotation tools write them, read, checked and split.
+
+``DATA/images/NAME.tif`` and ``DATA/labels/NAME.tif`` are single planes or stacks of them. ``DATA/validation/``
+with the same two folders holds planes to validate on; without it, some are held out of the others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import LABELS
+from xctrules.errors import XctrulesError
+from xctrules.planes import INWARD_MM, ROWS, STANDARD_MM, Greys, levels
+from xctrules.training.network import MULTIPLE
+
+UNKNOWN = 255
+"""Label of pixels that nobody could judge: neither loss nor scores look at them."""
+
+SUFFIXES = (".tif", ".tiff")
+
+VALIDATION_SHARE = 0.2
+_LEAST_WIDTH = 32
+_LONG = 20
+"""A sequence from this length on can spare a plane on either side of what is held out of it."""
+
+_MANY = 5
+"""With so many sequences, whole ones are held out: a plane of a scan never seen is the fairer test."""
+
+_NEAR_ZERO, _NEAR_ONE = 0.2, 0.3
+"""How far void and roll of planes on the standard scale may lie from 0 and 1, in a part of them."""
+
+
+class PairError(XctrulesError):
+    """Images and labels that cannot be trained on."""
+
+
+@dataclass(frozen=True)
+class Sequence_:
+    """Planes in order, neighbours next to each other.
+
+    Attributes
+    ----------
+    name
+        Of the file, or of the folder for single planes.
+    grey : (n, ROWS, width) float32
+        On the standard scale. The width is a whole multiple of eight.
+    labels : (n, ROWS, width) uint8
+        Values of ``LABELS``, or ``UNKNOWN``.
+    planes
+        For each plane, what a person would look for: file and number.
+    """
+
+    name: str
+    grey: Greys
+    labels: NDArray[np.uint8]
+    planes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.grey)
+
+    def take(self, index: NDArray[np.intp]) -> Sequence_:
+        """Some of the planes."""
+        return Sequence_(
+            self.name, self.grey[index], self.labels[index], tuple(self.planes[i] for i in index)
+        )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """All that a training needs of its data.
+
+    Attributes
+    ----------
+    train, validation
+        Sequences; none is empty.
+    sha256
+        Over names and contents of all files.
+    split
+        In words: how the validation planes were chosen.
+    """
+
+    train: tuple[Sequence_, ...]
+    validation: tuple[Sequence_, ...]
+    sha256: str
+    split: str
+
+    @property
+    def planes(self) -> int:
+        """Number of training planes."""
+        return sum(map(len, self.train))
+
+    @property
+    def validation_planes(self) -> int:
+        return sum(map(len, self.validation))
+
+
+def read_pairs(data: Path, *, seed: int = 1, share: float = VALIDATION_SHARE) -> Pairs:
+    """Read a folder of pairs.
+
+    Parameters
+    ----------
+    data
+        Folder with ``images`` and ``labels``, and perhaps ``validation``.
+    seed, share
+        Which planes are held out, and how many of them, where there is no ``validation``.
+
+    Raises
+    ------
+    PairError
+        When a pair is incomplete or does not match, a file is no picture of planes, labels have unknown
+        values, or there is too little of it. The message names the file.
+    """
+    sequences, digest = _read_folder(data), hashlib.sha256()
+    for path in sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{content}  {path.relative_to(data).as_posix()}\n".encode())
+    sha256 = digest.hexdigest()
+    if (data / "validation").is_dir():
+        validation = _read_folder(data / "validation")
+        return Pairs(
+            tuple(sequences), tuple(validation), sha256, "validation planes from a folder of their own"
+        )
+    train, validation, how = _split(sequences, seed, share)
+    if not (train and validation):
+        raise PairError(
+            "there are too few planes to hold some out for validation",
+            where=data,
+            todo="Label at least four planes, or put some into a folder “validation”.",
+        )
+    return Pairs(tuple(train), tuple(validation), sha256, how)
+
+
+# --- files -----------------------------------------------------------------------------------------------
+
+
+def _read_folder(data: Path) -> list[Sequence_]:
+    if not data.is_dir():
+        raise PairError(
+            "there is no such folder", where=data, todo="Name the folder that holds images and labels."
+        )
+    images, labels = _files(data / "images"), _files(data / "labels")
+    for stem in sorted(images.keys() ^ labels.keys()):
+        has, lacks = ("image", "labels") if stem in images else ("labels", "image")
+        raise PairError(
+            f"there are no labels for this image" if has == "image" else "there is no image for these labels",
+            where=images.get(stem) or labels[stem],
+            todo=f"Save the {lacks} as {data / ('labels' if has == 'image' else 'images') / stem}.tif, "
+            "or take this file out.",
+        )
+    found = [_read_pair(images[stem], labels[stem]) for stem in sorted(images)]
+    single = [s for s in found if len(s) == 1]
+    return [s for s in found if len(s) > 1] + _joined(single)
+
+
+def _joined(single: Sequence[Sequence_]) -> list[Sequence_]:
+    """Single planes in the order of their names, one sequence for each width."""
+    widths = sorted({s.grey.shape[2] for s in single})
+    groups = [[s for s in single if s.grey.shape[2] == width] for width in widths]
+    return [
+        Sequence_(
+            f"single planes {width} pixels wide",
+            np.concatenate([s.grey for s in group]),
+            np.concatenate([s.labels for s in group]),
+            tuple(s.planes[0] for s in group),
+        )
+        for width, group in zip(widths, groups, strict=True)
+    ]
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise PairError(
+            "there is no such folder",
+            where=folder,
+            todo="Data are a folder “images” and a folder “labels” with TIFF files of the same names.",
+        )
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+            continue
+        if path.stem in found:
+            raise PairError(
+                f"there is a {found[path.stem].name} as well", where=path, todo="Leave one of the two."
+            )
+        found[path.stem] = path
+    if not found:
+        raise PairError(
+            "there are no TIFF files in this folder", where=folder, todo="Save planes there as .tif."
+        )
+    return found
+
+
+def _read_pair(image_path: Path, label_path: Path) -> Sequence_:
+    image, labels = _read(image_path), _as_labels(_read(label_path), label_path)
+    if image.shape != labels.shape:
+        raise PairError(
+            f"the labels are {_size(labels.shape)}, their image is {_size(image.shape)}",
+            where=label_path,
+            todo="Label the plane at its own size, all planes of a stack, without scaling or cropping.",
+        )
+    n, rows, width = image.shape
+    if rows != ROWS or width < _LEAST_WIDTH:
+        raise PairError(
+            f"the planes are {rows} rows by {width} columns; {ROWS} rows and {_LEAST_WIDTH} columns or more are wanted",
+            where=image_path,
+            todo=f"Write planes with `xctrules planes`: pixels of {STANDARD_MM:g} mm, outward at the top, axis on the left.",
+        )
+    grey = _standard(image, image_path)
+    _refuse_misplaced(grey, labels, label_path)
+    short = -width % MULTIPLE
+    around = ((0, 0), (0, 0), (0, short))
+    names = tuple(image_path.name if n == 1 else f"{image_path.name}, plane {i + 1} of {n}" for i in range(n))
+    return Sequence_(
+        image_path.stem,
+        np.pad(grey, around, mode="edge"),
+        np.pad(labels, around, constant_values=UNKNOWN),
+        names,
+    )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    planes = f"{shape[0]} planes of " if shape[0] > 1 else ""
+    return f"{planes}{shape[1]} × {shape[2]} pixels"
+
+
+def _read(path: Path) -> NDArray[np.generic]:
+    """A TIFF file as (n, rows, width), whatever its pages, series or axes are called."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            parts = [series.asarray() for series in tiff.series]
+            coloured = any(page.samplesperpixel > 1 for page in tiff.pages)
+    except Exception as error:  # a damaged file can make it raise anything
+        if "imagecodecs" in str(error):
+            raise PairError(
+                "the file is compressed in a way that needs the package imagecodecs",
+                where=path,
+                todo='Save it without compression, or install it with: python -m pip install "xctrules[compressed]"',
+            ) from error
+        raise PairError(
+            f"this TIFF file cannot be read ({type(error).__name__})", where=path, todo="Save it again."
+        ) from error
+    if coloured:
+        raise PairError(
+            "this is a picture in colour",
+            where=path,
+            todo="Save grey values, or label numbers, not a rendering.",
+        )
+    if len({part.shape for part in parts}) == 1 and len(parts) > 1:
+        parts = [np.stack([part.squeeze() for part in parts])]
+    if len(parts) != 1:
+        raise PairError("the planes in this file differ in size", where=path, todo="Save one file for each.")
+    planes = parts[0].squeeze()
+    if planes.ndim == 2:
+        planes = planes[None]
+    if planes.ndim != 3 or planes.dtype.kind not in "buif" or not planes.size:
+        shape = " × ".join(map(str, planes.shape))
+        raise PairError(f"this is no plane and no stack of planes ({shape}, {planes.dtype})", where=path,
+                        todo="Save one channel of grey values or label numbers.")  # fmt: skip
+    return planes
+
+
+def _as_labels(raw: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
+    wide = raw.astype(np.float64)
+    known = (*LABELS.values(), UNKNOWN)
+    strange = wide[~np.isin(wide, known)]
+    if strange.size:
+        plane = int(np.flatnonzero(~np.isin(wide, known).all(axis=(1, 2)))[0]) + 1
+        meaning = ", ".join(f"{value} {name}" for name, value in LABELS.items())
+        raise PairError(
+            f"the label {strange.flat[0]:g} means nothing (plane {plane})",
+            where=path,
+            todo=f"Known are {meaning}, and {UNKNOWN} for “not known”.",
+        )
+    return wide.astype(np.uint8)
+
+
+def _standard(image: NDArray[np.generic], path: Path) -> Greys:
+    """On the standard scale: as it is where it is on it, else by the same rule as a scan's planes."""
+    grey = image.astype(np.float32)
+    if not np.isfinite(grey).all():
+        raise PairError(
+            "some pixels are no numbers (NaN or infinite)", where=path, todo="Save the image again."
+        )
+    height_mm = ((np.arange(ROWS) + 0.5) * STANDARD_MM - INWARD_MM)[::-1].copy()
+    void, roll = levels(grey, height_mm)
+    if not roll > void:
+        raise PairError(
+            "the lower part is no brighter than the upper one",
+            where=path,
+            todo="Rows run from outside (void, at the top) to inside (roll, at the bottom): is it upside down?",
+        )
+    if image.dtype.kind == "f" and abs(void) < _NEAR_ZERO and abs(roll - 1) < _NEAR_ONE:
+        return np.clip(grey, -2, 6)
+    return np.clip((grey - np.float32(void)) / np.float32(roll - void), -2, 6)
+
+
+def _refuse_misplaced(grey: Greys, labels: NDArray[np.uint8], path: Path) -> None:
+    """Labels that were flipped, shuffled or shifted against their image show in the cathode's grey."""
+    cathode, rest = labels == LABELS["cathode"], labels == LABELS["background"]
+    if not (cathode | (labels == LABELS["copper"]) | (labels == LABELS["can"])).any():
+        raise PairError(
+            "nothing is labelled as can, cathode or copper",
+            where=path,
+            todo="Label the planes, or take them out.",
+        )
+    if cathode.any() and rest.any() and not grey[cathode].mean() > grey[rest].mean():
+        raise PairError(
+            "what is labelled as cathode is no brighter than the background",
+            where=path,
+            todo="Do these labels belong to this image, the same way round?",
+        )
+
+
+# --- the split -------------------------------------------------------------------------------------------
+
+
+def _split(
+    sequences: Sequence[Sequence_], seed: int, share: float
+) -> tuple[list[Sequence_], list[Sequence_], str]:
+    rng = np.random.default_rng(seed)
+    if len(sequences) >= _MANY:
+        many = max(1, round(share * len(sequences)))
+        held = set(rng.choice(len(sequences), many, replace=False).tolist())
+        train = [s for i, s in enumerate(sequences) if i not in held]
+        validation = [s for i, s in enumerate(sequences) if i in held]
+        return train, validation, f"{many} of {len(sequences)} files held out for validation (seed {seed})"
+    parts = [(s, *_stretch(len(s), share, rng)) for s in sequences]
+    train = [s.take(kept) for s, kept, _ in parts if kept.size]
+    validation = [s.take(held) for s, _, held in parts if held.size]
+    return train, validation, f"a stretch of each file held out for validation (seed {seed})"
+
+
+def _stretch(n: int, share: float, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indexes to train on, and a contiguous stretch to validate on, no two of them neighbours.
+
+    A long sequence is taken for a full turn, its last plane beside its first.
+    """
+    if n < 4:
+        return np.arange(n), np.arange(0)
+    count = min(max(1, round(share * n)), n // 2)
+    start = int(rng.integers(n))
+    if n < _LONG:  # too short to lose a plane at either end
+        start = 0 if start % 2 else n - count
+        beside = (start + count,) if start == 0 else (start - 1,)
+    else:
+        beside = ((start - 1) % n, (start + count) % n)
+    held = (start + np.arange(count)) % n
+    kept = np.setdiff1d(np.arange(n), np.append(held, beside))
+    return kept, held
+
+
+def crops(sequences: Sequence[Sequence_]) -> Iterator[tuple[Sequence_, int]]:
+    """Every plane of all sequences, as the sequence and its index there."""
+    for sequence in sequences:
+        for index in range(len(sequence)):
+            yield sequence, index
