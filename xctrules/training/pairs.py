@@ -312,7 +312,8 @@ def _refuse_misplaced(grey: Greys, labels: NDArray[np.uint8], path: Path) -> Non
             where=path,
             todo="Label the planes, or take them out.",
         )
-    if cathode.any() and rest.any() and not grey[cathode].mean() > grey[rest].mean():
+    # Medians: a bright cap is background as well.
+    if cathode.any() and rest.any() and not np.median(grey[cathode]) > np.median(grey[rest]):
         raise PairError(
             "what is labelled as cathode is no brighter than the background",
             where=path,
