@@ -214,8 +214,11 @@ class _Sampling:
         return cls(skip, max(3, round(0.25 / step_mm)), max(3, round(0.3 / step_mm)), voxel_mm, side_mm)
 
 
-def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
+def find_end(cell: Cell, end: EndInView, layout: Layout, window: Window | None = None) -> EndEdges:
     """Locate the electrode edges at one end, at every turn and angle of ``layout``.
+
+    ``window`` holds the greys on the half-planes of ``layout`` where they are not the scan's own, such as
+    those that a network has restored; its radii are then one pixel apart.
 
     Raises
     ------
@@ -223,8 +226,11 @@ def find_end(cell: Cell, end: EndInView, layout: Layout) -> EndEdges:
         Where the scan shows too little of the end.
     """
     layout = bridged(layout)
-    window = sample_window(cell, end, layout.theta_deg)
-    voxel = max(cell.frame.voxel_mm[1:])
+    if window is None:
+        window = sample_window(cell, end, layout.theta_deg)
+        voxel = max(cell.frame.voxel_mm[1:])
+    else:
+        voxel = float(window.r_mm[1] - window.r_mm[0])
     below = int((window.height_mm < 0).sum())
     if below < 4 or window.height_mm.size - below < 4:
         raise NotMeasurable(f"too few slices on either side of the electrode edge at the {end.name}")
@@ -368,8 +374,10 @@ def _strays(window: Window, layout: Layout, found: list[_Turn]) -> tuple[Floats,
     height = window.height_mm[:, None, None]
     with np.errstate(invalid="ignore"):
         usual = _over_turns(np.where(height <= tips, lean, np.float32(np.nan)))
-        # A path that leaves its foil half-way finds a tip there: it is looked at up to the neighbours' tips.
-        looked_at = height <= np.fmax(tips, _over_turns(tips[None])[0])
+        # A path that leaves its foil half-way finds a tip there: one that ends far below its neighbours' tips
+        # is looked at up to where they end.
+        neighbours = _over_turns(tips[None])[0]
+        looked_at = height <= np.where(tips < neighbours - CORNER_DROP_MM, neighbours, tips)
     for i in range(1, usual.shape[0]):  # above the neighbours' tips their last lean goes on
         usual[i] = np.where(np.isnan(usual[i]), usual[i - 1], usual[i])
     with np.errstate(invalid="ignore"):
