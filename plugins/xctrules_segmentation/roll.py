@@ -36,6 +36,9 @@ or at the
 cathode's inner end neighbouring turns part by half a pitch within some 20 degrees, which costs 0.7."""
 
 
+_LASTING_DEG = 30.0
+"""Length along the foil over which its line and its contrast are averaged to tell it from noise: that of the
+quickest change of a foil's path, at a tab."""
 _SHARP = 0.06
 """Spread, in pitches, to which the greys are sharpened where the scan is blurred more than that."""
 _WIENER = 0.03
@@ -147,9 +150,6 @@ def _unroll(
         grey = frame.cylinder(cell.scan, z_mm=band, theta_deg=theta, r_mm=r_mm)
         bands.append(np.nan_to_num(grey, copy=False, nan=0.0).mean(axis=0))
     grey = np.stack(bands).astype(np.float32)
-    raw = grey
-    if sharpen and not two_valued and frame.outer_radius_mm is not None:
-        grey = _sharpened(grey, r_mm, frame.outer_radius_mm)
     limit = _roll_limit(grey.mean(axis=0), r_mm, frame.outer_radius_mm)
     if can is not None:
         with warnings.catch_warnings():
@@ -159,12 +159,22 @@ def _unroll(
         if found.any():
             limit = np.interp(theta, can.theta_deg[found], inner[found], period=360.0)
     if two_valued:
-        return _Unrolled(z_mm, theta, r_mm, grey, raw, limit)
+        return _Unrolled(z_mm, theta, r_mm, grey, grey, limit)
     roll = (r_mm > 0.4 * limit[:, None]) & (r_mm < limit[:, None] - voxel)
-    # Above the roll's own greys there is only the can, or a pin in the core: cut down to theirs either looks
-    # like one more slab.
+    raw = _lowered(grey, roll)
+    if sharpen and frame.outer_radius_mm is not None:
+        blur = _blur(grey.mean(axis=0), r_mm, frame.outer_radius_mm)
+        if blur is not None:
+            sharp = _sharpened(raw, r_mm, limit, blur)
+            return _Unrolled(z_mm, theta, r_mm, _lowered(sharp, roll), raw, limit)
+    return _Unrolled(z_mm, theta, r_mm, raw, raw, limit)
+
+
+def _lowered(grey: Image, roll: NDArray[np.bool_]) -> Image:
+    """``grey`` (nz, nt, nr) cut down to the greys of the ``roll`` (nt, nr): above them there is only the can,
+    or a pin in the core, and so either looks like one more slab."""
     ceiling = np.float32(np.percentile(grey.mean(axis=0)[roll], 97.0) * 1.05)
-    return _Unrolled(z_mm, theta, r_mm, np.minimum(grey, ceiling), np.minimum(raw, ceiling), limit)
+    return np.minimum(grey, ceiling)
 
 
 def _blur(grey: Image, r_mm: Floats, outer_mm: float) -> float | None:
@@ -185,21 +195,20 @@ def _blur(grey: Image, r_mm: Floats, outer_mm: float) -> float | None:
     return float(np.median(rise / np.maximum(slope, 1e-9)) / np.sqrt(2 * np.pi))
 
 
-def _sharpened(grey: Image, r_mm: Floats, outer_mm: float) -> Image:
-    """``grey`` (nz, nt, nr) as a scanner of less blur would show it.
+def _sharpened(grey: Image, r_mm: Floats, limit: Floats, blur: float) -> Image:
+    """``grey`` (nz, nt, nr), blurred by ``blur`` mm, as a scanner of less blur would show it inside ``limit``.
 
     Foil and cathode lie a fifth of a pitch apart: under a spread of more than a tenth the foil is a mere
     shoulder of the cathode's flank, and looks unlike the foil that stands alone at the roll's ends. Wiener's
-    filter along the radius, from the spread seen at the can to the wanted one.
+    filter along the radius, from the spread seen at the can to the wanted one. Beside a can or a pin it would
+    make ripples that look like foils: the can is left out, with its flank, and so is all that is alike the
+    whole way round.
     """
     from scipy import fft
 
     mean = grey.mean(axis=0)
-    blur = _blur(mean, r_mm, outer_mm)
-    if blur is None:
-        return grey
     try:
-        pitch = _pitch(mean, r_mm, np.full(mean.shape[0], 0.93 * outer_mm))
+        pitch = _pitch(mean, r_mm, limit)
     except NotMeasurable:
         return grey
     wanted = _SHARP * pitch
@@ -210,14 +219,20 @@ def _sharpened(grey: Image, r_mm: Floats, outer_mm: float) -> Image:
     omega = 2 * np.pi * fft.rfftfreq(size, r_mm[1] - r_mm[0])
     seen = np.exp(-0.5 * (omega * blur) ** 2)
     target = np.exp(-0.5 * (omega * wanted) ** 2)
-    roll = (r_mm > 0.4 * outer_mm) & (r_mm < 0.85 * outer_mm)
+    outer = float(np.median(limit))
+    roll = (r_mm > 0.4 * outer) & (r_mm < 0.85 * outer)
     floor = max(_WIENER, 0.5 * _relative_noise(mean[:, roll])) ** 2
     gain = target * seen * (1 + floor) / (seen**2 + floor)
+    last = np.searchsorted(r_mm, limit - 2 * blur) - 1
+    inside = np.arange(n) <= last[:, None]
+    held = np.where(inside, grey, grey[:, np.arange(last.size), last][..., None])
+    alike = held.mean(axis=(0, 1))
+    held -= alike
     # Mirrored at the axis, held at the outer end.
-    held = np.repeat(grey[..., -1:], size - n - pad, axis=-1)
-    spectrum = fft.rfft(np.concatenate([grey[..., pad:0:-1], grey, held], axis=-1), axis=-1)
-    sharp = fft.irfft(spectrum * gain.astype(np.float32), size, axis=-1)
-    return np.asarray(sharp[..., pad : pad + n], dtype=np.float32)
+    beyond = np.repeat(held[..., -1:], size - n - pad, axis=-1)
+    spectrum = fft.rfft(np.concatenate([held[..., pad:0:-1], held, beyond], axis=-1), axis=-1)
+    sharp = fft.irfft(spectrum * gain.astype(np.float32), size, axis=-1)[..., pad : pad + n]
+    return np.asarray(np.where(inside, sharp + alike, grey), dtype=np.float32)
 
 
 def _roll_limit(grey: Image, r_mm: Floats, outer_mm: float | None) -> Floats:
@@ -536,11 +551,20 @@ def _next_turn(
 
 
 def _follow(
-    evidence: Image, r_mm: Floats, limit: Floats, seed: Floats, seed_evidence: Floats, pitch: float
+    grey: Image,
+    evidence: Image,
+    contrast: Image,
+    r_mm: Floats,
+    limit: Floats,
+    seed: Floats,
+    seed_evidence: Floats,
+    pitch: float,
 ) -> Floats:
-    """All turns (nturns, nt) of the foil, NaN before its inner and after its outer end."""
+    """All turns (nturns, nt) of the foil, NaN before its inner and after its outer end.
+
+    ``contrast`` (nt, nr) is that of :func:`_evidence` over the mean foil's at each angle.
+    """
     sound = float(np.median(seed_evidence))
-    threshold = 0.5 * sound
     turns, gains = [seed], [seed_evidence]
     for outward in (True, False):
         while len(turns) < 400:
@@ -552,18 +576,53 @@ def _follow(
             else:
                 turns.insert(0, turn)
                 gains.insert(0, gain)
-            if (gain > threshold).mean() < 0.2:
+            if (gain > 0.5 * sound).mean() < 0.2:
                 break
-    radius = np.concatenate(turns)
-    margin = np.concatenate(gains) - threshold
-    seed_at = next(i for i, t in enumerate(turns) if t is seed) * seed.size
+    table = np.stack(turns)
+    at = next(i for i, t in enumerate(turns) if t is seed)
+    lasting = _lasting(table, grey, contrast, r_mm, pitch, table[at])
+    margin = np.minimum(np.concatenate(gains) / sound, lasting) - 0.5
+    seed_at = at * seed.size
     # The evidence beyond an end no longer outweighs its lack: the greatest sum marks the end.
     end = seed_at + int(np.argmax(np.cumsum(margin[seed_at:])))
     begin = seed_at - int(np.argmax(np.cumsum(margin[: seed_at + 1][::-1])))
+    radius = table.ravel()
     radius[:begin] = np.nan
     radius[end + 1 :] = np.nan
-    table = radius.reshape(len(turns), -1)
     return np.asarray(table[np.isfinite(table).any(axis=1)])
+
+
+def _lasting(turns: Floats, grey: Image, contrast: Image, r_mm: Floats, pitch: float, seed: Floats) -> Floats:
+    """Contrast along ``turns`` (nturns, nt), one after the other, over that of a foil in the same
+    surroundings; what stays of it when line and contrast are smoothed.
+
+    A path through noise alone has evidence as well, since it goes from one bright grain to the next. What it
+    gains so is gone beside it; a foil is a smooth line and stays. The blurred flanks of the cathodes fill up
+    the dark beside the foil, in proportion to their grey: a foil that lost one of the two, as that of the
+    roll's outermost turn did, tells how much a foil without any stands out.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    window = max(3, round(_LASTING_DEG * turns.shape[1] / 360.0))
+
+    def steady(values: NDArray[Any]) -> Floats:
+        return np.asarray(uniform_filter1d(values.ravel(), window, mode="nearest"), dtype=np.float64)
+
+    beside = np.linspace(0.35, 0.65, 5) * pitch
+    beside = np.concatenate([-beside[::-1], beside])
+    line = steady(turns).reshape(turns.shape)
+    seen = steady(_sample(contrast, r_mm, line[..., None]))
+    around = steady(_sample(grey, r_mm, line[..., None] + beside).mean(axis=-1))
+    full = float(np.median(_sample(grey, r_mm, seed[:, None] + beside)))
+    dark = float(np.percentile(grey[:, r_mm < turns.max()], 2.0))
+    share = np.clip((around - dark) / max(full - dark, 1e-9), 0.0, 1.0)
+    between = (share > 0.8) & (seen > 0)
+    one_sided = (share > 0.35) & (share < 0.65)
+    usual = float(np.median(seen[between])) if between.any() else 1.0
+    gain = 0.0
+    if one_sided.sum() > 0.25 * turns.shape[1]:  # a quarter of a turn, and more of it foil than not
+        gain = max(2 * (float(np.percentile(seen[one_sided], 70.0)) - usual), 0.0)
+    return np.clip(seen / (usual + gain * (1.0 - share)), 0.0, 1.0)
 
 
 def _seed(
@@ -573,8 +632,9 @@ def _seed(
     limit: Floats,
     pitch: float,
     mask: bool,
-) -> tuple[Image, _Ridge, Floats, Floats]:
-    """Evidence image, profile, and the soundest turn to start from with the evidence along it."""
+) -> tuple[Image, Image, _Ridge, Floats, Floats]:
+    """Images of evidence and contrast, profile, and the soundest turn to start from with the evidence along
+    it."""
     from scipy.ndimage import median_filter
 
     low, high = _layered(wave, r_mm, limit)
@@ -610,10 +670,17 @@ def _seed(
     found = _sample(contrast, r_mm, along(evidence, table)[0][..., None])[..., 0]
     strength = median_filter(np.median(found, axis=0), 15, mode="wrap")
     ridge = replace(ridge, strength=np.clip(strength, 0.4, 2.5))
-    evidence, _ = _evidence(unrolled_mean, r_mm, ridge)
+    evidence, contrast = _evidence(unrolled_mean, r_mm, ridge)
+    contrast = contrast / ridge.strength[:, None].astype(np.float32)
     turns, gains = along(evidence, table)
     best = int(np.argmax(np.percentile(gains, 5, axis=1)))
-    return evidence, ridge, np.asarray(turns[best], dtype=float), np.asarray(gains[best], dtype=float)
+    return (
+        evidence,
+        contrast,
+        ridge,
+        np.asarray(turns[best], dtype=float),
+        np.asarray(gains[best], dtype=float),
+    )
 
 
 def _ridge(
@@ -830,8 +897,8 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
     if handedness < 0:  # seen from the other end the foil runs outward with the angle
         bands, mean, limit, wave = bands[:, ::-1], mean[::-1], limit[::-1], wave[::-1]
     mean = mean if mask else _calmed(mean, r_mm, limit)
-    evidence, ridge, seed, seed_evidence = _seed(mean, wave, r_mm, limit, pitch, mask)
-    turns = _follow(evidence, r_mm, limit, seed, seed_evidence, pitch)
+    evidence, contrast, ridge, seed, seed_evidence = _seed(mean, wave, r_mm, limit, pitch, mask)
+    turns = _follow(mean, evidence, contrast, r_mm, limit, seed, seed_evidence, pitch)
 
     half_mm = float(ridge.x_mm[-1])
     sigma = 0.0 if mask else _line_width(mean, r_mm, turns, half_mm)
@@ -867,6 +934,18 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
         sigma_mm=_noise(radius),
         followed="electrode mask" if mask else "copper",
     )
+
+
+def trace_in_masks(
+    z_mm: Floats, r_mm: Floats, foil: Image, cathode: Image, limit_mm: Floats
+) -> tuple[FoilTrace, CathodeFaces]:
+    """:func:`trace_with_cathodes` in two images (nz, nt, nr) of a roll unrolled already: 1 where the copper,
+    or a cathode, is and 0 elsewhere, on equal angles over the whole turn; ``limit_mm`` (nt,) bounds the
+    roll."""
+    theta: Floats = np.arange(foil.shape[1], dtype=np.float64) * (360.0 / foil.shape[1])
+    unrolled = _Unrolled(z_mm, theta, r_mm, foil, foil, limit_mm)
+    trace = replace(_trace(unrolled, mask=True), followed="copper")
+    return trace, _faces(replace(unrolled, raw=cathode), trace)
 
 
 def facing_cathodes(cell: Cell, foil: FoilTrace, can: CanSurface | None = None) -> CathodeFaces:
