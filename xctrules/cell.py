@@ -51,7 +51,10 @@ class CanSurface:
     inner_sigma_mm
         The same for one inner edge.
     blur_mm
-        Standard deviation of the scan's edge spread, as fitted at the outer surface.
+        Standard deviation of the scan's edge spread, as fitted at the sharper surface.
+    slope_shift_mm, blur_shift_mm
+        How far the outer and the inner radius would move if the wall were taken to be of one grey (it is
+        not where beam hardening is left), and if it were fitted with the blur of its less sharp face.
     """
 
     z_mm: Floats
@@ -62,6 +65,8 @@ class CanSurface:
     edge_sigma_mm: float
     inner_sigma_mm: float
     blur_mm: float
+    slope_shift_mm: tuple[float, float] = (0.0, 0.0)
+    blur_shift_mm: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,53 @@ class EndEdges:
 
 
 @dataclass(frozen=True)
+class ConfidenceMap:
+    """How sure a trained segmenter was of the edges at one end.
+
+    Attributes
+    ----------
+    theta_deg : (nt,)
+    confidence : (nturns, nt)
+        Mean of the largest class probability around the edges of that overhang, 0 to 1; NaN where there was
+        nothing to look at.
+    least
+        Below it, an overhang was not measured.
+    example_deg
+        Angle of the half-plane that is shown as an example.
+    grey : (nh, nr) float32
+        That half-plane on the standard grey scale, its first row outermost; see :mod:`xctrules.planes`.
+    labels : (nh, nr) uint8
+        Its classes as the model sees them, values of ``LABELS``.
+    pixel_mm
+        Side of its pixels.
+    """
+
+    theta_deg: Floats
+    confidence: Floats
+    least: float
+    example_deg: float
+    grey: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    pixel_mm: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far two segmenters say the same of the same half-planes.
+
+    Attributes
+    ----------
+    dice
+        Dice score by class, over all half-planes of all ends that both segmented.
+    plane_dice : (nplanes,)
+        Mean over the classes, half-plane by half-plane.
+    """
+
+    dice: Mapping[str, float]
+    plane_dice: Floats
+
+
+@dataclass(frozen=True)
 class Segmentation:
     """What a segmenter found. A part that is missing has its reason in ``missing`` under the same name
     (``can``, ``foil``, ``top``, ``bottom``)."""
@@ -165,6 +217,10 @@ class Segmentation:
     separability: float | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    confidence: Mapping[End, ConfidenceMap] = field(default_factory=dict)
+    agreement: Agreement | None = None
+    """With the classical segmenter; where there is none its reason is in ``missing`` or nothing was
+    compared."""
 
     def need_can(self) -> CanSurface:
         """The can, or NotMeasurable with the reason why there is none."""

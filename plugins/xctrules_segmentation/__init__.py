@@ -11,8 +11,9 @@ from xctrules.hookspecs import hookimpl
 @hookimpl
 def xctrules_segmenters() -> list[Any]:
     from xctrules_segmentation.classical import ClassicalSegmenter
+    from xctrules_segmentation.unet import UnetSegmenter
 
-    return [ClassicalSegmenter()]
+    return [ClassicalSegmenter(), UnetSegmenter()]
 
 
 @hookimpl

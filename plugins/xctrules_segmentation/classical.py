@@ -32,6 +32,10 @@ class ClassicalSegmenter:
     name = "classical"
 
     def segment(self, cell: Cell) -> Segmentation:
+        return self.segment_with_cathodes(cell)[0]
+
+    def segment_with_cathodes(self, cell: Cell) -> tuple[Segmentation, CathodeFaces | None]:
+        """:meth:`segment`, and the cathodes facing the foil where they were found on the way."""
         missing: dict[str, str] = {}
 
         def part(name: str, find: Callable[[], T]) -> T | None:
@@ -59,7 +63,7 @@ class ClassicalSegmenter:
         for end in ("top", "bottom"):
             if end not in ends and end not in missing:
                 missing[end] = _why_no_end(cell, end, foil, missing)
-        return Segmentation(
+        found = Segmentation(
             segmenter=self.name if cell.labels is None else "labels",
             can=can,
             foil=foil,
@@ -67,6 +71,7 @@ class ClassicalSegmenter:
             missing=missing,
             separability=_separability(cell),
         )
+        return found, faces
 
     def export_labels(self, cell: Cell, path: Path) -> None:
         """Draw what was found into the scan's voxels, as a TIFF file; for ``--export-labels``."""

@@ -196,7 +196,7 @@ def _blur(grey: Image, r_mm: Floats, outer_mm: float) -> float | None:
 
 
 def _sharpened(grey: Image, r_mm: Floats, limit: Floats, blur: float) -> Image:
-    """``grey`` (nz, nt, nr), blurred by ``blur`` mm, as a scanner of less blur would show it inside ``limit``.
+    """``grey`` (nz, nt, nr), blurred by ``blur`` mm, as a scanner of less blur would show it; up to ``limit``.
 
     Foil and cathode lie a fifth of a pitch apart: under a spread of more than a tenth the foil is a mere
     shoulder of the cathode's flank, and looks unlike the foil that stands alone at the roll's ends. Wiener's
@@ -284,7 +284,7 @@ def _wound(grey: Image) -> Image:
     At any one radius the layers of a spiral pass through a whole pitch in a turn, so that nothing but their
     mean goes with it.
     """
-    return grey - grey.mean(axis=0)
+    return np.asarray(grey - grey.mean(axis=0), dtype=np.float32)
 
 
 def _pitch(grey: Image, r_mm: Floats, limit: Floats) -> float:
@@ -671,7 +671,7 @@ def _seed(
     strength = median_filter(np.median(found, axis=0), 15, mode="wrap")
     ridge = replace(ridge, strength=np.clip(strength, 0.4, 2.5))
     evidence, contrast = _evidence(unrolled_mean, r_mm, ridge)
-    contrast = contrast / ridge.strength[:, None].astype(np.float32)
+    contrast /= ridge.strength[:, None].astype(np.float32)
     turns, gains = along(evidence, table)
     best = int(np.argmax(np.percentile(gains, 5, axis=1)))
     return (

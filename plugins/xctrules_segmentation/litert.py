@@ -1,0 +1,97 @@
+"""A model's answer for half-planes: LiteRT, in batches of tiles of one size."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import LABELS
+from xctrules.errors import ModelError
+from xctrules.model_card import FoundModel
+
+Probabilities = NDArray[np.float32]
+
+THREADS = 2
+BATCH = 6
+"""Planes at a time: two cores are busy with them, and their features take some 50 MB."""
+
+TILE, MARGIN = 384, 48
+"""Columns of a tile, and how much of it at an inner border is only seen and not answered: more than the 44
+pixels to either side that the bundled network looks at, so that no seam shows. Whole multiples of eight,
+which keeps its pooling in step."""
+
+
+def run_model(model: FoundModel, grey: NDArray[np.float32]) -> Probabilities:
+    """Class probabilities (n, h, w, classes) of planes (n, h, w), w a multiple of eight.
+
+    Raises
+    ------
+    ModelError
+        When the model cannot be run, or gives something else than probabilities of the classes.
+    """
+    interpreter = _interpreter(model)
+    put, get = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    n, h, w = grey.shape
+    tiles = _tiles(w)
+    width = tiles[0][1] - tiles[0][0]
+    batch = np.zeros((min(BATCH, n), h, width, 1), dtype=np.float32)
+    result = np.empty((n, h, w, len(LABELS)), dtype=np.float32)
+    try:
+        interpreter.resize_tensor_input(put["index"], batch.shape)
+        interpreter.allocate_tensors()
+        for first in range(0, n, batch.shape[0]):
+            planes = slice(first, min(first + batch.shape[0], n))
+            count = planes.stop - first
+            for begin, end, low, high in tiles:
+                batch[:count, ..., 0] = grey[planes, :, begin:end]
+                interpreter.set_tensor(put["index"], batch)
+                interpreter.invoke()
+                found = interpreter.get_tensor(get["index"])
+                if found.shape != (*batch.shape[:3], len(LABELS)):
+                    raise ValueError(f"an output of shape {found.shape}")
+                result[planes, :, low:high] = found[:count, :, low - begin : high - begin]
+    except (ValueError, RuntimeError) as error:
+        raise _unusable(model, str(error)) from None
+    if not np.isfinite(result).all():
+        raise _unusable(model, "it answers with values that are no numbers")
+    return result
+
+
+def _tiles(width: int) -> list[tuple[int, int, int, int]]:
+    """Tiles of equal width: first and last column seen, first and last answered."""
+    if width <= TILE:
+        return [(0, width, 0, width)]
+    starts = [*range(0, width - TILE, TILE - 2 * MARGIN), width - TILE]
+    cuts = [0, *(start + MARGIN for start in starts[1:]), width]
+    return [(s, s + TILE, low, high) for s, low, high in zip(starts, cuts, cuts[1:], strict=False)]
+
+
+def _interpreter(model: FoundModel) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        raise ModelError(
+            f"LiteRT, which runs the model, cannot be loaded ({error})",
+            where=model.tflite,
+            todo="Install it with: python -m pip install ai-edge-litert. Or use --segmenter classical.",
+        ) from None
+    try:
+        interpreter = Interpreter(model_content=model.data, num_threads=THREADS)
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    except (ValueError, RuntimeError) as error:
+        raise _unusable(model, str(error)) from None
+    if len(inputs) != 1 or len(outputs) != 1 or inputs[0]["dtype"] != np.float32:
+        raise _unusable(model, "it does not take one image of floating point numbers and give one")
+    return interpreter
+
+
+def _unusable(model: FoundModel, what: str) -> ModelError:
+    return ModelError(
+        f"the model cannot be run: {' '.join(what.split())[:200]}",
+        where=model.tflite,
+        todo="Train or export it again, or use --segmenter classical.",
+    )

@@ -1,0 +1,391 @@
+"""The segmenter ``unet``: a trained network says what every pixel of a half-plane is, and the electrode edges
+are then located in its answer as in a scan.
+
+The network takes noise, blur and weak contrast off the half-planes: what is left are greys as an ideal
+scanner would show them, with the network's own doubt as their blur. In these the edges are found by the same
+code as in a scan's own greys (:func:`xctrules_segmentation.ends.find_end`), below the pixel. The can, which
+any scan shows well, comes from the scan itself; so does the foil's path through the roll, unless the
+network's copper contradicts it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import (
+    LABELS,
+    MEASURED,
+    UNCLEAR,
+    Agreement,
+    Cell,
+    ConfidenceMap,
+    End,
+    EndEdges,
+    Floats,
+    FoilTrace,
+    Segmentation,
+)
+from xctrules.errors import NotMeasurable
+from xctrules.frame import EndInView
+from xctrules.model_card import FoundModel, ModelCard, find_model
+from xctrules.planes import STANDARD_MM, Planes, contrast, standard_planes
+from xctrules_segmentation.classical import ClassicalSegmenter, layout_near
+from xctrules_segmentation.ends import Layout, Window, find_end
+from xctrules_segmentation.litert import Probabilities, run_model
+from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
+from xctrules_segmentation.roll import CathodeFaces
+from xctrules_segmentation.unet_layout import fit_of, trace_in
+
+MODEL = "overhang_unet"
+"""The bundled model."""
+
+LEAST_PLANES = 72
+"""Half-planes on which the network is asked, at least: the foil is followed from one to the next."""
+
+IDEAL_GREYS = {"background": 0.0, "can": 2.0, "cathode": 1.0, "copper": 1.0, "overhang": 1.0}
+"""Grey of each class in restored half-planes. Only differences across edges matter, and no two bright classes
+touch that have an edge to be found between them."""
+
+GOOD_FIT, LEAST_FIT = 0.9, 0.6
+"""Share of the foil that must lie on the network's copper, and of the copper on the foil: the foil followed
+in the greys is taken without further question from the first on; below the second neither way of following it
+is right."""
+
+_AROUND_MM = 0.1
+"""So far around an edge the network's confidence is averaged: it is always in doubt in the pixels of the edge
+itself."""
+
+AGREEMENT_CLASSES = ("cathode", "copper", "overhang")
+
+RunNetwork = Callable[[Planes], Probabilities]
+
+
+class UnetSegmenter:
+    """Finds the electrode edges by a trained model; see the module.
+
+    Parameters
+    ----------
+    model
+        Name of a bundled model, or path of one.
+    run_network
+        What gives the class probabilities of planes, in place of the model's own file.
+    """
+
+    name = "unet"
+
+    def __init__(self, model: str = MODEL, run_network: RunNetwork | None = None) -> None:
+        self.model = model
+        self.run_network = run_network
+
+    def segment(self, cell: Cell) -> Segmentation:
+        model = find_model(self.model)
+        found, faces = ClassicalSegmenter().segment_with_cathodes(cell)
+        if cell.settings.mask_of is not None:
+            return found  # two values: there is nothing for a network to see
+        run = self.run_network or (lambda planes: run_model(model, planes.grey))
+        looked = {}
+        missing = {name: reason for name, reason in found.missing.items() if name not in ("top", "bottom")}
+        for end in cell.frame.ends:
+            try:
+                looked[end.name] = _look(cell, end, model.card, run, found, faces)
+            except NotMeasurable as absent:
+                missing[end.name] = absent.reason
+        for name in ("top", "bottom"):
+            if name not in looked and name not in missing:
+                missing[name] = found.missing.get(name, f"the {name} end is not in view")
+        foils = [seen.foil for seen in looked.values()]
+        if foils:
+            missing.pop("foil", None)
+            missing.pop("faces", None)
+        agreement = None
+        try:
+            agreement = _agreement(cell, found, faces, looked)
+        except NotMeasurable as absent:
+            missing["agreement"] = absent.reason
+        return Segmentation(
+            segmenter=self.name,
+            can=found.can,
+            foil=foils[0] if foils else found.foil,
+            ends={name: seen.edges for name, seen in looked.items()},
+            missing=missing,
+            separability=found.separability,
+            parameters=_parameters(model, looked),
+            warnings=(*found.warnings, *(w for seen in looked.values() for w in seen.warnings)),
+            confidence={name: seen.confidence for name, seen in looked.items()},
+            agreement=agreement,
+        )
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """What the network showed at one end."""
+
+    planes: Planes
+    labels: NDArray[np.uint8]
+    foil: FoilTrace
+    foil_from: str
+    fit: float
+    contrast: float
+    edges: EndEdges
+    confidence: ConfidenceMap
+    warnings: tuple[str, ...]
+
+
+def _look(
+    cell: Cell,
+    end: EndInView,
+    card: ModelCard,
+    run: RunNetwork,
+    found: Segmentation,
+    faces: CathodeFaces | None,
+) -> _Looked:
+    if cell.frame.outer_radius_mm is None:
+        raise NotMeasurable("the can is not in view, and the model was trained on cells in their can")
+    angles = cell.settings.angles
+    every = -(-LEAST_PLANES // angles) if angles < LEAST_PLANES else 1
+    theta: Floats = np.arange(angles * every, dtype=np.float64) * (360.0 / (angles * every))
+    _check_voxel(cell, card)
+    planes = standard_planes(cell, end, theta)
+    clear = contrast(planes)
+    if clear < card.scope.least_contrast:
+        raise NotMeasurable(
+            f"the scan is outside the model's scope at the {end.name} end: the roll stands out of the void "
+            f"by {clear:.1f} times the noise of a pixel of {STANDARD_MM:g} mm, and the model {card.name} "
+            f"asks for {card.scope.least_contrast:g}"
+        )
+    probabilities = run(planes)
+    layout, foil, fit, source = _layout(cell, end, planes, probabilities, found, faces, every)
+    window = restored(planes, probabilities, every)
+    edges = find_end(cell, end, layout, window)
+    sure = _around_edges(planes, probabilities, every, end, edges, layout)
+    edges, refused = _only_sure(edges, sure, card.scope.least_confidence)
+    warnings = []
+    if refused:
+        warnings.append(
+            f"{end.name} end: {refused} overhangs were found and not measured, since the model's confidence "
+            f"there lies below {card.scope.least_confidence:g}"
+        )
+    labels = probabilities.argmax(axis=-1).astype(np.uint8)
+    return _Looked(
+        planes=planes,
+        labels=labels,
+        foil=foil,
+        foil_from=source,
+        fit=fit,
+        contrast=clear,
+        edges=edges,
+        confidence=_map(planes, labels, every, sure, edges, card.scope.least_confidence),
+        warnings=tuple(warnings),
+    )
+
+
+def _check_voxel(cell: Cell, card: ModelCard) -> None:
+    low, high = card.scope.voxel_mm
+    sides = cell.frame.voxel_mm
+    if min(sides) < 0.999 * low or max(sides) > 1.001 * high:
+        shown = " x ".join(f"{1000 * side:.3g}" for side in sides)
+        raise NotMeasurable(
+            f"the scan is outside the model's scope: its voxels of {shown} um are not between "
+            f"{1000 * low:g} and {1000 * high:g} um, for which the model {card.name} was validated"
+        )
+
+
+def _layout(
+    cell: Cell,
+    end: EndInView,
+    planes: Planes,
+    probabilities: Probabilities,
+    found: Segmentation,
+    faces: CathodeFaces | None,
+    every: int,
+) -> tuple[Layout, FoilTrace, float, str]:
+    """The layers at this end, the foil they come from, how well it fits the network's copper, and who
+    followed it."""
+    angles = cell.settings.angles
+    measured = dataclasses.replace(planes, grey=planes.grey[::every], theta_deg=planes.theta_deg[::every])
+    answers = probabilities[::every]
+    best: tuple[Layout, FoilTrace, float, str] | None = None
+    reason = found.missing.get("foil", "the foil cannot be followed")
+    if found.foil is not None and found.foil.followed == "copper" and faces is not None:
+        try:
+            layout = layout_near(found.foil, faces, end.z_mm, angles)
+            best = layout, found.foil, fit_of(layout, measured, answers).worse, "scan"
+        except NotMeasurable as absent:
+            reason = absent.reason
+    if best is None or best[2] < GOOD_FIT:
+        try:
+            foil, own_faces = trace_in(cell, planes, probabilities, found.can)
+            layout = layout_near(foil, own_faces, end.z_mm, angles)
+            fit = fit_of(layout, measured, answers).worse
+            if best is None or fit > best[2]:
+                best = layout, foil, fit, "network"
+        except NotMeasurable as absent:
+            reason = absent.reason
+    if best is None or best[2] < LEAST_FIT:
+        contradicts = (
+            "" if best is None else "; what was followed does not lie on the copper that the model sees"
+        )
+        raise NotMeasurable(f"the winding cannot be followed at the {end.name} end ({reason}{contradicts})")
+    return best
+
+
+def restored(planes: Planes, probabilities: Probabilities, every: int = 1) -> Window:
+    """Greys as an ideal scanner would show them: their expectation over the classes, on every ``every``-th
+    half-plane and the rows that the scan holds."""
+    ideal = np.array([IDEAL_GREYS[name] for name in LABELS], dtype=np.float32)
+    return _window(planes, probabilities[::every] @ ideal, every)
+
+
+def _window(planes: Planes, values: NDArray[np.float32], every: int) -> Window:
+    """``values`` (nt, nh, nr) of planes, ordered outward and cut to the rows that the scan holds."""
+    held = np.flatnonzero(planes.seen)[::-1]
+    return Window(
+        np.ascontiguousarray(values.swapaxes(0, 1)[held]),
+        planes.height_mm[held],
+        planes.theta_deg[::every],
+        planes.r_mm,
+        STANDARD_MM,
+    )
+
+
+# --- confidence --------------------------------------------------------------------------------------------
+
+
+def _around_edges(
+    planes: Planes,
+    probabilities: Probabilities,
+    every: int,
+    end: EndInView,
+    edges: EndEdges,
+    layout: Layout,
+) -> Floats:
+    """Mean of the largest class probability around tip and cathode edge, (nturns, nt); the less sure one of
+    the two. NaN where neither was found."""
+    window = _window(planes, probabilities[::every].max(axis=-1), every)
+    steps = np.arange(-_AROUND_MM, _AROUND_MM + 0.5 * STANDARD_MM, 0.5 * STANDARD_MM)
+    places = [(edges.anode_z_mm, _last_known(edges.path_r_mm, layout.foil_mm))]
+    places += [(z, r) for z, r in zip(edges.cathode_z_mm, (layout.inner_mm, layout.outer_mm), strict=True)]
+    found = [_mean_around(window, end.outward * (z - end.z_mm), r, steps) for z, r in places]
+    tip, inner, outer = found
+    return np.asarray(np.fmin(tip, np.fmin(inner, outer)))
+
+
+def _last_known(path_r_mm: Floats, otherwise: Floats) -> Floats:
+    """Radius (nturns, nt) at the outermost known place of each path (nturns, nt, npath)."""
+    known = np.isfinite(path_r_mm)
+    # Paths are stored outward.
+    index = path_r_mm.shape[-1] - 1 - known[..., ::-1].argmax(axis=-1)
+    value = np.take_along_axis(path_r_mm, index[..., None], axis=-1)[..., 0]
+    return np.where(known.any(axis=-1), value, otherwise)
+
+
+def _mean_around(window: Window, height_mm: Floats, r_mm: Floats, steps: Floats) -> Floats:
+    """Mean of a window over a square around (nturns, nt) places; NaN where a place is not known."""
+    rows = (height_mm[..., None] + steps - window.height_mm[0]) / window.step_mm
+    rows = np.clip(np.rint(np.nan_to_num(rows)), 0, window.height_mm.size - 1).astype(np.intp)
+    total = np.zeros(height_mm.shape)
+    for shift in steps:
+        values = window.at(r_mm + shift)  # (nh, nturns, nt)
+        total += np.take_along_axis(values, np.moveaxis(rows, -1, 0), axis=0).mean(axis=0)
+    known = np.isfinite(height_mm) & np.isfinite(r_mm)
+    return np.where(known, total / steps.size, np.nan)
+
+
+def _only_sure(edges: EndEdges, sure: Floats, least: float) -> tuple[EndEdges, int]:
+    """``edges`` without those of less confidence, and how many these are."""
+    with np.errstate(invalid="ignore"):
+        doubtful = (edges.state == MEASURED) & ~(sure >= least)
+    if not doubtful.any():
+        return edges, 0
+    state = edges.state.copy()
+    state[doubtful] = UNCLEAR
+    return (
+        dataclasses.replace(
+            edges,
+            state=state,
+            anode_z_mm=np.where(doubtful, np.nan, edges.anode_z_mm),
+            cathode_z_mm=np.where(doubtful, np.nan, edges.cathode_z_mm),
+            path_z_mm=np.where(doubtful[..., None], np.nan, edges.path_z_mm),
+            path_r_mm=np.where(doubtful[..., None], np.nan, edges.path_r_mm),
+        ),
+        int(doubtful.sum()),
+    )
+
+
+def _map(
+    planes: Planes,
+    labels: NDArray[np.uint8],
+    every: int,
+    sure: Floats,
+    edges: EndEdges,
+    least: float,
+) -> ConfidenceMap:
+    """With the half-plane of the least mean confidence as an example: where to look first."""
+    known = np.isfinite(sure)
+    mean = np.where(known, sure, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    example = int(np.argmin(np.where(known.any(axis=0), mean, np.inf)))
+    return ConfidenceMap(
+        theta_deg=edges.theta_deg,
+        confidence=sure,
+        least=least,
+        example_deg=float(edges.theta_deg[example]),
+        grey=planes.grey[example * every],
+        labels=labels[example * every],
+        pixel_mm=STANDARD_MM,
+    )
+
+
+# --- what is told of it ------------------------------------------------------------------------------------
+
+
+def _agreement(
+    cell: Cell, classical: Segmentation, faces: CathodeFaces | None, looked: dict[End, _Looked]
+) -> Agreement:
+    """Dice scores between the network's classes and the classical segmenter's, where that measured."""
+    both = [name for name in looked if name in classical.ends]
+    if not both:
+        raise NotMeasurable("the classical segmenter found no edges to compare with")
+    values = [LABELS[name] for name in AGREEMENT_CLASSES]
+    counts = []
+    for name in both:
+        seen = looked[name]
+        drawn = label_planes(cell, seen.planes, classical, faces)
+        known = drawn != NOT_KNOWN
+        for mine, theirs, use in zip(seen.labels, drawn, known, strict=True):
+            a, b = mine[use], theirs[use]
+            counts.append([((a == v) & (b == v), a == v, b == v) for v in values])
+    table = np.array([[[part.sum() for part in parts] for parts in plane] for plane in counts], dtype=float)
+    total = table.sum(axis=0)
+    dice = _dice(total)
+    return Agreement(dict(zip(AGREEMENT_CLASSES, dice.tolist(), strict=True)), _dice(table).mean(axis=1))
+
+
+def _dice(counts: Floats) -> Floats:
+    """Dice scores from counts (..., 3) of pixels: in both, in one, in the other. 1 where neither has any."""
+    size = counts[..., 1] + counts[..., 2]
+    return np.asarray(np.where(size > 0, 2 * counts[..., 0] / np.maximum(size, 1), 1.0))
+
+
+def _parameters(model: FoundModel, looked: dict[End, _Looked]) -> dict[str, object]:
+    """What the record says of the model and how it was used."""
+    card = model.card
+    return {
+        "model": card.name,
+        "model_version": card.version,
+        "model_sha256": model.sha256,
+        "scope": card.scope.model_dump(),
+        "ends": {
+            name: {
+                "planes": int(seen.planes.theta_deg.size),
+                "contrast": round(seen.contrast, 2),
+                "foil_followed_in": seen.foil_from,
+                "foil_on_copper": round(seen.fit, 4),
+            }
+            for name, seen in looked.items()
+        },
+    }

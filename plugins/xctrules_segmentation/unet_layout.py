@@ -1,0 +1,129 @@
+"""The roll's layers as a network sees them: the foil followed in its copper, the cathodes in its cathode.
+
+Where a scan is so noisy or flat that the foil cannot be followed in its greys, the network may still tell
+copper from cathode, plane by plane. Its answers for all half-planes, put side by side, are an unrolled roll,
+in which the foil is followed as in a label image.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cell import FOIL_MM, LABELS, CanSurface, Cell, Floats, FoilTrace
+from xctrules.errors import NotMeasurable
+from xctrules.planes import STANDARD_MM, Planes
+from xctrules_segmentation.ends import Layout
+from xctrules_segmentation.litert import Probabilities
+from xctrules_segmentation.roll import CathodeFaces, trace_in_masks
+
+_ROLL_MM = (-1.3, -0.3)
+"""Heights, outward of the rough cathode edge, at which the foil is followed: clear of the cathode's edges."""
+
+_BANDS = 3
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well a layout's foil and a network's copper cover each other, 0 to 1 each."""
+
+    foil_on_copper: float
+    copper_on_foil: float
+
+    @property
+    def worse(self) -> float:
+        return min(self.foil_on_copper, self.copper_on_foil)
+
+
+def fit_of(layout: Layout, planes: Planes, probabilities: Probabilities) -> Fit:
+    """Compare a layout, on the half-planes of ``planes``, with the copper that the network sees in the
+    roll."""
+    rows = _rows(planes, *_ROLL_MM)
+    seen = _foil(probabilities[:, rows]).mean(axis=1)  # (nt, nr)
+    copper = seen > 0.5
+    foil = layout.foil_mm  # (nturns, nt)
+    known = np.isfinite(foil)
+    away = np.abs(planes.r_mm - np.where(known, foil, np.inf)[..., None]).min(axis=0)  # (nt, nr)
+    column = np.clip(
+        np.rint(np.nan_to_num(foil) / STANDARD_MM - 0.5).astype(np.intp), 0, planes.r_mm.size - 1
+    )
+    there = copper[np.arange(planes.theta_deg.size), column]
+    near = away <= 0.5 * FOIL_MM + STANDARD_MM
+    return Fit(
+        float(there[known].mean()) if known.any() else 0.0,
+        float(near[copper].mean()) if copper.any() else 0.0,
+    )
+
+
+def trace_in(
+    cell: Cell, planes: Planes, probabilities: Probabilities, can: CanSurface | None
+) -> tuple[FoilTrace, CathodeFaces]:
+    """Follow the foil in a network's answer for half-planes equally spaced over the turn.
+
+    Raises
+    ------
+    NotMeasurable
+        When no foil can be followed there either.
+    """
+    assert planes.end is not None
+    low, high = _ROLL_MM
+    edges = np.linspace(low, high, _BANDS + 1)
+    bands = [_rows(planes, a, b) for a, b in itertools.pairwise(edges)]
+    bands = [rows for rows in bands if rows.any()]
+    if not bands:
+        raise NotMeasurable(f"too little of the roll is in view at the {planes.end.name} end")
+    heights = np.array([planes.height_mm[rows].mean() for rows in bands])
+    # At least one degree apart, and at the angles that are measured among others, as in a scan's own greys.
+    count = cell.settings.angles * max(1, -(-360 // cell.settings.angles))
+    theta: Floats = np.arange(count, dtype=np.float64) * (360.0 / count)
+    r_mm: Floats = np.arange(0.0, planes.r_mm[-1], 0.5 * STANDARD_MM)
+    foil = np.stack([_foil(probabilities[:, rows]).mean(axis=1) for rows in bands])
+    cathode = np.stack([probabilities[..., LABELS["cathode"]][:, rows].mean(axis=1) for rows in bands])
+    return trace_in_masks(
+        planes.end.z_mm + planes.end.outward * heights,
+        r_mm,
+        _resampled(foil, planes, theta, r_mm),
+        _resampled(cathode, planes, theta, r_mm),
+        _limit(cell, can, theta),
+    )
+
+
+def _foil(probabilities: Probabilities) -> Probabilities:
+    """Copper and overhang are one foil."""
+    found: Probabilities = probabilities[..., LABELS["copper"]] + probabilities[..., LABELS["overhang"]]
+    return found
+
+
+def _rows(planes: Planes, low_mm: float, high_mm: float) -> NDArray[np.bool_]:
+    inside = (planes.height_mm >= low_mm) & (planes.height_mm < high_mm)
+    return np.asarray(planes.seen & inside)
+
+
+def _limit(cell: Cell, can: CanSurface | None, theta_deg: Floats) -> Floats:
+    """Radius (nt,) beyond which there is no roll."""
+    assert cell.frame.outer_radius_mm is not None
+    limit = np.full(theta_deg.size, 0.985 * cell.frame.outer_radius_mm)
+    if can is not None and can.straight.any():
+        inner = can.inner_mm[can.straight]
+        known = np.isfinite(inner).any(axis=0)
+        if known.any():
+            at = np.nanmedian(inner[:, known], axis=0)
+            limit = np.interp(theta_deg, can.theta_deg[known], at, period=360.0)
+    return limit
+
+
+def _resampled(values: Probabilities, planes: Planes, theta_deg: Floats, r_mm: Floats) -> Probabilities:
+    """``values`` (nz, nt, nr) of the planes at other angles and radii, linear; nothing lies at the axis."""
+    position = np.mod(
+        (theta_deg - planes.theta_deg[0]) * (planes.theta_deg.size / 360.0), planes.theta_deg.size
+    )
+    low = position.astype(np.intp)
+    share = (position - low).astype(np.float32)[:, None]
+    turned = values[:, low] * (1 - share) + values[:, (low + 1) % planes.theta_deg.size] * share
+    at = np.clip((r_mm - planes.r_mm[0]) / STANDARD_MM, 0, planes.r_mm.size - 1.001)
+    left = at.astype(np.intp)
+    part = (at - left).astype(np.float32)
+    return np.asarray(turned[..., left] * (1 - part) + turned[..., left + 1] * part, dtype=np.float32)
