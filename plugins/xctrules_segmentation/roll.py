@@ -601,7 +601,7 @@ def _lasting(turns: Floats, grey: Image, contrast: Image, r_mm: Floats, pitch: f
     the dark beside the foil, in proportion to their grey: a foil that lost one of the two, as that of the
     roll's outermost turn did, tells how much a foil without any stands out.
     """
-    from scipy.ndimage import uniform_filter1d
+    from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
     window = max(3, round(_LASTING_DEG * turns.shape[1] / 360.0))
 
@@ -622,7 +622,9 @@ def _lasting(turns: Floats, grey: Image, contrast: Image, r_mm: Floats, pitch: f
     gain = 0.0
     if one_sided.sum() > 0.25 * turns.shape[1]:  # a quarter of a turn, and more of it foil than not
         gain = max(2 * (float(np.percentile(seen[one_sided], 70.0)) - usual), 0.0)
-    return np.clip(seen / (usual + gain * (1.0 - share)), 0.0, 1.0)
+    left = np.clip(seen / (usual + gain * (1.0 - share)), 0.0, 1.0)
+    # Half of what smoothing took off the foil's ends.
+    return np.asarray(maximum_filter1d(left, window // 2, mode="nearest"), dtype=np.float64)
 
 
 def _seed(
@@ -671,16 +673,11 @@ def _seed(
     strength = median_filter(np.median(found, axis=0), 15, mode="wrap")
     ridge = replace(ridge, strength=np.clip(strength, 0.4, 2.5))
     evidence, contrast = _evidence(unrolled_mean, r_mm, ridge)
-    contrast /= ridge.strength[:, None].astype(np.float32)
+    contrast = np.asarray(contrast / ridge.strength[:, None], dtype=np.float32)
     turns, gains = along(evidence, table)
     best = int(np.argmax(np.percentile(gains, 5, axis=1)))
-    return (
-        evidence,
-        contrast,
-        ridge,
-        np.asarray(turns[best], dtype=float),
-        np.asarray(gains[best], dtype=float),
-    )
+    seed, gain = np.asarray(turns[best], dtype=float), np.asarray(gains[best], dtype=float)
+    return evidence, contrast, ridge, seed, gain
 
 
 def _ridge(
