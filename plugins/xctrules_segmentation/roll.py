@@ -29,6 +29,8 @@ _BANDS, _SLICES_PER_BAND = 8, 3
 _REFERENCE_HEIGHT_MM = 3.0
 """Bands this near to the middle one are averaged for the first trace; farther ones are reached band by
 band."""
+_FOLD_HEIGHT_MM = 0.5
+"""Height over which a foil, which cannot bend both ways at once, keeps its folds."""
 _STEPS_PER_PITCH = 24
 _STIFFNESS = 0.1
 """Cost of one step (a 24th of a pitch) in one degree, against at most 1 of evidence for each angle: at a tab
@@ -196,13 +198,13 @@ def _blur(grey: Image, r_mm: Floats, outer_mm: float) -> float | None:
 
 
 def _sharpened(grey: Image, r_mm: Floats, limit: Floats, blur: float) -> Image:
-    """``grey`` (nz, nt, nr), blurred by ``blur`` mm, as a scanner of less blur would show it; up to ``limit``.
+    """``grey`` (nz, nt, nr), blurred by ``blur`` mm, as a scanner of less blur would show it.
 
     Foil and cathode lie a fifth of a pitch apart: under a spread of more than a tenth the foil is a mere
     shoulder of the cathode's flank, and looks unlike the foil that stands alone at the roll's ends. Wiener's
     filter along the radius, from the spread seen at the can to the wanted one. Beside a can or a pin it would
-    make ripples that look like foils: the can is left out, with its flank, and so is all that is alike the
-    whole way round.
+    make ripples that look like foils: what lies beyond ``limit`` is left out, with its flank, and so is all
+    that is alike the whole way round.
     """
     from scipy import fft
 
@@ -902,7 +904,9 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
     radius = np.empty((bands.shape[0], *turns.shape))
 
     def locate(band: int, reference: Floats) -> Floats:
-        calm = bands[band] if mask else _calmed(bands[band], r_mm, limit)
+        # The way is found in what shows the same folds, the radius in this band alone.
+        alike = np.abs(unrolled.z_mm - unrolled.z_mm[band]) <= 0.5 * _FOLD_HEIGHT_MM
+        calm = bands[band] if mask else _calmed(bands[alike].mean(axis=0), r_mm, limit)
         coarse = _reach(_evidence(calm, r_mm, ridge)[0], r_mm, reference, pitch)
         if mask:
             fitted, weight = _fit_area(bands[band], r_mm, coarse, pitch)
