@@ -63,7 +63,7 @@ def train(
     augment: Annotated[
         list[str] | None,
         typer.Option(
-            help="How far planes are varied, such as noise=0.2 or strength=0.5; repeatable. See docs/training.md.",
+            help="How far planes are varied, such as noise=0.2 or strength=0.5; repeatable.",
             metavar="NAME=VALUE",
         ),
     ] = None,
@@ -171,7 +171,9 @@ def _progress() -> Iterator[Progress]:
 
 
 def _line(status: Status) -> str:
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in (status.dice or {}).items())
+    scores = ", ".join(
+        f"{name} {'-' if value is None else f'{value:.3f}'}" for name, value in (status.dice or {}).items()
+    )
     return (
         f"train: epoch {status.epoch} of {status.epochs}, loss {status.loss:.3f}, validation Dice {scores}"
         f"{' (best so far)' if status.best else ''}, {status.minutes:.1f} min"
@@ -186,8 +188,7 @@ def _tell(done: Trained) -> None:
         _say(line)
     _say()
     _say(f"Exported model against trained: at most {done.agreement:.1g} in probability (0.001 allowed)")
-    _say(
-        f"{done.images_per_second:.0f} crops a second, {len(done.log)} epochs, {done.log[-1]['minutes']:.1f} min"
-    )
+    minutes = done.log[-1]["minutes"]
+    _say(f"{len(done.log)} epochs in {minutes:.1f} min, {done.images_per_second:.0f} crops a second")
     _say(f"Model: {done.out}.tflite (to measure), {done.out}.keras (to train on), {done.out}.json (card)")
     _say(f"What it gets wrong: {done.out}.html")

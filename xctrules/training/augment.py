@@ -132,7 +132,8 @@ def _phases(grey: Greys, labels: Labels, how: Augmentation, rng: np.random.Gener
         share += mask * np.float32(0.3 * how.phase_contrast * rng.uniform(-1, 1))
     inside = np.isin(labels, (LABELS["cathode"], LABELS["copper"], LABELS["background"])).astype(np.float32)
     share = cv2.GaussianBlur(share + inside * np.float32(loss), (0, 0), 1.0)
-    return grey - share * (grey - around)
+    moved: Greys = grey - share * (grey - around)
+    return moved
 
 
 def _tone(grey: Greys, how: Augmentation, rng: np.random.Generator) -> Greys:
@@ -140,7 +141,9 @@ def _tone(grey: Greys, how: Augmentation, rng: np.random.Generator) -> Greys:
     bend = 1 + how.gamma * rng.uniform(-1, 1)
     bright = np.maximum(grey, 0)
     bent = np.where(grey > 0, bright**bend, grey)
-    return bent * (1 + how.gain * rng.uniform(-1, 1)) + how.offset * rng.uniform(-1, 1)
+    gain, offset = 1 + how.gain * rng.uniform(-1, 1), how.offset * rng.uniform(-1, 1)
+    toned: Greys = bent * np.float32(gain) + np.float32(offset)
+    return toned
 
 
 def _blur(grey: Greys, sigma: float) -> Greys:
@@ -156,10 +159,9 @@ def _noise(shape: tuple[int, ...], how: Augmentation, rng: np.random.Generator) 
     """White and correlated noise and stripes. Half of the planes get little: squares of a uniform draw."""
     import cv2
 
-    rows, width = shape
     out = rng.standard_normal(shape, dtype=np.float32) * np.float32(how.noise * rng.random() ** 2)
     size = rng.uniform(0.6, 2.0)
     coarse = cv2.GaussianBlur(rng.standard_normal(shape, dtype=np.float32), (0, 0), size)
     out += coarse * np.float32(how.correlated_noise * rng.random() ** 2 / max(float(coarse.std()), 1e-6))
-    columns = rng.standard_normal((1, width), dtype=np.float32)
+    columns = rng.standard_normal((1, shape[1]), dtype=np.float32)
     return out + columns * np.float32(how.stripes * rng.random() ** 3)

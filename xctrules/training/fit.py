@@ -1,8 +1,8 @@
 """Training: from pairs to a model with its card.
 
-A run that was stopped goes on with the same call: after every epoch all that it needs is in one file beside the
-model to be, ``NAME.progress.npz``, replaced in one go. All draws follow from the seed and the epoch's number, so
-that what a resumed run sees does not depend on when it was stopped.
+A run that was stopped goes on with the same call: after every epoch all that it needs is in one file beside
+the model to be, ``NAME.progress.npz``, replaced in one go. All draws follow from the seed and the epoch's
+number, so that what a resumed run sees does not depend on when it was stopped.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import csv
 import io
 import json
 import math
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace as changed
+from dataclasses import asdict, dataclass, field
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,16 +26,15 @@ from numpy.typing import NDArray
 from xctrules import __version__
 from xctrules.cell import LABELS
 from xctrules.errors import ModelError, OutputError, XctrulesError
-from xctrules.model_card import ModelCard, ModelScope, Training, read_card, sha256_of, write_card
+from xctrules.model_card import SCHEMA, ModelCard, ModelScope, Training, read_card, sha256_of, write_card
 from xctrules.planes import ROWS
 from xctrules.training import network
 from xctrules.training.augment import CROP_WIDTH, Augmentation, vary
 from xctrules.training.export import disagreement, to_tflite
-from xctrules.training.pairs import UNKNOWN, Pairs, Sequence_, crops, read_pairs
+from xctrules.training.pairs import UNKNOWN, Pairs, PlaneSequence, read_pairs
+from xctrules.training.scores import FOREGROUND, counts_by_plane, dice_by_class, dice_of, mean_dice
 
 Losses = Literal["both", "ce", "dice"]
-
-FOREGROUND = tuple(name for name in LABELS if name != "background")
 
 PROGRESS_SUFFIX = ".progress.npz"
 OUTPUTS = (".keras", ".tflite", ".json", ".html", ".csv")
@@ -49,8 +48,6 @@ pixel, and where roll and void differ by the noise of a pixel at least."""
 
 _SAMPLE = 160
 """Validation planes looked at after each epoch, at most; the scores of the finished model are of all."""
-
-_BATCH_PIXELS = 16 * ROWS * 272
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,7 @@ class Status:
     steps: int
     loss: float
     minutes: float
-    dice: Mapping[str, float] | None = None
+    dice: Mapping[str, float | None] | None = None
     best: bool = False
 
 
@@ -175,8 +172,8 @@ def train(
     Raises
     ------
     XctrulesError
-        When data, options or the model to start from cannot be used, TensorFlow is not installed, the model is
-        there already, or what a stopped run left is of another training.
+        When data, options or the model to start from cannot be used, TensorFlow is not installed, the model
+        is there already, or what a stopped run left is of another training.
     """
     options, about = options or Options(), about or About()
     out = _model_path(out)
@@ -287,10 +284,7 @@ class _Run:
         import keras
 
         keras.utils.set_random_seed(options.seed)
-        if options.start is None:
-            model = network.build(options.channels)
-        else:
-            model = network.load(options.start)
+        model = network.load(options.start) if options.start else network.build(options.channels)
         return cls._of(model, identity)
 
     @classmethod
@@ -346,7 +340,7 @@ class _Run:
         }  # fmt: skip
         arrays = {f"{name}_{i}": value for name, values in parts.items() for i, value in enumerate(values)}
         buffer = io.BytesIO()
-        np.savez(buffer, state=np.array(json.dumps(state, default=str)), **arrays)  # type: ignore[arg-type]
+        np.savez(buffer, state=np.array(json.dumps(state, default=str)), **arrays)
         write_whole(_beside(out, PROGRESS_SUFFIX), buffer.getvalue())
         write_whole(_beside(out, ".csv"), _as_csv(self.log).encode())
 
@@ -383,7 +377,7 @@ def write_whole(path: Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_bytes(data)
-        os.replace(part, path)
+        part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise OutputError(f"cannot be written ({error.strerror})", where=path) from error
@@ -407,6 +401,8 @@ def _fit(run: _Run, pairs: Pairs, options: Options, out: Path, progress: Progres
     steps = max(1, math.ceil(options.crops / options.batch))
     sample = _thinned(pairs.validation, _SAMPLE)
     began, before = time.monotonic(), run.minutes
+    if options.start is not None and not run.log:
+        _score(run, sample, None)  # what fine-tuning starts from, and must be better than
     while run.epoch < options.epochs and run.stale < options.patience and _time_left(run, options):
         losses = []
         for i, (grey, labels) in enumerate(_batches(pairs.train, options, run.epoch, steps)):
@@ -437,25 +433,38 @@ def _time_left(run: _Run, options: Options) -> bool:
     return not options.minutes or run.minutes < options.minutes
 
 
-def _end_epoch(run: _Run, sample: Sequence[Sequence_], losses: Sequence[float]) -> None:
-    dice = dice_by_class(run.model, sample)
-    mean = mean_dice(dice)
-    if mean > run.best_dice:
-        run.best_dice, run.best, run.stale = mean, run.model.get_weights(), 0
+def _end_epoch(run: _Run, sample: Sequence[PlaneSequence], losses: Sequence[float]) -> None:
+    run.epoch += 1
+    if _score(run, sample, float(np.mean(losses)), len(losses)):
+        run.stale = 0
     else:
         run.stale += 1
-    run.epoch += 1
+
+
+def _score(run: _Run, sample: Sequence[PlaneSequence], loss: float | None, steps: int = 0) -> bool:
+    """Validate and log; keep the weights where they are the best so far, and say whether they are."""
+    dice = dice_by_class(run.model, sample)
+    mean = mean_dice(dice)
+    better = mean > run.best_dice
+    if better:
+        run.best_dice, run.best = mean, run.model.get_weights()
     run.log.append(
         {
             "epoch": run.epoch,
-            "loss": round(float(np.mean(losses)), 6),
+            "loss": None if loss is None else _number(loss),
             "dice": round(mean, 6),
-            **{f"dice_{name}": round(dice[name], 6) for name in FOREGROUND},
-            "rate": float(np.asarray(run.optimizer.learning_rate)),
-            "crops": len(losses) * run.identity["options"]["batch"],
+            **{f"dice_{name}": _number(dice[name]) for name in FOREGROUND},
+            "rate": _number(float(np.asarray(run.optimizer.learning_rate))),
+            "crops": steps * run.identity["options"]["batch"],
             "minutes": round(run.minutes, 3),
         }
     )
+    return better
+
+
+def _number(value: float) -> float | None:
+    """For a file: a class that is nowhere has no score."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 def schedule(done: float, warm_up: float) -> float:
@@ -466,7 +475,7 @@ def schedule(done: float, warm_up: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(turn, 1.0)))
 
 
-def class_weights(sequences: Sequence[Sequence_]) -> NDArray[np.float32]:
+def class_weights(sequences: Sequence[PlaneSequence]) -> NDArray[np.float32]:
     """Weight of each class in the cross entropy: one over the root of its share, mean 1 over the pixels.
 
     Rare classes count for more, but less than in proportion: a foil of equal weight would be drawn too wide.
@@ -476,7 +485,8 @@ def class_weights(sequences: Sequence[Sequence_]) -> NDArray[np.float32]:
         counts += np.bincount(sequence.labels.ravel(), minlength=UNKNOWN + 1)[: len(LABELS)]
     share = np.maximum(counts / counts.sum(), 1e-3)
     weights = 1 / np.sqrt(share)
-    return (weights / (weights * counts).sum() * counts.sum()).astype(np.float32)
+    weights *= counts.sum() / (weights * counts).sum()
+    return np.asarray(weights, dtype=np.float32)
 
 
 def _step(run: _Run, options: Options, weights: NDArray[np.float32]) -> Callable[..., Any]:
@@ -514,10 +524,10 @@ def _step(run: _Run, options: Options, weights: NDArray[np.float32]) -> Callable
 
 
 def _batches(
-    sequences: Sequence[Sequence_], options: Options, epoch: int, steps: int
+    sequences: Sequence[PlaneSequence], options: Options, epoch: int, steps: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Varied crops, made in a thread while the step before is taken."""
-    every = list(crops(sequences))
+    every = [(sequence, index) for sequence in sequences for index in range(len(sequence))]
     need = steps * options.batch
     order = np.random.default_rng((options.seed, epoch))
     rounds = [order.permutation(len(every)) for _ in range(-(-need // len(every)))]
@@ -559,56 +569,7 @@ def _batches(
         thread.join()
 
 
-# --- scores ----------------------------------------------------------------------------------------------
-
-
-def predict(model: Any, grey: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probabilities (n, rows, width, classes) of planes (n, rows, width), some at a time."""
-    n, rows, width = grey.shape
-    many = max(1, _BATCH_PIXELS // (rows * width))
-    parts = [
-        np.asarray(model(grey[first : first + many, ..., None], training=False))
-        for first in range(0, n, many)
-    ]
-    return np.concatenate(parts)
-
-
-def counts_by_plane(model: Any, sequence: Sequence_) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Pixels by plane and class: (n, classes, 3) in both, predicted and true; and the predicted labels."""
-    found = np.empty(sequence.labels.shape, np.uint8)
-    for first in range(0, len(sequence), 32):
-        part = slice(first, first + 32)
-        found[part] = predict(model, sequence.grey[part]).argmax(axis=-1)
-    known = sequence.labels != UNKNOWN
-    counts = np.empty((len(sequence), len(LABELS), 3), np.int64)
-    for value in LABELS.values():
-        guess, truth = (found == value) & known, sequence.labels == value
-        for i, mask in enumerate((guess & truth, guess, truth)):
-            counts[:, value, i] = mask.sum(axis=(1, 2))
-    return counts, found
-
-
-def dice_of(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Dice scores from counts (..., 3) of pixels in both, predicted and true; NaN where there are none."""
-    both, guess, truth = np.moveaxis(counts.astype(float), -1, 0)
-    size = guess + truth
-    return np.where(size > 0, 2 * both / np.maximum(size, 1), np.nan)
-
-
-def dice_by_class(model: Any, sequences: Sequence[Sequence_]) -> dict[str, float]:
-    """Dice of each class over all pixels of all planes."""
-    total = sum(counts_by_plane(model, sequence)[0].sum(axis=0) for sequence in sequences)
-    scores = dice_of(np.asarray(total))
-    return {name: float(scores[value]) for name, value in LABELS.items()}
-
-
-def mean_dice(dice: Mapping[str, float]) -> float:
-    """Mean over the classes that are there, background left out."""
-    there = [dice[name] for name in FOREGROUND if math.isfinite(dice[name])]
-    return float(np.mean(there)) if there else 0.0
-
-
-def _thinned(sequences: Sequence[Sequence_], most: int) -> list[Sequence_]:
+def _thinned(sequences: Sequence[PlaneSequence], most: int) -> list[PlaneSequence]:
     """Every k-th plane, so that no more than about ``most`` are left, and one of each sequence at least."""
     every = max(1, -(-sum(map(len, sequences)) // most))
     return [s.take(np.arange(0, len(s), every)) for s in sequences]
@@ -657,17 +618,17 @@ def _finish(
             write_card(card, folder)
             _beside(folder / out.name, ".html").write_text(page, encoding="utf-8")
             card = read_card(_beside(folder / out.name, ".json"))
-            for suffix in (
-                ".keras",
-                ".tflite",
-                ".html",
-                ".json",
-            ):  # the card last: without it nothing is used
-                os.replace(_beside(folder / out.name, suffix), _beside(out, suffix))
+            # The card last: without it nothing is used.
+            for suffix in (".keras", ".tflite", ".html", ".json"):
+                _beside(folder / out.name, suffix).replace(_beside(out, suffix))
     except OSError as error:
         raise OutputError(f"cannot be written ({error.strerror})", where=out.parent) from error
     _beside(out, PROGRESS_SUFFIX).unlink(missing_ok=True)
     return Trained(out, card, tuple(run.log), dice, agreement, speed)
+
+
+def _before(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {"dice_before": {name: row[f"dice_{name}"] for name in FOREGROUND}}
 
 
 def _card(
@@ -687,6 +648,7 @@ def _card(
     words = f"{about.data.rstrip('.')}. " if about.data else ""
     scope = about.scope or (parent[1].scope if parent and parent[1] else DEFAULT_SCOPE)
     return ModelCard(
+        schema=SCHEMA,
         name=out.name,
         title=about.title,
         version=about.version,
@@ -701,7 +663,8 @@ def _card(
         scores={
             "validation": {
                 "planes": pairs.validation_planes,
-                "dice": {k: round(v, 4) if math.isfinite(v) else None for k, v in dice.items()},
+                "dice": {name: _number(value) for name, value in dice.items()},
+                **(_before(run.log[0]) if options.start else {}),
                 "epochs": run.epoch,
                 "minutes": round(run.minutes, 1),
             },

@@ -1,8 +1,8 @@
 """The network: a small two-dimensional U-Net of stock Keras layers, and its safe loading.
 
 After Ronneberger, Fischer and Brox, U-Net (2015, doi:10.1007/978-3-319-24574-4_28), with zero-padded
-convolutions and batch normalisation. Being fully convolutional, it takes any number of planes of any width that
-is a multiple of eight.
+convolutions and batch normalisation. Being fully convolutional, it takes any number of planes of any width
+that is a multiple of eight.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _OTHER_CLASSES = frozenset(
 
 _MOST_BYTES = 100_000_000
 _MOMENTUM = 0.95
-"""Of the running means in batch normalisation. Keras' own 0.99 lags behind a training of some hundred steps."""
+"""Of batch normalisation's running means. Keras' own 0.99 lags behind in a training of some hundred steps."""
 
 
 def tensorflow() -> Any:
@@ -124,8 +124,8 @@ def build(channels: int = 8) -> Any:
 def settle(model: Any) -> None:
     """Round the weights to what 16 bits hold, batch normalisation folded into them as an export folds it.
 
-    The model's answers stay as they were but for the rounding, and its exported form then gives the same ones:
-    each kernel becomes the folded one, and its batch normalisation a mere shift.
+    The model's answers stay as they were but for the rounding, and its exported form then gives the same
+    ones: each kernel becomes the folded one, and its batch normalisation a mere shift.
     """
     import numpy as np
 
@@ -152,7 +152,7 @@ def load(path: Path) -> Any:
     Raises
     ------
     ModelError
-        When the file is no such model: of another kind, with a Lambda or unknown layer, or with other classes.
+        When the file is no such model: of another kind, with a Lambda or unknown layer, or other classes.
     """
     refuse_foreign(path)
     tensorflow()

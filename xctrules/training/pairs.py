@@ -1,13 +1,14 @@
 """Pairs of images and labels as annotation tools write them, read, checked and split.
 
-``DATA/images/NAME.tif`` and ``DATA/labels/NAME.tif`` are single planes or stacks of them. ``DATA/validation/``
-with the same two folders holds planes to validate on; without it, some are held out of the others.
+``DATA/images/NAME.tif`` and ``DATA/labels/NAME.tif`` are single planes or stacks of them.
+``DATA/validation/`` with the same two folders holds planes to validate on; without it, some are held out of
+the others.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from xctrules.cell import LABELS
 from xctrules.errors import XctrulesError
+from xctrules.model_card import sha256_of
 from xctrules.planes import INWARD_MM, ROWS, STANDARD_MM, Greys, levels
 from xctrules.training.network import MULTIPLE
 
@@ -41,7 +43,7 @@ class PairError(XctrulesError):
 
 
 @dataclass(frozen=True)
-class Sequence_:
+class PlaneSequence:
     """Planes in order, neighbours next to each other.
 
     Attributes
@@ -64,9 +66,9 @@ class Sequence_:
     def __len__(self) -> int:
         return len(self.grey)
 
-    def take(self, index: NDArray[np.intp]) -> Sequence_:
+    def take(self, index: NDArray[np.intp]) -> PlaneSequence:
         """Some of the planes."""
-        return Sequence_(
+        return PlaneSequence(
             self.name, self.grey[index], self.labels[index], tuple(self.planes[i] for i in index)
         )
 
@@ -85,8 +87,8 @@ class Pairs:
         In words: how the validation planes were chosen.
     """
 
-    train: tuple[Sequence_, ...]
-    validation: tuple[Sequence_, ...]
+    train: tuple[PlaneSequence, ...]
+    validation: tuple[PlaneSequence, ...]
     sha256: str
     split: str
 
@@ -116,12 +118,8 @@ def read_pairs(data: Path, *, seed: int = 1, share: float = VALIDATION_SHARE) ->
         When a pair is incomplete or does not match, a file is no picture of planes, labels have unknown
         values, or there is too little of it. The message names the file.
     """
-    sequences, digest = _read_folder(data), hashlib.sha256()
-    for path in sorted(p for p in data.rglob("*") if p.suffix.lower() in SUFFIXES):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-        digest.update(f"{content}  {path.relative_to(data).as_posix()}\n".encode())
-    sha256 = digest.hexdigest()
+    sequences = _read_folder(data)
+    sha256 = _sha256_of_data(data)
     if (data / "validation").is_dir():
         validation = _read_folder(data / "validation")
         return Pairs(
@@ -137,10 +135,18 @@ def read_pairs(data: Path, *, seed: int = 1, share: float = VALIDATION_SHARE) ->
     return Pairs(tuple(train), tuple(validation), sha256, how)
 
 
+def _sha256_of_data(data: Path) -> str:
+    """Over the SHA-256 and the path inside ``data`` of every picture there."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in data.rglob("*") if path.suffix.lower() in SUFFIXES):
+        digest.update(f"{sha256_of(path)}  {path.relative_to(data).as_posix()}\n".encode())
+    return digest.hexdigest()
+
+
 # --- files -----------------------------------------------------------------------------------------------
 
 
-def _read_folder(data: Path) -> list[Sequence_]:
+def _read_folder(data: Path) -> list[PlaneSequence]:
     if not data.is_dir():
         raise PairError(
             "there is no such folder", where=data, todo="Name the folder that holds images and labels."
@@ -149,7 +155,7 @@ def _read_folder(data: Path) -> list[Sequence_]:
     for stem in sorted(images.keys() ^ labels.keys()):
         has, lacks = ("image", "labels") if stem in images else ("labels", "image")
         raise PairError(
-            f"there are no labels for this image" if has == "image" else "there is no image for these labels",
+            "there are no labels for this image" if has == "image" else "there is no image for these labels",
             where=images.get(stem) or labels[stem],
             todo=f"Save the {lacks} as {data / ('labels' if has == 'image' else 'images') / stem}.tif, "
             "or take this file out.",
@@ -159,12 +165,12 @@ def _read_folder(data: Path) -> list[Sequence_]:
     return [s for s in found if len(s) > 1] + _joined(single)
 
 
-def _joined(single: Sequence[Sequence_]) -> list[Sequence_]:
+def _joined(single: Sequence[PlaneSequence]) -> list[PlaneSequence]:
     """Single planes in the order of their names, one sequence for each width."""
     widths = sorted({s.grey.shape[2] for s in single})
     groups = [[s for s in single if s.grey.shape[2] == width] for width in widths]
     return [
-        Sequence_(
+        PlaneSequence(
             f"single planes {width} pixels wide",
             np.concatenate([s.grey for s in group]),
             np.concatenate([s.labels for s in group]),
@@ -197,7 +203,7 @@ def _files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _read_pair(image_path: Path, label_path: Path) -> Sequence_:
+def _read_pair(image_path: Path, label_path: Path) -> PlaneSequence:
     image, labels = _read(image_path), _as_labels(_read(label_path), label_path)
     if image.shape != labels.shape:
         raise PairError(
@@ -208,16 +214,16 @@ def _read_pair(image_path: Path, label_path: Path) -> Sequence_:
     n, rows, width = image.shape
     if rows != ROWS or width < _LEAST_WIDTH:
         raise PairError(
-            f"the planes are {rows} rows by {width} columns; {ROWS} rows and {_LEAST_WIDTH} columns or more are wanted",
+            f"the planes are {rows} × {width} pixels, not {ROWS} rows of {_LEAST_WIDTH} or more",
             where=image_path,
-            todo=f"Write planes with `xctrules planes`: pixels of {STANDARD_MM:g} mm, outward at the top, axis on the left.",
+            todo=f"Write them with `xctrules planes`: pixels of {STANDARD_MM:g} mm, the axis on the left.",
         )
     grey = _standard(image, image_path)
     _refuse_misplaced(grey, labels, label_path)
     short = -width % MULTIPLE
     around = ((0, 0), (0, 0), (0, short))
     names = tuple(image_path.name if n == 1 else f"{image_path.name}, plane {i + 1} of {n}" for i in range(n))
-    return Sequence_(
+    return PlaneSequence(
         image_path.stem,
         np.pad(grey, around, mode="edge"),
         np.pad(labels, around, constant_values=UNKNOWN),
@@ -243,7 +249,7 @@ def _read(path: Path) -> NDArray[np.generic]:
             raise PairError(
                 "the file is compressed in a way that needs the package imagecodecs",
                 where=path,
-                todo='Save it without compression, or install it with: python -m pip install "xctrules[compressed]"',
+                todo='Save it without, or install it with: python -m pip install "xctrules[compressed]"',
             ) from error
         raise PairError(
             f"this TIFF file cannot be read ({type(error).__name__})", where=path, todo="Save it again."
@@ -258,7 +264,7 @@ def _read(path: Path) -> NDArray[np.generic]:
         parts = [np.stack([part.squeeze() for part in parts])]
     if len(parts) != 1:
         raise PairError("the planes in this file differ in size", where=path, todo="Save one file for each.")
-    planes = parts[0].squeeze()
+    planes: NDArray[np.generic] = parts[0].squeeze()
     if planes.ndim == 2:
         planes = planes[None]
     if planes.ndim != 3 or planes.dtype.kind not in "buif" or not planes.size:
@@ -285,26 +291,32 @@ def _as_labels(raw: NDArray[np.generic], path: Path) -> NDArray[np.uint8]:
 
 def _standard(image: NDArray[np.generic], path: Path) -> Greys:
     """On the standard scale: as it is where it is on it, else by the same rule as a scan's planes."""
-    grey = image.astype(np.float32)
+    grey: Greys = image.astype(np.float32)
     if not np.isfinite(grey).all():
         raise PairError(
             "some pixels are no numbers (NaN or infinite)", where=path, todo="Save the image again."
         )
-    height_mm = ((np.arange(ROWS) + 0.5) * STANDARD_MM - INWARD_MM)[::-1].copy()
+    height_mm = np.arange(ROWS - 0.5, 0, -1) * STANDARD_MM - INWARD_MM
     void, roll = levels(grey, height_mm)
     if not roll > void:
         raise PairError(
             "the lower part is no brighter than the upper one",
             where=path,
-            todo="Rows run from outside (void, at the top) to inside (roll, at the bottom): is it upside down?",
+            todo="Rows run from the void (at the top) into the roll (at the bottom): is it upside down?",
         )
     if image.dtype.kind == "f" and abs(void) < _NEAR_ZERO and abs(roll - 1) < _NEAR_ONE:
-        return np.clip(grey, -2, 6)
-    return np.clip((grey - np.float32(void)) / np.float32(roll - void), -2, 6)
+        void, roll = 0.0, 1.0
+    grey -= np.float32(void)
+    grey /= np.float32(roll - void)
+    np.clip(grey, -2, 6, out=grey)
+    return grey
 
 
 def _refuse_misplaced(grey: Greys, labels: NDArray[np.uint8], path: Path) -> None:
-    """Labels that were flipped, shuffled or shifted against their image show in the cathode's grey."""
+    """Labels that were flipped or shuffled against their image show in the cathode's grey.
+
+    Medians, because tabs and other metal in the background may be brighter than any cathode.
+    """
     cathode, rest = labels == LABELS["cathode"], labels == LABELS["background"]
     if not (cathode | (labels == LABELS["copper"]) | (labels == LABELS["can"])).any():
         raise PairError(
@@ -325,8 +337,8 @@ def _refuse_misplaced(grey: Greys, labels: NDArray[np.uint8], path: Path) -> Non
 
 
 def _split(
-    sequences: Sequence[Sequence_], seed: int, share: float
-) -> tuple[list[Sequence_], list[Sequence_], str]:
+    sequences: Sequence[PlaneSequence], seed: int, share: float
+) -> tuple[list[PlaneSequence], list[PlaneSequence], str]:
     rng = np.random.default_rng(seed)
     if len(sequences) >= _MANY:
         many = max(1, round(share * len(sequences)))
@@ -351,16 +363,9 @@ def _stretch(n: int, share: float, rng: np.random.Generator) -> tuple[NDArray[np
     start = int(rng.integers(n))
     if n < _LONG:  # too short to lose a plane at either end
         start = 0 if start % 2 else n - count
-        beside = (start + count,) if start == 0 else (start - 1,)
+        beside = [start + count if start == 0 else start - 1]
     else:
-        beside = ((start - 1) % n, (start + count) % n)
+        beside = [(start - 1) % n, (start + count) % n]
     held = (start + np.arange(count)) % n
     kept = np.setdiff1d(np.arange(n), np.append(held, beside))
     return kept, held
-
-
-def crops(sequences: Sequence[Sequence_]) -> Iterator[tuple[Sequence_, int]]:
-    """Every plane of all sequences, as the sequence and its index there."""
-    for sequence in sequences:
-        for index in range(len(sequence)):
-            yield sequence, index
