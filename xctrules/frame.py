@@ -663,7 +663,34 @@ def _find_roll(scan: Scan, frame: CellFrame) -> tuple[tuple[float, float] | None
     mean_power = power[reference].mean(axis=0) * band
     pitch = float(period[int(np.argmax(mean_power))])
     spacing = float(z[1] - z[0]) if z.size > 1 else frame.voxel_mm[0]
+    beyond = _roll_beyond(level, power * band, first, last, round(0.3 / spacing))
+    if beyond is not None:
+        low, high = float(np.median(level[first : last + 1])), float(np.median(level[beyond]))
+        share = (level - low) / (high - low)
+        middle = (beyond.start + beyond.stop) // 2
+        dark = np.flatnonzero(share <= 0.5)
+        first = int(dark[dark < middle].max(initial=-1)) + 1
+        last = int(dark[dark > middle].min(initial=z.size)) - 1
     return (_crossing(z, share, first, -1, spacing), _crossing(z, share, last, +1, spacing)), pitch
+
+
+def _roll_beyond(level: Floats, power: Floats, first: int, last: int, least: int) -> slice | None:
+    """Heights beside ``first`` to ``last`` that are far brighter and repeat alike, ``least`` of them or more.
+
+    Where a scan hardly tells cathode from anode, what repeats most clearly are the free foils and not the
+    roll. Beside a roll nothing is brighter and repeats: only foils adjoin it.
+    """
+    found = power[first : last + 1].mean(axis=0)
+    peak = int(np.argmax(found))
+    strongest = np.argmax(power, axis=1)
+    alike = (np.abs(strongest - peak) <= 1) | (np.abs(strongest - 2 * peak) <= 2)
+    void = float(level.min())
+    brighter = level - void > 2 * (float(np.median(level[first : last + 1])) - void)
+    start, stop = _longest_run(alike & brighter)
+    away = max(start - last, first - stop)
+    if stop - start + 1 < max(least, 3) or away > max(least, 3):
+        return None
+    return slice(start, stop + 1)
 
 
 def _peak_share(power: Floats) -> float:
