@@ -86,7 +86,7 @@ class _Layers:
 
     @classmethod
     def of(cls, roll: Roll, z_mm: Floats, theta_deg: Floats) -> _Layers:
-        (limit,) = roll.limits
+        limit = roll.limits[0]  # of the end that was measured
 
         def at_planes(values: Floats) -> Floats:
             return _at_angles(values, theta_deg, roll.handedness)
