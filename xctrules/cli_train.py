@@ -189,6 +189,6 @@ def _tell(done: Trained) -> None:
     _say()
     _say(f"Exported model against trained: at most {done.agreement:.1g} in probability (0.001 allowed)")
     minutes = done.log[-1]["minutes"]
-    _say(f"{len(done.log)} epochs in {minutes:.1f} min, {done.images_per_second:.0f} crops a second")
+    _say(f"{done.log[-1]['epoch']} epochs in {minutes:.1f} min, {done.images_per_second:.0f} crops a second")
     _say(f"Model: {done.out}.tflite (to measure), {done.out}.keras (to train on), {done.out}.json (card)")
     _say(f"What it gets wrong: {done.out}.html")

@@ -34,6 +34,9 @@ _LONG = 20
 _MANY = 5
 """With so many sequences, whole ones are held out: a plane of a scan never seen is the fairer test."""
 
+_LEAST_STEP = 0.1
+"""From void to roll, as a share of the greys' spread; less is noise, or the planes are upside down."""
+
 _NEAR_ZERO, _NEAR_ONE = 0.2, 0.3
 """How far void and roll of planes on the standard scale may lie from 0 and 1, in a part of them."""
 
@@ -243,7 +246,8 @@ def _read(path: Path) -> NDArray[np.generic]:
     try:
         with tifffile.TiffFile(path) as tiff:
             parts = [series.asarray() for series in tiff.series]
-            coloured = any(page.samplesperpixel > 1 for page in tiff.pages)
+            # A stack of three or four planes is often written as if they were colours, one after the other.
+            coloured = any(p.samplesperpixel > 1 and p.planarconfig == 1 for p in tiff.pages)
     except Exception as error:  # a damaged file can make it raise anything
         if "imagecodecs" in str(error):
             raise PairError(
@@ -260,6 +264,8 @@ def _read(path: Path) -> NDArray[np.generic]:
             where=path,
             todo="Save grey values, or label numbers, not a rendering.",
         )
+    if not parts:
+        raise PairError("there is no picture in this file", where=path, todo="Save it again.")
     if len({part.shape for part in parts}) == 1 and len(parts) > 1:
         parts = [np.stack([part.squeeze() for part in parts])]
     if len(parts) != 1:
@@ -298,7 +304,8 @@ def _standard(image: NDArray[np.generic], path: Path) -> Greys:
         )
     height_mm = np.arange(ROWS - 0.5, 0, -1) * STANDARD_MM - INWARD_MM
     void, roll = levels(grey, height_mm)
-    if not roll > void:
+    spread = float(np.subtract(*np.percentile(grey, (90, 10))))
+    if not roll - void > _LEAST_STEP * spread:
         raise PairError(
             "the lower part is no brighter than the upper one",
             where=path,

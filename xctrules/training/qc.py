@@ -201,5 +201,5 @@ def _facts(card: ModelCard, log: Sequence[Mapping[str, Any]]) -> list[tuple[str,
         if isinstance(value, Mapping):
             told += [(f"{name} {part}", str(number)) for part, number in value.items()]
         else:
-            told.append((name, str(value)))
+            told.append((name, "not set" if value is None else str(value)))
     return told
