@@ -9,6 +9,7 @@ spiral.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,13 +75,93 @@ def _weights(residual: Floats, scale: float) -> Floats:
     return np.asarray(np.where(np.abs(u) < 1, (1 - u**2) ** 2, 0.0))
 
 
+class _Fit(NamedTuple):
+    solution: Floats
+    centre: Floats
+    inverse: Floats
+    residual: Floats
+    weight: Floats
+
+
+def _middling(residual: Floats) -> float:
+    """Median size: that of the sound half, however bad the other one is."""
+    return float(np.median(np.abs(residual)))
+
+
+def _reweighted(
+    radius: Floats,
+    theta_deg: Floats,
+    handedness: int,
+    angle: Floats,
+    good: NDArray[np.bool_],
+    start: Floats | None = None,
+) -> _Fit:
+    """Iteratively reweighted least squares; from ``start`` (turns, nt), radii without disturbance, or from
+    least absolute deviations."""
+    centre = np.zeros(2)
+    weight = np.ones(int(good.sum()))
+    if start is not None:
+        off = (radius - start)[good]
+        weight = _weights(off, 1.4826 * _middling(off))
+    solution = np.zeros(4)
+    inverse = np.zeros((4, 4))
+    residual = np.full(radius.shape, np.nan)
+    for step in range(40):
+        r, turned = about_centre(radius, theta_deg, (float(centre[0]), float(centre[1])))
+        phi = angle + handedness * turned / 360.0
+        theta = np.deg2rad(theta_deg + turned)
+        columns = (np.ones_like(r), phi, np.cos(theta), np.sin(theta))
+        model = np.stack([c[good] for c in columns], axis=1)
+        weighted = model * weight[:, None]
+        inverse = np.linalg.inv(weighted.T @ model)
+        solution = inverse @ (weighted.T @ r[good])
+        residual = r - solution[0] - solution[1] * phi
+        off = residual[good] - model[:, 2:] @ solution[2:]
+        scale = float(robust_scale(off))
+        previous = weight
+        if step < 6 and start is None:
+            weight = 1.0 / np.maximum(np.abs(off), 0.2 * scale + 1e-12)
+        else:
+            weight = _weights(off, scale)
+        weight = weight / weight.max()
+        centre = centre + solution[2:]
+        if step > 8 and np.abs(solution[2:]).max() < 1e-7 and np.abs(weight - previous).max() < 1e-2:
+            break
+    return _Fit(solution, centre, inverse, residual, weight)
+
+
+def _sound_arc(
+    radius: Floats, theta_deg: Floats, angle: Floats, good: NDArray[np.bool_]
+) -> tuple[Floats, float] | None:
+    """Spiral (turns, nt) through that half of the way round which describes the most of it, and its median
+    distance; least median of squares (Rousseeuw 1984), since a tab may lift nearly half of all turns, more
+    than weights that start from all of them can stand."""
+    theta = np.deg2rad(theta_deg)
+    columns = (np.ones_like(angle), angle, np.cos(theta), np.sin(theta))
+    model = np.stack([np.broadcast_to(c, angle.shape) for c in columns], axis=-1)
+    best: tuple[Floats, float] | None = None
+    every = max(1, theta_deg.size // 90)
+    for first in range(0, 360, 30):
+        arc = good & ((theta_deg - first) % 360.0 < 180.0)
+        arc[:, np.arange(theta_deg.size) % every != 0] = False
+        if arc.sum() < 8 or np.ptp(angle[arc]) < 1.4:
+            continue
+        solution, *_ = np.linalg.lstsq(model[arc], radius[arc], rcond=None)
+        spiral = model @ solution
+        size = _middling((radius - spiral)[good])
+        if best is None or size < best[1]:
+            best = spiral, size
+    return best
+
+
 def fit_spiral(
     radius: Floats, theta_deg: Floats, handedness: int, use: NDArray[np.bool_] | None = None
 ) -> tuple[Spiral, Floats]:
     """Robust fit of one Archimedean spiral and its centre.
 
     Iteratively reweighted least squares (Tukey's biweight after a start by least absolute deviations) of
-    ``r = start + pitch * angle`` in coordinates about the centre, which is moved until it stays.
+    ``r = start + pitch * angle`` in coordinates about the centre, which is moved until it stays. Where one half
+    of the way round is described far better without the other, the start is that half.
 
     Parameters
     ----------
@@ -105,29 +186,13 @@ def fit_spiral(
     good = np.isfinite(radius) if use is None else np.isfinite(radius) & use
     if good.sum() < 1.5 * theta_deg.size:
         raise ValueError("a spiral needs at least one and a half turns")
-    centre = np.zeros(2)
-    weight = np.ones(int(good.sum()))
-    solution = np.zeros(4)
-    inverse = np.zeros((4, 4))
-    residual = np.full(radius.shape, np.nan)
-    for step in range(40):
-        r, turned = about_centre(radius, theta_deg, (float(centre[0]), float(centre[1])))
-        phi = angle + handedness * turned / 360.0
-        theta = np.deg2rad(theta_deg + turned)
-        columns = (np.ones_like(r), phi, np.cos(theta), np.sin(theta))
-        model = np.stack([c[good] for c in columns], axis=1)
-        weighted = model * weight[:, None]
-        inverse = np.linalg.inv(weighted.T @ model)
-        solution = inverse @ (weighted.T @ r[good])
-        residual = r - solution[0] - solution[1] * phi
-        off = residual[good] - model[:, 2:] @ solution[2:]
-        scale = float(robust_scale(off))
-        previous = weight
-        weight = 1.0 / np.maximum(np.abs(off), 0.2 * scale + 1e-12) if step < 6 else _weights(off, scale)
-        weight = weight / weight.max()
-        centre = centre + solution[2:]
-        if step > 8 and np.abs(solution[2:]).max() < 1e-7 and np.abs(weight - previous).max() < 1e-2:
-            break
+    whole = _reweighted(radius, theta_deg, handedness, angle, good)
+    sound = _sound_arc(radius, theta_deg, angle, good)
+    if sound is not None and sound[1] < 0.7 * _middling(whole.residual[good]):
+        # Half of the way round is that much rounder than what all of it agrees on: the rest is disturbed.
+        part = _reweighted(radius, theta_deg, handedness, angle, good, sound[0])
+        whole = min(whole, part, key=lambda fit: _middling(fit.residual[good]))
+    solution, centre, inverse, residual, weight = whole
     spread = float((weight * residual[good] ** 2).sum() / max(weight.sum() - 4.0, 1.0))
     spiral = Spiral(
         (float(centre[0]), float(centre[1])), float(solution[0]), float(solution[1]), inverse * spread
