@@ -28,10 +28,12 @@ _BANDS = 3
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a layout's foil and a network's copper cover each other, 0 to 1 each."""
+    """How well a layout's foil and a network's copper cover each other, 0 to 1 each; and where (nturns, nt)
+    the foil lies on copper, over half of the heights in the roll or more."""
 
     foil_on_copper: float
     copper_on_foil: float
+    there: NDArray[np.bool_]
 
     @property
     def worse(self) -> float:
@@ -55,6 +57,7 @@ def fit_of(layout: Layout, planes: Planes, probabilities: Probabilities) -> Fit:
     return Fit(
         float(there[known].mean()) if known.any() else 0.0,
         float(near[copper].mean()) if copper.any() else 0.0,
+        there & known,
     )
 
 
