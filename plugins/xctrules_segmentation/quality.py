@@ -7,8 +7,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xctrules.cell import MEASURED, NO_FACING_CATHODE, NO_FOIL, STATE_NAMES, Cell
-from xctrules.measurement import Contribution, Measurement, MetricResult, Table
+from xctrules.cell import MEASURED, NO_FACING_CATHODE, NO_FOIL, STATE_NAMES, Cell, Segmentation
+from xctrules.measurement import Contribution, Figure, Measurement, MetricResult, Table
+from xctrules_segmentation.confidence_figures import draw_confidence, draw_example
 
 
 class SegmentationQuality:
@@ -20,12 +21,13 @@ class SegmentationQuality:
         "segmentation.coverage": "1",
         "segmentation.separability": "1",
         "segmentation.threshold_sensitivity": "mm",
+        "segmentation.agreement": "1",
     }
 
     def measure(self, cell: Cell) -> MetricResult:
         surfaces = cell.surfaces
         found: list[Measurement] = []
-        tables = []
+        figures: list[Figure] = []
         if surfaces.ends:
             state = np.concatenate([edges.state.ravel() for edges in surfaces.ends.values()])
             due = ~np.isin(state, (NO_FOIL, NO_FACING_CATHODE))
@@ -54,7 +56,7 @@ class SegmentationQuality:
                 (edges.end, *(int((edges.state == i).sum()) for i in range(len(STATE_NAMES))))
                 for edges in surfaces.ends.values()
             )
-            tables.append(
+            figures.append(
                 Table(
                     id="segmentation-states",
                     title="Places looked at",
@@ -71,7 +73,33 @@ class SegmentationQuality:
                     budget=(Contribution("choice of slices", 0.01, type="B"),),
                 )
             )  # fmt: skip
+        found.append(_agreement(surfaces))
+        for end, confidence in surfaces.confidence.items():
+            figures += [draw_confidence(end, confidence), draw_example(end, confidence)]
         have = {m.name for m in found}
         reason = next(iter(surfaces.missing.values()), "no end of the roll is in view")
         absent = [Measurement.absent(n, u, reason) for n, u in self.declares.items() if n not in have]
-        return MetricResult(measurements=[*found, *absent], figures=tables, warnings=surfaces.warnings)
+        return MetricResult(measurements=[*found, *absent], figures=figures, warnings=surfaces.warnings)
+
+
+def _agreement(surfaces: Segmentation) -> Measurement:
+    name, unit = "segmentation.agreement", "1"
+    agreement = surfaces.agreement
+    if agreement is None:
+        usual = {
+            "classical": "only the classical segmenter ran",
+            "labels": "the labels were brought in: no segmenter ran",
+        }
+        reason = usual.get(surfaces.segmenter, f"the segmenter {surfaces.segmenter} compared nothing")
+        return Measurement.absent(name, unit, surfaces.missing.get("agreement", reason))
+    planes = agreement.plane_dice
+    # Neighbouring half-planes show much the same, as neighbouring angles do.
+    spread = float(planes.std(ddof=1)) if planes.size > 1 else 0.0
+    u = max(spread, 1e-3) / math.sqrt(max(planes.size / 10, 1))
+    return Measurement(
+        name,
+        unit,
+        value=float(np.mean(list(agreement.dice.values()))),
+        n=int(planes.size),
+        budget=(Contribution("scatter between half-planes", u),),
+    )
