@@ -650,3 +650,7 @@ cli_validate.register(app)
 from xctrules import cli_train  # noqa: E402
 
 cli_train.register(app)
+
+from xctrules import cli_planes  # noqa: E402
+
+cli_planes.register(app)

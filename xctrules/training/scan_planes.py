@@ -31,7 +31,7 @@ Labels = NDArray[np.uint8]
 
 UNKNOWN = 255
 GUARD_DEG = 3.0
-"""Left out on either side of a border between parts of the split: neighbouring planes are all but the same."""
+"""Left out on either side of a border between parts of the split: neighbours are all but the same."""
 
 PARTS = ("train", "test", "validation")
 """Thirds of a full turn, in this order from 0 degrees."""
@@ -112,7 +112,7 @@ def label_ends(
         When no end of the roll could be segmented; its reason says why.
     """
     segmenter = _drafter(registry or load_plugins())
-    theta = np.arange(count) * (360.0 / count)
+    theta = np.arange(count, dtype=np.float64) * (360.0 / count)
     cell = dataclasses.replace(cell, segmentation=segmenter.segment(cell))
     found, reasons = [], []
     for end in cell.frame.ends:
@@ -185,7 +185,8 @@ def corrections_of(scan: Scan) -> tuple[Correction, ...]:
 
 def _correction(line: Mapping[str, Any]) -> Correction:
     values = {**LABELS, "unknown": UNKNOWN}
-    pairs = {name: (float(line[name][0]), float(line[name][1])) for name in ("theta_deg", "r_mm", "height_mm")}
+    names = ("theta_deg", "r_mm", "height_mm")
+    pairs = {name: (float(line[name][0]), float(line[name][1])) for name in names}
     only = tuple(values[name] for name in line.get("only", ()))
     return Correction(**pairs, label=values[line["is"]], only=only)
 
@@ -255,9 +256,7 @@ def write_planes(
     """
     registry = registry or load_plugins()
     tell("reading the scan")
-    cell = open_cell(
-        path, spec, acquisition=acquisition, voxel_size_mm=voxel_size_mm, registry=registry
-    )
+    cell = open_cell(path, spec, acquisition=acquisition, voxel_size_mm=voxel_size_mm, registry=registry)
     tell("segmenting")
     ends = label_ends(cell, count=count, registry=registry)
     stem = str(cell.scan.acquisition.get("cell_id") or Path(path).stem).replace("/", "-")
