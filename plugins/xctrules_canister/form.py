@@ -27,30 +27,32 @@ SEED = 20251122
 
 @dataclass(frozen=True)
 class Pooling:
-    """The pooling window for maps of one spacing, and noise pooled by it.
+    """The pooling window for maps of one spacing.
 
-    Attributes
-    ----------
-    sd_samples
-        Standard deviation of the Gaussian window along (height, angle), in samples.
-    noise : (ndraws, nz, nt)
-        White noise of unit standard deviation after pooling.
+    ``sd_samples`` is the standard deviation of the Gaussian window along (height, angle), in samples.
     """
 
     sd_samples: tuple[float, float]
-    noise: Floats
 
     @classmethod
     def of(cls, shape: tuple[int, int], spacing_mm: tuple[float, float]) -> Pooling:
         """For maps of ``shape`` with ``spacing_mm`` between heights and, along the arc, between angles."""
         sd_mm = POOL_MM / 2.3548
-        sd = (sd_mm / spacing_mm[0] if shape[0] > 1 else 0.0, sd_mm / spacing_mm[1])
-        white = np.random.default_rng(SEED).standard_normal((DRAWS, *shape))
-        return cls(sd, np.stack([_twiced(draw, sd) for draw in white]))
+        return cls((sd_mm / spacing_mm[0] if shape[0] > 1 else 0.0, sd_mm / spacing_mm[1]))
 
     def pool(self, values: Floats) -> Floats:
         """Weighted mean of each value's surroundings; NaN where less than half of them is known."""
         return _twiced(values, self.sd_samples)
+
+    def noise(self, known: NDArray[np.bool_]) -> Floats:
+        """White noise of unit standard deviation after pooling, (DRAWS, nz, nt); 0 where none is ``known``.
+
+        Where little of the window is known, at borders and gaps, less is averaged and more noise is left.
+        """
+        white = np.random.default_rng(SEED).standard_normal((DRAWS, *known.shape))
+        return np.stack(
+            [np.nan_to_num(_twiced(np.where(known, draw, np.nan), self.sd_samples)) for draw in white]
+        )
 
 
 def _twiced(values: Floats, sd: tuple[float, float]) -> Floats:
@@ -99,7 +101,8 @@ def sound_ellipses(
 ) -> tuple[Ellipses, Floats]:
     """The robust ellipse of each height, and each place's distance from it (nz, nt), positive outside.
 
-    Heights that are not seen all round (``whole`` is False) take the ellipse of the nearest one that is.
+    Heights that are not seen all round (``whole`` is False) take the ellipse of the nearest one that is, in
+    their own size: at the image's end the can may already narrow towards its bead.
     """
     theta = np.deg2rad(theta_deg)
     x, y = radius * np.cos(theta), radius * np.sin(theta)
@@ -109,7 +112,11 @@ def sound_ellipses(
     fitted = fit_ellipses(x[rows, ::thin], y[rows, ::thin], scale_floor=scale_floor, tukey=tukey)
     nearest = np.abs(np.arange(radius.shape[0])[:, None] - rows).argmin(axis=1)
     ellipses = Ellipses(fitted.centre[nearest], fitted.semi_axes[nearest], fitted.angle_deg[nearest])
-    return ellipses, ellipses.deviation(x, y)
+    deviation = ellipses.deviation(x, y)
+    for row in np.flatnonzero(~whole) if whole.any() else ():
+        if np.isfinite(deviation[row]).any():
+            deviation[row] -= np.nanmedian(deviation[row])
+    return ellipses, deviation
 
 
 def about_least_squares_circle(radius: Floats, theta_deg: Floats) -> Floats:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xctrules.cell import CanSurface, Cell
 from xctrules.colour import diverging
 from xctrules.edges import Ellipses, noise_along, robust_sd
+from xctrules.frame import robust_fit
 from xctrules.measurement import (
     Contribution,
     Figure,
@@ -42,9 +43,17 @@ from xctrules_canister.form import (
 # roll, gap or liquid inside (tests/truth/test_canister.py).
 OUTER_MODEL_VOXEL = 0.01
 """One outer radius, wall thicker than four blurs."""
-WALL_MODEL_VOXEL = 0.05
-"""Wall thickness at a blur of one voxel; it grows with the square of the blur, which mixes in the inside."""
+WALL_MODEL_VOXEL = 0.015
+"""Mean wall thickness at a blur of one voxel; it grows with the square of the blur, which mixes in the
+inside."""
+WALL_PLACE_MODEL_VOXEL = 0.05
+"""The same at one place: what lies inside changes along the wall, and much of it cancels in the mean."""
 
+
+PATTERN_VOXEL = 0.02
+"""Largest standard deviation over the surface that rings, streaks and the grid of voxels gave it."""
+CENTRE_MODEL_VOXEL = 0.003
+"""Difference between the centres of the first and the last height that the grid of voxels makes."""
 
 WHOLE = 0.9
 """Share of the angles that must be known for a height to count as seen all round."""
@@ -52,19 +61,36 @@ WHOLE = 0.9
 
 @dataclass(frozen=True)
 class _Maps:
-    """The straight part of the can, pooled, (nz, nt); ``whole`` are the heights seen all round."""
+    """The straight part of the can, pooled, (nz, nt); ``whole`` are the heights seen all round.
+
+    ``noise`` is pooled noise of unit standard deviation before pooling, (ndraws, nz, nt).
+    """
 
     z_mm: Floats
     theta_deg: Floats
     outer: Floats
     wall: Floats
     pooling: Pooling
+    noise: Floats
     outer_sigma: float
     wall_sigma: float
     ellipses: Ellipses
     deviation: Floats
     scale_floor: float
     whole: NDArray[np.bool_]
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation that pooling leaves of noise of unit standard deviation."""
+        return float(self.noise[:, np.isfinite(self.outer)].std())
+
+    def pattern_sigma(self, most: float) -> float:
+        """The outer edge's noise if what is left of the usual place's deviation were noise, up to ``most``.
+
+        What rings, streaks and the grid of voxels do to an edge is the same at neighbouring heights and
+        angles, so that second differences do not show it; nor can it be told from the can's own roughness.
+        """
+        return max(self.outer_sigma, min(robust_sd(self.deviation), most) / self.noise_sd)
 
 
 class Canister:
@@ -104,10 +130,10 @@ class Canister:
         dent = _dent(maps, cell, voxel)
         measurements = [
             *_diameters(surface, maps, cell, model),
-            *_wall(maps, cell, model),
+            *_wall(surface, maps, cell, model),
             *_form(maps, cell, voxel),
             dent,
-            _tilt(cell),
+            _tilt(maps, cell, voxel),
         ]
         return MetricResult(
             measurements=measurements,
@@ -151,7 +177,8 @@ def _pooled_maps(surface: CanSurface, cell: Cell) -> _Maps:
     correlation = _neighbour_factor(outer, apart, arc, voxel)
     outer_sigma = surface.edge_sigma_mm * correlation
     wall_sigma = noise_along(thickness, step=apart, wrap=True) * correlation
-    floor = max(outer_sigma * float(pooling.noise.std()), 0.01 * voxel)
+    noise = pooling.noise(np.isfinite(outer))
+    floor = max(outer_sigma * float(noise[:, np.isfinite(pooled)].std()), 0.01 * voxel)
     ellipses, deviation = sound_ellipses(pooled, theta, floor, whole)
     return _Maps(
         z_mm=z,
@@ -159,6 +186,7 @@ def _pooled_maps(surface: CanSurface, cell: Cell) -> _Maps:
         outer=pooled,
         wall=np.where(seen, pooling.pool(thickness), np.nan),
         pooling=pooling,
+        noise=noise,
         outer_sigma=outer_sigma,
         wall_sigma=wall_sigma if math.isfinite(wall_sigma) else outer_sigma,
         ellipses=ellipses,
@@ -202,39 +230,62 @@ def _neighbour_factor(outer: Floats, apart: int, arc: float, voxel: float) -> fl
     return math.sqrt(along_angle * along_height)
 
 
-def _model_uncertainty(surface: CanSurface, maps: _Maps, voxel: float) -> tuple[float, float]:
-    """Standard uncertainty (outer radius, wall thickness) that the model of the wall leaves, in mm."""
+@dataclass(frozen=True)
+class _Model:
+    """Standard uncertainties, in mm, that the model of the wall leaves: outer radius, thickness."""
+
+    outer: float
+    wall: float
+    wall_at_one_place: float
+
+
+def _model_uncertainty(surface: CanSurface, maps: _Maps, voxel: float) -> _Model:
     blur = surface.blur_mm
     thickness = float(np.nanmean(maps.wall)) if np.isfinite(maps.wall).any() else 10 * blur
     # Below about three blurs thickness and grey of the wall are hard to tell apart.
     thin = 0.15 * math.exp(-2.0 * (thickness / max(blur, 1e-9) - 2.3)) * voxel
     outer = OUTER_MODEL_VOXEL * voxel + min(thin, 0.3 * voxel)
-    wall = WALL_MODEL_VOXEL * blur**2 / voxel + OUTER_MODEL_VOXEL * voxel + min(thin, 0.3 * voxel)
-    return outer, wall
+    mixed_in = blur**2 / voxel
+    return _Model(
+        outer, WALL_MODEL_VOXEL * mixed_in + outer, 1.6 * (WALL_PLACE_MODEL_VOXEL * mixed_in + outer)
+    )
+
+
+def _grey_lines(surface: CanSurface, of: Callable[[float, float], float]) -> list[Contribution]:
+    """What beam hardening and things that touch the wall leave open, as this scan itself shows it.
+
+    ``of`` makes the measurement's change from that of outer and inner radius. The wall's grey may not change
+    along a straight line: the truth lies within the whole effect of that line.
+    """
+    return [
+        Contribution("slope of the wall's grey", abs(of(*surface.slope_shift_mm)) / math.sqrt(3), type="B"),
+        Contribution("unequal blur of the faces", abs(of(*surface.blur_shift_mm)), type="B"),
+    ]
 
 
 # --- diameters ---------------------------------------------------------------------------------------------
 
 
-def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measurement]:
+def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: _Model) -> list[Measurement]:
     straight = surface.straight
     found = []
-    for name, radius, sigma, u_model in (
-        ("canister.outer_diameter", surface.outer_mm[straight], maps.outer_sigma, model[0]),
+    for name, radius, sigma, u_model, side in (
+        ("canister.outer_diameter", surface.outer_mm[straight], maps.outer_sigma, model.outer, 0),
         (
             "canister.inner_diameter",
             surface.inner_mm[straight],
             math.hypot(maps.outer_sigma, maps.wall_sigma),
-            math.hypot(*model),
+            math.hypot(model.outer, model.wall),
+            1,
         ),
     ):
         # Heights seen only part of the way round count only where there are no others.
         share = np.isfinite(radius).mean(axis=1)
         enough = share >= (WHOLE if (share >= WHOLE).any() else 0.5)
         if not enough.any():
-            side = "outer" if "outer" in name else "inner"
+            which = ("outer", "inner")[side]
             found.append(
-                Measurement.absent(name, "mm", f"the can's {side} surface was not found at any height")
+                Measurement.absent(name, "mm", f"the can's {which} surface was not found at any height")
             )
             continue
         # Area by the sector formula; exact for any centre that the curve goes round.
@@ -246,6 +297,7 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float,
             cell.scale.contribution(value),
             Contribution("noise of the edge", 2 * sigma / math.sqrt(n), degrees_of_freedom=max(n - 1, 1)),
             Contribution("model of the blurred wall", 2 * u_model, type="B"),
+            *_grey_lines(surface, lambda *radii, side=side: 2 * radii[side]),
             Contribution("tilt of the axis", value * tilt**2 / 4, type="B"),
         ]
         if each.size > 4:
@@ -271,7 +323,7 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: tuple[float,
 # --- wall --------------------------------------------------------------------------------------------------
 
 
-def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measurement]:
+def _wall(surface: CanSurface, maps: _Maps, cell: Cell, model: _Model) -> list[Measurement]:
     names = [f"canister.wall_thickness.{part}" for part in ("mean", "min", "max", "std")]
     wall = maps.wall
     n = int(np.isfinite(wall).sum())
@@ -279,14 +331,15 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
         reason = "the wall's inner surface was found at too few places"
         return [Measurement.absent(name, "mm", reason) for name in names]
     mean = float(np.nanmean(wall))
-    noise, sigma = maps.pooling.noise, maps.wall_sigma
+    noise, sigma = maps.noise, maps.wall_sigma
     low = free_of_noise(wall, noise, sigma, lambda a: float(np.nanmin(a)), mean)
     high = free_of_noise(wall, noise, sigma, lambda a: float(np.nanmax(a)), mean)
     seen = float(np.nanstd(wall))
-    pooled_sd = sigma * float(noise.std())
+    pooled_sd = sigma * maps.noise_sd
     spread = math.sqrt(max(seen**2 - pooled_sd**2, 0.0))
     independent = max(n / _window_samples(maps), 4.0)
-    model_line = Contribution("model of the blurred wall", model[1], type="B")
+    model_line = Contribution("model of the blurred wall", model.wall, type="B")
+    grey_lines = _grey_lines(surface, lambda outer, inner: outer - inner)
     again = maps.pooling.pool(wall)
 
     def extreme(name: str, found: Corrected, index: int) -> Measurement:
@@ -298,8 +351,8 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
                 cell.scale.contribution(value),
                 Contribution("noise of the extreme", found.sd, degrees_of_freedom=DRAWS - 1),
                 Contribution("correction for noise", found.bias / math.sqrt(12), type="B"),
-                # At one place what lies inside counts fully; on average over the can much of it cancels.
-                Contribution("model of the blurred wall", 1.6 * model[1], type="B"),
+                Contribution("model of the blurred wall", model.wall_at_one_place, type="B"),
+                *grey_lines,
                 Contribution("pooling window", abs(float(again[row, column] - wall[row, column])), type="B"),
                 # Where noise moves an edge by a fair part of a voxel, its errors are no longer symmetric.
                 Contribution("noise beyond first order", sigma**2 / max(cell.frame.voxel_mm[1:]), type="B"),
@@ -314,6 +367,7 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
                 cell.scale.contribution(mean),
                 Contribution("noise of the edges", sigma / math.sqrt(n), degrees_of_freedom=max(n - 1, 1)),
                 model_line,
+                *grey_lines,
             ),
         ),
         extreme(names[1], low, int(np.nanargmin(wall))),
@@ -325,7 +379,7 @@ def _wall(maps: _Maps, cell: Cell, model: tuple[float, float]) -> list[Measureme
                 Contribution(
                     "noise of the edges", math.hypot(spread, pooled_sd) / math.sqrt(2 * independent)
                 ),
-                Contribution("model of the blurred wall", 0.5 * model[1], type="B"),
+                Contribution("model of the blurred wall", 0.25 * model.wall_at_one_place, type="B"),
             ),
         ),
     ]  # fmt: skip
@@ -406,7 +460,7 @@ def _ovality_free_of_noise(maps: _Maps, fitted: NDArray[np.bool_]) -> Corrected:
     vector = 2 * (axes[:, 0] - axes[:, 1]) * np.exp(1j * angle)
     theta = np.deg2rad(maps.theta_deg)
     # Radius r0 + c cos 2(theta - phi) has axes that differ by 4 c.
-    noise = 4 * maps.outer_sigma * 2 * (maps.pooling.noise[:, fitted] * np.exp(2j * theta)).mean(axis=2)
+    noise = 4 * maps.outer_sigma * 2 * (maps.noise[:, fitted] * np.exp(2j * theta)).mean(axis=2)
     sd = float(np.abs(noise).std()) + float(np.abs(noise).mean())
     base = vector * garrote(np.abs(vector), 1.5 * sd) / np.maximum(np.abs(vector), 1e-12)
     drawn = np.abs(base + noise).max(axis=1)
@@ -422,27 +476,55 @@ def _roundness(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
             "canister.roundness", "mm", "no height shows nine tenths of the can's outline"
         )
     form = about_least_squares_circle(filled(maps.outer[whole]), maps.theta_deg)
-    found = free_of_noise(
-        form, maps.pooling.noise[:, whole], maps.outer_sigma, lambda a: float(np.ptp(a, axis=1).max()), 0.0
-    )
+    found, doubt = _freed(form, maps.noise[:, whole], maps, voxel, lambda a: float(np.ptp(a, axis=1).max()))
     worst = int(np.argmax(np.ptp(form, axis=1)))
     row = int(np.flatnonzero(whole)[worst])
-    value = max(found.value, 0.0)
     radius = float(np.nanmean(maps.outer))
-    again = about_least_squares_circle(filled(maps.pooling.pool(maps.outer))[whole], maps.theta_deg)
-    flattened = float(np.ptp(form, axis=1).max() - np.ptp(again, axis=1).max())
+    # What pooling took off a narrow dent it would take again; off noise it took what is no form.
+    clear = garrote(form, 3 * maps.outer_sigma * maps.noise_sd)
+    again = maps.pooling.pool(clear)
+    flattened = max(float(np.ptp(clear, axis=1).max() - np.ptp(again, axis=1).max()), 0.0)
+    value = max(found.value + flattened, 0.0)
     return Measurement(
         "canister.roundness", "mm", value=value, n=int(whole.sum()),
         budget=(
             cell.scale.contribution(value),
             Contribution("noise of the extremes", found.sd, degrees_of_freedom=DRAWS - 1),
             Contribution("correction for noise", found.bias / math.sqrt(12), type="B"),
-            Contribution("model of the blurred wall", 2 * OUTER_MODEL_VOXEL * voxel, type="B"),
-            Contribution("pooling window", flattened, type="B"),
+            Contribution("roughness or image pattern", doubt, type="B"),
+            # Of a highest and a lowest place, each where the model does worst: twice as far off as usual.
+            Contribution(
+                "model of the blurred wall", 2 * math.sqrt(2) * OUTER_MODEL_VOXEL * voxel, type="B"
+            ),
+            Contribution("pooling window", 0.5 * flattened, type="B"),
             Contribution("tilt of the axis", 0.5 * _tilt_ovality(cell, radius), type="B"),
         ),
         worst_at=_place(maps, row, int(np.argmax(np.abs(form[worst])))),
     )  # fmt: skip
+
+
+def _freed(
+    values: Floats, noise: Floats, maps: _Maps, voxel: float, statistic: Callable[[Floats], float]
+) -> tuple[Corrected, float]:
+    """An extreme of the outer surface freed of noise, and the standard uncertainty of what counts as noise.
+
+    The truth lies between two bounds: that all which second differences do not show is the can's form, and
+    that it is the image's pattern, as far as images have any. Half-way between them is stated.
+    """
+    pattern = maps.pattern_sigma(PATTERN_VOXEL * voxel)
+    most = free_of_noise(values, noise, maps.outer_sigma, statistic, 0.0)
+    least = free_of_noise(values, noise, pattern, statistic, 0.0)
+    if statistic(values) <= _most_that_noise_makes(statistic, noise, pattern):
+        least = replace(least, value=0.0)
+    high = max(most.value, 0.0)
+    low = min(max(least.value, 0.0), high)
+    return replace(most, value=0.5 * (high + low)), 0.5 * (high - low) / math.sqrt(3)
+
+
+def _most_that_noise_makes(statistic: Callable[[Floats], float], noise: Floats, sigma: float) -> float:
+    """What a statistic of noise alone hardly exceeds: its mean and 2.5 standard deviations."""
+    drawn = np.array([statistic(sigma * draw) for draw in noise])
+    return float(drawn.mean() + 2.5 * drawn.std())
 
 
 def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
@@ -453,11 +535,15 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
             "canister.dent_depth", "mm", "no ellipse fits the can's outer surface at any height"
         )
     n = int(np.isfinite(deviation).sum())
-    noise, sigma = maps.pooling.noise, maps.outer_sigma
-    deepest_noise = sigma * noise.max(axis=(1, 2))
-    detectable = float(deepest_noise.mean() + 2.5 * deepest_noise.std())
+
+    def deepest(inward: Floats) -> float:
+        return float(np.nanmax(inward))
+
+    # The deepest of many places is where the model does worst: twice as far off as the usual one.
+    worst_model = 2 * OUTER_MODEL_VOXEL * voxel
+    detectable = _most_that_noise_makes(deepest, maps.noise, maps.outer_sigma) + worst_model
     seen = -float(np.nanmin(deviation))
-    model = Contribution("model of the blurred wall", OUTER_MODEL_VOXEL * voxel * math.sqrt(2), type="B")
+    model = Contribution("model of the blurred wall", worst_model, type="B")
     if seen <= detectable:
         return Measurement(
             "canister.dent_depth", "mm", value=0.0, n=n,
@@ -465,7 +551,7 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
             reason=f"nothing deeper than noise explains; a dent of {detectable:.3f} mm would have shown",
         )  # fmt: skip
     row, column = np.unravel_index(int(np.nanargmin(deviation)), deviation.shape)
-    found = free_of_noise(-deviation, noise, sigma, lambda a: float(np.nanmax(a)), 0.0)
+    found, doubt = _freed(-deviation, maps.noise, maps, voxel, deepest)
     flattened = _flattening(maps, int(row), int(column))
     value = max(found.value + flattened, 0.0)
     # How well the sound part of the can is an ellipse says how well the ellipse is known where the dent is.
@@ -476,6 +562,7 @@ def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
             cell.scale.contribution(value),
             Contribution("noise of the extreme", found.sd, degrees_of_freedom=DRAWS - 1),
             Contribution("correction for noise", found.bias / math.sqrt(12), type="B"),
+            Contribution("roughness or image pattern", doubt, type="B"),
             Contribution("the sound can's ellipse", 0.5 * form, type="B"),
             Contribution("pooling window", 0.5 * flattened, type="B"),
             model,
@@ -491,15 +578,40 @@ def _flattening(maps: _Maps, row: int, column: int) -> float:
     return max(change, 0.0) if math.isfinite(change) else 0.0
 
 
-def _tilt(cell: Cell) -> Measurement:
-    sigma = cell.frame.tilt_sigma_deg
-    if not math.isfinite(sigma) or sigma > 1.0:
+def _tilt(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
+    """The frame's axis, corrected by how far the ellipses' centres run off it."""
+    frame = cell.frame
+    rows = np.flatnonzero(np.isfinite(maps.ellipses.semi_axes).all(axis=1) & maps.whole)
+    if not math.isfinite(frame.tilt_sigma_deg) or frame.tilt_sigma_deg > 1.0 or rows.size < 4:
         return Measurement.absent(
             "canister.tilt", "deg", "the piece of can in view is too short to tell the direction of its axis"
         )
+    z = maps.z_mm[rows] - maps.z_mm[rows].mean()
+    centres = maps.ellipses.centre[rows]
+    design = np.stack([np.ones_like(z), z], axis=1)
+    lines = np.stack([robust_fit(design, along, floor=1e-3 * voxel)[0] for along in centres.T], axis=1)
+    off = lines[1] @ frame.directions([0.0, 90.0])
+    direction = np.asarray(frame.axis) + off
+    residual = centres - design @ lines
+    scatter = math.sqrt(float((residual**2).mean()))
+    # Pooling, and what is alike in neighbouring slices, makes neighbours' centres one: as many count as an
+    # autoregressive process of their correlation leaves.
+    rho = float((residual[1:] * residual[:-1]).sum() / max(float((residual**2).sum()), 1e-30))
+    rho = min(max(rho, 0.0), 0.95)
+    independent = max(rows.size * (1 - rho) / (1 + rho), 3.0)
     return Measurement(
-        "canister.tilt", "deg", value=cell.frame.tilt_deg,
-        budget=(Contribution("centres of the slices", sigma, type="A"),),
+        "canister.tilt", "deg",
+        value=math.degrees(math.atan2(math.hypot(direction[0], direction[1]), direction[2])), n=rows.size,
+        budget=(
+            Contribution(
+                "centres of the slices",
+                math.degrees(scatter / (float(z.std()) * math.sqrt(independent))),
+                degrees_of_freedom=max(independent - 2, 1.0),
+            ),
+            Contribution(
+                "pattern of voxels", math.degrees(CENTRE_MODEL_VOXEL * voxel / float(np.ptp(z))), type="B"
+            ),
+        ),
     )  # fmt: skip
 
 

@@ -30,6 +30,9 @@ THICKEST_WALL_MM = 1.2
 NEAR_STRAIGHT = 0.03
 """Heights whose radius differs by more than this share from the straight part's are bead, crimp or rim."""
 
+NARROWING_PX = 0.1
+"""Change of the outer radius, in voxels, at which bead or bottom begin; more where the can itself varies."""
+
 MASK_BLUR_PX = 1.0
 """Smoothing that gives a two-valued image edges whose half height is the edge of its area."""
 
@@ -141,7 +144,12 @@ def _locate(cell: Cell, scan: Scan) -> CanSurface:
         outer[block] = (r[0] + located[0] * step).reshape(block.size, theta.size)
         inner[block] = (r[0] + located[1] * step).reshape(block.size, theta.size)
 
-    straight = without_formed_mouth(straight_run(_median_by_row(outer), voxel), _median_by_row(inner), voxel)
+    across = _median_by_row(outer)
+    straight = without_formed_mouth(straight_run(across, voxel), _median_by_row(inner), voxel)
+    # Where bead or bottom begin the radius falls by tenths of a voxel first.
+    straight = without_formed_mouth(
+        straight, across, max(NARROWING_PX * voxel, 5 * robust_sd(across[straight]))
+    )
     if not straight.any():
         raise NotMeasurable("the can's wall could not be told from what lies beside it at any height")
     apart = max(1, int(np.ceil(3 * voxel / (np.deg2rad(360.0 / theta.size) * frame.outer_radius_mm))))
@@ -197,10 +205,8 @@ def straight_run(radius: Floats, tolerance: float) -> NDArray[np.bool_]:
     return result
 
 
-def without_formed_mouth(
-    straight: NDArray[np.bool_], inner_radius: Floats, tolerance: float
-) -> NDArray[np.bool_]:
-    """Shorten the straight part at both ends by the heights whose inner radius is off its median.
+def without_formed_mouth(straight: NDArray[np.bool_], radius: Floats, tolerance: float) -> NDArray[np.bool_]:
+    """Shorten the straight part at both ends by the heights whose (inner) radius is off its median.
 
     Below its bead, and above its bottom, a drawn can is thicker while its outer radius is already straight:
     that is forming, not wall. Only the ends are trimmed; a thin or thick ring in the middle is a finding and
@@ -209,10 +215,10 @@ def without_formed_mouth(
     kept = straight.copy()
     for _ in range(8):
         inside = np.flatnonzero(kept)
-        known = inside[np.isfinite(inner_radius[inside])]
+        known = inside[np.isfinite(radius[inside])]
         if known.size == 0:
             return straight
-        good = known[np.abs(inner_radius[known] - np.median(inner_radius[known])) <= tolerance]
+        good = known[np.abs(radius[known] - np.median(radius[known])) <= tolerance]
         trimmed = kept.copy()
         trimmed[: good[0]] = False
         trimmed[good[-1] + 1 :] = False
@@ -292,31 +298,36 @@ def _learn_wall(
 
     blur = 1.0 / STEP_PX
     # First round: each profile finds its blur, in a generous window. Second: in the window that this blur
-    # asks for. Third: thickness and grey at that blur.
-    other = blur
+    # asks for, with a grey inside that may slope, since a dark gap beside the wall sharpens its face. Third:
+    # thickness and grey at that blur.
+    other, noise, contrast = blur, 0.0, wall_grey - outside
     for free_blur in (True, True, False):
         windows, offset = _windows(grey, edge, thickness, blur)
         outer = edge - offset
         inner = _inner_start(windows, outer, thickness, blur)
-        fit = fit_slab(windows, outer, inner, blur=blur, free_blur=free_blur, iterations=10)
-        sound = _sound(fit, thickness, wall_grey - outside)
+        nothing_known = SlabPrior(wall_grey, np.inf, 0.0, np.inf, INSIDE_SLOPE * contrast / blur)
+        fit = fit_slab(
+            windows, outer, inner,
+            blur=blur, free_blur=free_blur, prior=nothing_known, noise=noise, iterations=10,
+        )  # fmt: skip
+        sound = _sound(fit, thickness, contrast)
         if sound.sum() < 12:
             raise NotMeasurable(
                 "what encloses the cell does not look like a wall: no profile across it could be fitted"
             )
         thickness = float(np.median((fit.outer - fit.inner)[sound]))
+        noise = max(float(np.median(fit.rms[sound])), 1e-6)
         if free_blur:
             # What lies against a face, such as a sleeve, can only widen its edge: the sharper one is right.
             faces = (float(np.median(fit.blur[sound])), float(np.median(fit.inner_blur[sound])))
             blur, other = min(faces), max(faces)
     prior = SlabPrior(
         wall=float(np.median(fit.wall[sound])),
-        wall_sd=max(robust_sd(fit.wall[sound]), 0.01 * (wall_grey - outside)),
+        wall_sd=max(robust_sd(fit.wall[sound]), 0.01 * contrast),
         wall_slope=float(np.median(fit.wall_slope[sound])),
-        wall_slope_sd=max(robust_sd(fit.wall_slope[sound]), 0.002 * (wall_grey - outside)),
-        inside_slope_sd=INSIDE_SLOPE * (wall_grey - outside) / blur,
+        wall_slope_sd=max(robust_sd(fit.wall_slope[sound]), 0.002 * contrast),
+        inside_slope_sd=INSIDE_SLOPE * contrast / blur,
     )
-    noise = max(float(np.median(fit.rms[sound])), 1e-6)
     slope_shift, blur_shift = _face_shifts(
         windows[sound], fit.outer[sound], fit.inner[sound], prior, noise, blur, other
     )
