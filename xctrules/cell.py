@@ -242,6 +242,8 @@ class Settings:
     angles: int = 360
     segmenter: str = "classical"
     mask_of: Literal["canister", "electrode"] | None = None
+    model: str | None = None
+    """Name or path of a trained model, for a segmenter that takes one; its own choice otherwise."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,11 @@ class Cell:
 
 
 class Segmenter(Protocol):
-    """What a plugin's segmenter looks like to the engine."""
+    """What a plugin's segmenter looks like to the engine.
+
+    One that takes a trained model (``settings.model``) also has ``check(settings: Settings) -> None``, which
+    raises :class:`~xctrules.errors.ModelError` where it cannot be used; it is called before the scan is read.
+    """
 
     name: str
 

@@ -23,7 +23,7 @@ import numpy as np
 from xctrules.cell import Cell, Segmentation, Settings
 from xctrules.cellspec import CellSpec, load_spec
 from xctrules.conformance import MetricOutcome, absent_metric, run_metric
-from xctrules.errors import NotMeasurable, OutputError, PluginError, ScanError, XctrulesError
+from xctrules.errors import ModelError, NotMeasurable, OutputError, PluginError, ScanError, XctrulesError
 from xctrules.fitness import assess, quality_of, unmet_needs
 from xctrules.fitness import section as fitness_section
 from xctrules.frame import CellFrame, CylinderFinder
@@ -139,7 +139,8 @@ def inspect(
     angles
         Number of half-planes, equally spaced over the whole turn.
     segmenter
-        Name of a segmenter; wins over the spec's.
+        Name of a segmenter; wins over the spec's. ``NAME:MODEL`` gives one that takes a trained model
+        another one, by name or path.
     segmentation
         A label image of the scan's shape that is used instead of segmenting.
     export_labels
@@ -167,15 +168,15 @@ def inspect(
         registry = load_plugins(plugins_dir=plugins_dir, third_party=third_party)
     with clock("reading the spec"):
         cell_spec = _load_spec(spec, registry)
+    asked = segmenter if segmentation is None else LABEL_SEGMENTER
+    scan_mask = mask_of if segmentation is None else None
+    settings = _settings(angles, asked, scan_mask, cell_spec, registry)
     with clock("reading the scan"):
-        scan_mask = mask_of if segmentation is None else None
         scan = _open_scan(scan_path, acquisition, voxel_size_mm, scan_mask, registry, clock)
         cell_name = str(cell_id or scan.acquisition.get("cell_id") or name_of_scan(scan.path))
         if out is not None:
             _check_output(Path(out), cell_name, replace)  # before the long part, not after it
         labels = None if segmentation is None else _open_labels(segmentation, scan, mask_of, registry)
-    name = segmenter if labels is None else LABEL_SEGMENTER
-    settings = Settings(angles, _segmenter_name(name, cell_spec, registry), scan_mask)
     notes = _Notes([*scan.warnings, *_format_warning(scan, cell_spec)], [])
 
     with clock("finding the cell"):
@@ -409,17 +410,34 @@ def _check_output(out: Path, cell_id: str, replace: bool) -> None:
         )
 
 
-def _segmenter_name(asked: str | None, spec: CellSpec, registry: Registry) -> str:
-    name = asked or spec.segmenter
-    known = [provided.value.name for provided in registry.segmenters]
-    if name not in known:
+def _settings(
+    angles: int, asked: str | None, mask_of: MaskOf | None, spec: CellSpec, registry: Registry
+) -> Settings:
+    """The settings, with a segmenter that is there and, where it takes a model, one that can be used."""
+    name, _, model = (asked or spec.segmenter).partition(":")
+    where = "--segmenter" if asked else spec.file
+    by_name = {provided.value.name: provided.value for provided in registry.segmenters}
+    if name not in by_name:
         broken = f" Not loaded: {', '.join(registry.not_loaded)}." if registry.not_loaded else ""
         raise PluginError(
             f"there is no segmenter {name!r}",
-            where="--segmenter" if asked else spec.file,
-            todo=f"Known segmenters: {', '.join(known) or 'none'}.{broken}",
+            where=where,
+            todo=f"Known segmenters: {', '.join(by_name) or 'none'}.{broken}",
         )
-    return name
+    if model and not asked and (Path(spec.file).parent / model).exists():
+        model = str(Path(spec.file).parent / model)  # as other paths in a spec
+    settings = Settings(angles, name, mask_of, model or None)
+    check = getattr(by_name[name], "check", None)
+    if model and check is None:
+        raise PluginError(f"the segmenter {name} takes no model", where=where, todo=f"Give {name} alone.")
+    if check is not None:
+        try:
+            check(settings)
+        except XctrulesError:
+            raise
+        except Exception:  # what is wrong with a plugin is told where it segments
+            pass
+    return settings
 
 
 def _format_warning(scan: Scan, spec: CellSpec) -> list[str]:
@@ -495,8 +513,8 @@ def _segment(cell: Cell, registry: Registry, notes: _Notes) -> Segmentation:
             raise TypeError(f"it returned {type(result).__name__}, not a Segmentation")
     except NotMeasurable as error:
         return _no_segmentation(name, error.reason)
-    except ScanError:
-        raise  # a label image that cannot be used is no fault of the plugin's
+    except (ScanError, ModelError):
+        raise  # a label image or model that cannot be used is no fault of the plugin's
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -679,6 +697,10 @@ def _parameters(
 ) -> dict[str, Any]:
     """Every parameter that took part, by the room that it belongs to."""
     parameters: dict[str, Any] = {**dataclasses.asdict(settings), "mask_of": mask_of}
+    if settings.model is None:
+        del parameters["model"]
+    else:
+        parameters["model"] = Path(settings.model).name
     if labels is not None:
         parameters["segmenter"] = "labels"
         parameters["label_image"] = {

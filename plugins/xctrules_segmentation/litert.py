@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,8 @@ def run_model(model: FoundModel, grey: NDArray[np.float32]) -> Probabilities:
     result = np.empty((n, h, w, len(LABELS)), dtype=np.float32)
     try:
         interpreter.resize_tensor_input(put["index"], batch.shape)
-        interpreter.allocate_tensors()
+        with _quiet():
+            interpreter.allocate_tensors()
         for first in range(0, n, batch.shape[0]):
             planes = slice(first, min(first + batch.shape[0], n))
             count = planes.stop - first
@@ -69,8 +72,25 @@ def _tiles(width: int) -> list[tuple[int, int, int, int]]:
     return [(s, s + TILE, low, high) for s, low, high in zip(starts, cuts, cuts[1:], strict=False)]
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep away what LiteRT's compiled part says of itself on stderr, past Python and any log level."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # no stderr at all
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)
+
+
 def _interpreter(model: FoundModel) -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:

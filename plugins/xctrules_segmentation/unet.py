@@ -29,6 +29,7 @@ from xctrules.cell import (
     Floats,
     FoilTrace,
     Segmentation,
+    Settings,
 )
 from xctrules.errors import NotMeasurable
 from xctrules.frame import EndInView
@@ -51,10 +52,10 @@ IDEAL_GREYS = {"background": 0.0, "can": 2.0, "cathode": 1.0, "copper": 1.0, "ov
 """Grey of each class in restored half-planes. Only differences across edges matter, and no two bright classes
 touch that have an edge to be found between them."""
 
-GOOD_FIT, LEAST_FIT = 0.99, 0.6
+GOOD_FIT, BETTER_FIT, LEAST_FIT = 0.97, 0.02, 0.6
 """Share of the foil that must lie on the network's copper, and of the copper on the foil: from the first on
-the foil followed in the greys is taken without further question; below the second neither way of following it
-is right. The bundled network finds some 99 % of the copper in sound scans."""
+the foil followed in the greys is taken without further question; followed in the copper it must fit better by
+the second; below the third neither way is right."""
 
 _AROUND_MM = 0.1
 """So far around an edge the network's confidence is averaged: it is always in doubt in the pixels of the edge
@@ -82,8 +83,12 @@ class UnetSegmenter:
         self.model = model
         self.run_network = run_network
 
+    def check(self, settings: Settings) -> None:
+        """Find the model, or raise ModelError."""
+        find_model(settings.model or self.model)
+
     def segment(self, cell: Cell) -> Segmentation:
-        model = find_model(self.model)
+        model = find_model(cell.settings.model or self.model)
         found, faces = ClassicalSegmenter().segment_with_cathodes(cell)
         if cell.settings.mask_of is not None:
             return found  # two values: there is nothing for a network to see
@@ -224,7 +229,7 @@ def _layout(
             foil, own_faces = trace_in(cell, planes, probabilities, found.can)
             layout = layout_near(foil, own_faces, end.z_mm, angles)
             fit = fit_of(layout, measured, answers)
-            if best is None or fit.worse > best[2].worse:
+            if best is None or fit.worse > best[2].worse + BETTER_FIT:
                 best = layout, foil, fit, "network"
         except NotMeasurable as absent:
             reason = absent.reason
