@@ -121,10 +121,10 @@ def make_data(
         return
     tell("labelling the scan's planes")
     for found in label_ends(cell, count=360):
-        for part, index in split_by_angle(found.planes.theta_deg).items():
+        for part, chosen in split_by_angle(found.planes.theta_deg).items():
             folder = {"train": data, "validation": data / "validation"}.get(part)
             if folder is not None:  # the test planes are sampled again when they are scored
-                every = index[:: 2 if part == "validation" else 1]
+                every = chosen[:: 2 if part == "validation" else 1]
                 write_pair(
                     folder, f"scan_{found.end.name}_{part}", found.planes.grey[every], found.label[every]
                 )
@@ -219,8 +219,8 @@ def _trained(work: Path, data: Path, recipe: Recipe, scan: Path | None, tell: Te
 
 def _words(recipe: Recipe, scan: Path | None) -> str:
     phantoms = (
-        f"{recipe.stacks} synthetic cells of random geometry and image quality, {recipe.planes} half-planes of "
-        f"each (xctrules.training.phantom_planes, seed {recipe.seed}, version {phantom_planes.VERSION})"
+        f"{recipe.stacks} synthetic cells of random geometry and image quality, {recipe.planes} half-planes "
+        f"of each (xctrules.training.phantom_planes, seed {recipe.seed}, version {phantom_planes.VERSION})"
     )
     if scan is None:
         return f"{phantoms}; no scan"
