@@ -171,19 +171,21 @@ def _progress() -> Iterator[Progress]:
 
 
 def _line(status: Status) -> str:
-    scores = ", ".join(
-        f"{name} {'-' if value is None else f'{value:.3f}'}" for name, value in (status.dice or {}).items()
-    )
+    scores = ", ".join(f"{name} {_score(value)}" for name, value in (status.dice or {}).items())
     return (
         f"train: epoch {status.epoch} of {status.epochs}, loss {status.loss:.3f}, validation Dice {scores}"
         f"{' (best so far)' if status.best else ''}, {status.minutes:.1f} min"
     )
 
 
+def _score(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "-"
+
+
 def _tell(done: Trained) -> None:
     """Scores and files on the terminal."""
     table = [("Class", "Validation Dice")]
-    table += [(name, f"{value:.3f}" if math.isfinite(value) else "-") for name, value in done.dice.items()]
+    table += [(name, _score(value)) for name, value in done.dice.items()]
     for line in aligned(table):
         _say(line)
     _say()

@@ -120,7 +120,8 @@ class About:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a training is. ``dice`` is by class and stands at the end of an epoch only."""
+    """How far a training is. ``dice`` is by class, NaN for one that is nowhere, and stands at the end of
+    an epoch only."""
 
     epoch: int
     epochs: int
@@ -128,7 +129,7 @@ class Status:
     steps: int
     loss: float
     minutes: float
-    dice: Mapping[str, float | None] | None = None
+    dice: Mapping[str, float] | None = None
     best: bool = False
 
 
@@ -405,7 +406,7 @@ def _fit(run: _Run, pairs: Pairs, options: Options, out: Path, progress: Progres
         _score(run, sample, None)  # what fine-tuning starts from, and must be better than
     while run.epoch < options.epochs and run.stale < options.patience and _time_left(run, options):
         losses = []
-        for i, (grey, labels) in enumerate(_batches(pairs.train, options, run.epoch, steps)):
+        for i, (grey, labels) in enumerate(batches(pairs.train, options, run.epoch, steps)):
             run.minutes = before + (time.monotonic() - began) / 60
             done = (run.epoch * steps + i) / (options.epochs * steps)
             if options.minutes:
@@ -423,7 +424,8 @@ def _fit(run: _Run, pairs: Pairs, options: Options, out: Path, progress: Progres
         run.log[-1]["minutes"] = round(run.minutes, 3)
         run.save(out)
         if progress is not None:
-            dice = {name: run.log[-1][f"dice_{name}"] for name in FOREGROUND}
+            scores = {name: run.log[-1][f"dice_{name}"] for name in FOREGROUND}
+            dice = {name: math.nan if score is None else score for name, score in scores.items()}
             loss = run.log[-1]["loss"]
             better = run.stale == 0
             progress(Status(run.epoch, options.epochs, steps, steps, loss, run.minutes, dice, better))
@@ -523,7 +525,7 @@ def _step(run: _Run, options: Options, weights: NDArray[np.float32]) -> Callable
     return compiled
 
 
-def _batches(
+def batches(
     sequences: Sequence[PlaneSequence], options: Options, epoch: int, steps: int
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
     """Varied crops, made in a thread while the step before is taken."""
@@ -644,7 +646,8 @@ def _card(
     import keras
     import tensorflow as tf
 
-    told = {k: v for k, v in asdict(options).items() if k not in ("start", "seed")}
+    elsewhere = {"start", "seed"} | ({"channels"} if options.start else set())  # a parent's size is its own
+    told = {name: value for name, value in asdict(options).items() if name not in elsewhere}
     words = f"{about.data.rstrip('.')}. " if about.data else ""
     scope = about.scope or (parent[1].scope if parent and parent[1] else DEFAULT_SCOPE)
     return ModelCard(
