@@ -17,8 +17,13 @@ EXTREME_DRAWS = 128
 """Draws of the noise for the bias of minima and maxima: their standard deviation is then known to 6 %."""
 
 NOISE_REACH = 3
-"""Half-planes apart at which the noise of two edges is independent, where neighbours are pooled (180 of them
-or more)."""
+"""Half-planes apart at which pooling leaves the noise of two edges independent, where neighbours are pooled
+(180 of them or more)."""
+
+NOISE_VOXELS = 0.9
+"""Standard deviation, in in-plane voxels, of the Gaussian kernel that turns independent noise into that of
+edges along a turn: near the core many half-planes look at the same voxels. From the errors on drawn ends,
+whose correlation along the turn falls to a half at 1.5 voxels and to a quarter at 2."""
 
 SMOOTHING_ANGLES_DEG = 5.0
 """Width over which overhangs are averaged before their extremes are taken: 0.2 mm at the core, 0.9 mm at the
@@ -99,24 +104,55 @@ def base_heights(edges: EndEdges) -> Floats:
     return base
 
 
-def scatter(values: Floats) -> float:
-    """Noise of single values: robust standard deviation about the line through their neighbours along theta.
+def reaches(edges: EndEdges, voxel_mm: float) -> Floats:
+    """Standard deviation of the noise's kernel along each turn, in half-planes: (nturns,).
+
+    :data:`NOISE_VOXELS` at the turn's radius; at most 15 degrees.
+    """
+    turns, nt = edges.state.shape
+    known = np.isfinite(edges.path_r_mm)
+    total = np.where(known, edges.path_r_mm, 0.0).sum(axis=(1, 2))
+    count = known.sum(axis=(1, 2))
+    if not count.any():
+        return np.zeros(turns)
+    place = np.flatnonzero(count)
+    radius = np.interp(np.arange(turns), place, total[place] / count[place])
+    step = 2 * np.pi / nt
+    return np.asarray(np.clip(NOISE_VOXELS * voxel_mm / (radius * step), 0.0, nt / 24))
+
+
+def scatter(values: Floats, reach: Floats | None = None) -> Floats:
+    """Noise of single values, turn by turn: robust standard deviation about the line through neighbours.
 
     Parameters
     ----------
     values : (nturns, nt)
         Equally spaced round the turn.
+    reach : (nturns,)
+        How far the noise is shared along each turn, see :func:`reaches`; neighbours beyond it are taken.
 
     Returns
     -------
-    float
-        0 where there are too few values. Real changes from one angle to the next count as noise: an upper
-        bound.
+    (nturns,)
+        The same for all turns where five of them together have too few values; 0 where all have. Real
+        changes from one angle to the next count as noise: an upper bound.
     """
-    lag = NOISE_REACH if values.shape[-1] >= 180 else 1
-    second = np.roll(values, lag, axis=-1) - 2 * values + np.roll(values, -lag, axis=-1)
-    finite = np.abs(second[np.isfinite(second)])
-    return float(1.4826 * np.median(finite) / np.sqrt(6)) if finite.size > 8 else 0.0
+    turns, nt = values.shape
+    reach = np.zeros(turns) if reach is None else reach
+    lags = (NOISE_REACH if nt >= 180 else 1) + np.ceil(3 * reach).astype(int)
+    away = [
+        np.abs(np.roll(row, lag) - 2 * row + np.roll(row, -lag))
+        for row, lag in zip(values, lags, strict=True)
+    ]
+
+    def robust(rows: list[Floats]) -> float:
+        finite = np.concatenate(rows)
+        finite = finite[np.isfinite(finite)]
+        return float(1.4826 * np.median(finite) / np.sqrt(6)) if finite.size > 8 else np.nan
+
+    each = np.array([robust(away[max(k - 2, 0) : k + 3]) for k in range(turns)])
+    usual = robust(away)
+    return np.where(np.isnan(each), 0.0 if np.isnan(usual) else usual, each)
 
 
 def smoothed(values: Floats, half: int) -> Floats:
@@ -131,15 +167,23 @@ def smoothed(values: Floats, half: int) -> Floats:
     return np.where(known, total / np.maximum(count, 1), np.nan)
 
 
-@lru_cache(maxsize=2)
-def _unit_noise(shape: tuple[int, int], half: int) -> NDArray[np.float32]:
-    """Draws (ndraws, nturns, nt) of noise with the correlation of single values of unit variance, then
-    averaged."""
-    noise = np.random.default_rng(0).standard_normal((EXTREME_DRAWS, *shape), dtype=np.float32)
-    if shape[1] >= 180:  # pooled half-planes share their noise; pooling leaves 3/8 of its variance
-        noise = 0.25 * (np.roll(noise, 1, -1) + np.roll(noise, -1, -1)) + 0.5 * noise
-        noise /= np.float32(np.sqrt(3 / 8))
-    return smoothed(noise, half).astype(np.float32)
+@lru_cache(maxsize=4)
+def _unit_noise(nt: int, half: int, reach: tuple[float, ...]) -> NDArray[np.float32]:
+    """Draws (ndraws, nturns, nt) of noise with the correlation of single values of unit variance, averaged
+    over ``half`` angles to either side."""
+    white = np.random.default_rng(0).standard_normal((EXTREME_DRAWS, len(reach), nt), dtype=np.float32)
+    wave = 2 * np.pi * np.fft.rfftfreq(nt)
+    kernel = np.exp(-0.5 * (np.array(reach)[:, None] * wave) ** 2)
+    if nt >= 180:  # half-planes are pooled with their neighbours
+        kernel = kernel * (0.5 + 0.5 * np.cos(wave))
+    # Parseval: all frequencies but the first (and, for an even number, the last) stand for two
+    twice = np.full(wave.size, 2.0)
+    twice[0] = 1.0
+    if nt % 2 == 0:
+        twice[-1] = 1.0
+    kernel /= np.sqrt((twice * kernel**2).sum(axis=1) / nt)[:, None]
+    mean = (1 + 2 * np.cos(np.arange(1, half + 1)[:, None] * wave).sum(axis=0)) / (2 * half + 1)
+    return np.fft.irfft(np.fft.rfft(white, axis=-1) * (kernel * mean), nt, axis=-1).astype(np.float32)
 
 
 def _stand_in(local: Floats, noise: NDArray[np.float32]) -> Floats:
@@ -155,7 +199,7 @@ def _stand_in(local: Floats, noise: NDArray[np.float32]) -> Floats:
     known = np.isfinite(wide)
     mean = np.where(known, wide, 0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
     away = np.where(known, wide - mean[:, None], 0.0)
-    fault = known & (np.abs(local - wide) > 4 * noise.std())
+    fault = known & (np.abs(local - wide) > 4 * noise.std(axis=(0, 2))[:, None])
     plain = known & ~fault
     varies = float((away[plain] ** 2).mean()) if plain.any() else 0.0
     by_noise = float(smoothed(noise[:8], half).var())
@@ -163,28 +207,34 @@ def _stand_in(local: Floats, noise: NDArray[np.float32]) -> Floats:
     return np.where(fault, local, np.where(known, mean[:, None] + keep * away, np.nan))
 
 
-def extreme(values: Floats, sigma: float, sign: int) -> Extreme:
+def extreme(values: Floats, sigma: float | Floats, sign: int, reach: Floats | None = None) -> Extreme:
     """Minimum (``sign`` -1) or maximum (+1) of noisy values, with the bias that the noise gives it.
 
     The values are averaged over ``SMOOTHING_ANGLES_DEG`` first: an edge does not jump from one degree to the
     next, its noise does. The smallest of many values still owes part of its smallness to noise. That bias is
     simulated: averages over ``WIDE_ANGLES_DEG`` stand in for the true values, but one that departs from them
     by four of its standard uncertainties stands for itself, since then it is no noise. Noise of standard
-    deviation ``sigma``, correlated as pooling and averaging make it, is added ``EXTREME_DRAWS`` times (fixed
-    seed). Only turns that come near the extreme can hold it, so only those are drawn.
+    deviation ``sigma``, correlated as voxels, pooling and averaging make it, is added ``EXTREME_DRAWS`` times
+    (fixed seed).
 
     Parameters
     ----------
     values : (nturns, nt)
         At least one finite.
+    sigma : (nturns,) or one for all
+        Noise of single values.
+    reach : (nturns,)
+        How far it is shared along each turn, see :func:`reaches`; not at all unless given.
     """
     half = _half_width(values.shape[-1])
     local = sign * smoothed(values, half)
     at = int(np.argmax(np.where(np.isfinite(local), local, -np.inf)))
     top = float(local.ravel()[at])
     bias = spread = 0.0
-    if sigma > 0:
-        noise = sigma * _unit_noise(values.shape, half)
+    deviation = np.broadcast_to(np.asarray(sigma, dtype=np.float32), values.shape[:1])
+    if deviation.any():
+        shared = np.zeros(values.shape[0]) if reach is None else np.round(4 * reach) / 4
+        noise = deviation[:, None] * _unit_noise(values.shape[1], half, tuple(shared.tolist()))
         stand_in = _stand_in(local, noise)
         known = np.where(np.isfinite(stand_in), stand_in, -np.inf).astype(np.float32)
         drawn = (known + noise).max(axis=(1, 2))

@@ -12,7 +12,15 @@ from xctrules.cell import MEASURED, STATE_NAMES, TAB, UNCLEAR, Cell, EndEdges
 from xctrules.errors import NotMeasurable
 from xctrules.measurement import Contribution, Figure, Measurement, MetricResult, Samples
 from xctrules_overhang import figures
-from xctrules_overhang.lengths import Floats, base_heights, deflections, extreme, lengths, scatter
+from xctrules_overhang.lengths import (
+    Floats,
+    base_heights,
+    deflections,
+    extreme,
+    lengths,
+    reaches,
+    scatter,
+)
 
 STATISTICS: Mapping[str, str] = {
     "length.mean": "mm",
@@ -35,6 +43,10 @@ MODEL_STEPS = 0.1
 """Standard uncertainty of a single length beyond its noise, in steps between slices: how a tip's and an
 edge's form, and where they fall between two slices, move the place of half height. Type B, from noise-free
 phantoms."""
+
+STUB_VOXELS = 3.0
+"""A foil that stands less than this many in-plane voxels above the cathode, the reach of a scanner's blur,
+never comes up to the level of a free one: its tip is as uncertain as one between two cathodes."""
 
 LONGEST_UNCLEAR_DEG = 5.0
 """A longer stretch of a turn whose edge is not clear could hide a fault: then no smallest overhang is
@@ -105,9 +117,32 @@ class EndValues:
         self.length: Floats = lengths(edges)
         self.deflection: Floats = deflections(edges, LEAST_STEPS * self.step_mm)
         self.base: Floats = base_heights(edges)
-        self.length_sigma = math.hypot(scatter(self.length), MODEL_STEPS * self.step_mm)
-        self.deflection_sigma = scatter(self.deflection)
-        self.base_sigma = scatter(self.base)
+        self.reach = reaches(edges, max(cell.frame.voxel_mm[1:]))
+        self.base_reach = np.concatenate([self.reach[:1], self.reach])
+        self.length_sigmas = np.hypot(scatter(self.length, self.reach), MODEL_STEPS * self.step_mm)
+        self.deflection_sigmas = scatter(self.deflection, self.reach)
+        self.base_sigmas = scatter(self.base, self.base_reach)
+
+    @property
+    def length_sigma(self) -> float:
+        """Noise of a single length, over all turns."""
+        return _over_all(self.length_sigmas, self.length)
+
+    @property
+    def deflection_sigma(self) -> float:
+        """Noise of a single deflection, over all turns."""
+        return _over_all(self.deflection_sigmas, self.deflection)
+
+    @property
+    def base_sigma(self) -> float:
+        """Noise of a single height of the cathode's edge, over all turns."""
+        return _over_all(self.base_sigmas, self.base)
+
+
+def _over_all(sigmas: Floats, values: Floats) -> float:
+    """Root mean square of each turn's noise (nturns,), a turn counting by its values (nturns, nt)."""
+    count = np.isfinite(values).sum(axis=1)
+    return math.sqrt(float((count * sigmas**2).sum() / max(count.sum(), 1)))
 
 
 def _nothing_measured(edges: EndEdges | None) -> str:
@@ -159,16 +194,16 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
         )),
     ]  # fmt: skip
     for name, sign in (("length.min", -1), ("length.max", 1)):
-        best, where = _extreme([e.length for e in ends], [e.length_sigma for e in ends], ends, sign)
+        best, where = _extreme([e.length for e in ends], [e.length_sigmas for e in ends], ends, sign)
         budget = (
             Contribution("edge noise", math.hypot(best.spread, sigma / 2)),
             Contribution("bias of the extreme", abs(best.bias) / math.sqrt(3), type="B"),
             *systematic,
             scale.contribution(best.corrected),
         )
-        if best.corrected < 0:
+        if best.corrected < STUB_VOXELS * max(cell.frame.voxel_mm[1:]):
             inside = max(e.edges.inside_sigma_mm for e in ends)
-            budget = (*budget, Contribution("tip between two cathodes", inside, type="B"))
+            budget = (*budget, Contribution("tip near the cathode's edge", inside, type="B"))
         if sign < 0 and (unclear := longest_unclear(ends)):
             out.append(Measurement.absent(prefix + name, "mm", unclear))
             continue
@@ -177,12 +212,28 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
     out += _base_statistics(ends, made, scale.contribution)
     out.append(made("count", float(n), ()))
     negative = np.count_nonzero(length < 0) / n
-    # Values near zero may fall on either side by noise.
-    doubt = np.count_nonzero(np.abs(length) < 2 * sigma) / n
     out.append(
-        made("negative_fraction", negative, (Contribution("edge noise", max(doubt / 2, 0.5 / n), type="B"),))
+        made("negative_fraction", negative, (Contribution("edge noise", _doubtful(ends, n) / n, type="B"),))
     )
     return out
+
+
+def _doubtful(ends: list[EndValues], n: int) -> float:
+    """Standard uncertainty of the number of overhangs below zero, of ``n`` in all.
+
+    Half of those that noise may have put on either side of zero; half a place for all, for each rim of a
+    short stretch (half-planes are pooled across it), and for each place in or beside one that is not clear.
+    """
+    doubt = 0.5
+    for end in ends:
+        noise = end.length_sigmas[:, None]
+        near = np.abs(end.length) < 2 * np.hypot(noise, end.edges.inside_sigma_mm)
+        short = end.length < 0
+        rims = np.count_nonzero(short != np.roll(short, 1, axis=-1))
+        beside = np.any([np.roll(short, shift, axis=-1) for shift in range(-3, 4)], axis=0)
+        unclear = np.count_nonzero(beside & (end.edges.state == UNCLEAR))
+        doubt += 0.5 * (np.count_nonzero(near) + rims + unclear)
+    return doubt
 
 
 def hidden_places(ends: list[EndValues]) -> str | None:
@@ -232,11 +283,13 @@ def _half_split(values: list[Floats]) -> float:
 
 
 def _extreme(
-    values: list[Floats], sigmas: list[float], ends: list[EndValues], sign: int
+    values: list[Floats], sigmas: list[Floats], ends: list[EndValues], sign: int
 ) -> tuple[Any, dict[str, float]]:
     """The extreme over all ends and where it is."""
     each = [
-        (extreme(v, s, sign), e) for v, s, e in zip(values, sigmas, ends, strict=True) if np.isfinite(v).any()
+        (extreme(v, s, sign, e.reach), e)
+        for v, s, e in zip(values, sigmas, ends, strict=True)
+        if np.isfinite(v).any()
     ]
     best, end = max(each, key=lambda pair: sign * pair[0].corrected)
     turn, angle = best.index
@@ -262,7 +315,7 @@ def _deflection_statistics(cell: Cell, ends: list[EndValues], made: Any) -> list
     std = math.sqrt(max(float(values.var(ddof=1)) - sigma**2, 0.0))
     n = values.size
     magnitudes = [np.abs(e.deflection) for e in ends]
-    best, where = _extreme(magnitudes, [e.deflection_sigma for e in ends], ends, 1)
+    best, where = _extreme(magnitudes, [e.deflection_sigmas for e in ends], ends, 1)
     return [
         made("deflection.mean", mean, (
             Contribution("ridge noise", sigma / math.sqrt(n), degrees_of_freedom=n - 1),
@@ -291,7 +344,7 @@ def _base_statistics(ends: list[EndValues], made: Any, scaled: Any) -> list[Meas
             continue
         spread += float(((base - base.mean()) ** 2).sum())
         count += base.size
-        low, high = extreme(e.base, e.base_sigma, -1), extreme(e.base, e.base_sigma, 1)
+        low, high = (extreme(e.base, e.base_sigmas, sign, e.base_reach) for sign in (-1, 1))
         if high.corrected - low.corrected >= width:
             width = high.corrected - low.corrected
             widths_u = math.hypot(low.spread, high.spread, (abs(low.bias) + abs(high.bias)) / math.sqrt(3))

@@ -54,6 +54,9 @@ CORNER_MM, CORNER_DROP_MM = 3.0, 0.1
 an edge that drops by more than this against its neighbours, or does not show, is not told from such a corner
 and not measured."""
 
+RIDGE_VOXELS = 1.0
+"""A foil's ridge is averaged over this many in-plane voxels to either side: half of it and more."""
+
 STRAY = 0.45
 """A foil that leans by this share of the pitch more than its neighbours has come upon another one: free
 foils stand side by side and cannot cross."""
@@ -81,6 +84,10 @@ class Window:
     theta_deg: Floats
     r_mm: Floats
     step_mm: float
+
+    def rows(self, which: slice) -> Window:
+        """The part between two heights."""
+        return dataclasses.replace(self, grey=self.grey[which], height_mm=self.height_mm[which])
 
     def at(self, r_mm: Floats) -> Greys:
         """Grey at radii ``r_mm``, (..., nt), for every height: (nh, ..., nt), linear in r; NaN beyond the
@@ -296,9 +303,9 @@ def find_end(cell: Cell, end: EndInView, layout: Layout, window: Window | None =
         path_z_mm=end.z_mm + end.outward * path_h,
         path_r_mm=path_r,
         state=state,
-        anode_sigma_mm=_scatter(tip),
+        anode_sigma_mm=_scatter(tip, layout.foil_mm, voxel),
         inside_sigma_mm=INSIDE_VOXELS * voxel * min(max(contrast.free_mean / contrast.roll_mean, 1.0), 6.0),
-        cathode_sigma_mm=_scatter(cathode),
+        cathode_sigma_mm=_scatter(np.where(bad, np.nan, cathode), layout.foil_mm, voxel),
         handedness=layout.handedness,
         threshold_shift_mm=float(np.mean(shift[~bad])) if not bad.all() else float("nan"),
     )
@@ -352,10 +359,17 @@ def _turn(
     path, contrast = _follow_foil(
         window, layout.foil_mm[k], edge, hidden, layout.pitch_mm, sampling, foils, usual
     )
-    expected = foils.expected(window, edge, "mean")
+    expected = _expected_here(window, contrast, edge, foils)
     last = _last_of_foil(contrast, expected, window.height_mm[:, None] > edge, sampling)
-    beyond = _contrast_beyond(window, path, last, hidden, sampling)
-    tip, clear, shift = _tip(window, beyond, expected, last, sampling)
+    # Only what lies around the tips is looked at again.
+    reach = sampling.skip + sampling.level + 3
+    known = last[np.isfinite(layout.foil_mm[k])]
+    low = max(int(known.min(initial=last.max())) - reach, 0)
+    part = window.rows(slice(low, int(known.max(initial=0)) + reach))
+    within = slice(low, low + part.height_mm.size)
+    beyond = _contrast_beyond(part, path[within], last - low, hidden, sampling)
+    noise = _noise(pooled(contrast))
+    tip, clear, shift = _tip(part, beyond, expected[within], last - low, noise, sampling)
     short = ~clear & _is_short(window, contrast, edge, foils)
     # Where the step does not show, the likeliest place still does.
     tip = np.where(short & np.isnan(tip), _height(window, last + 0.5), tip)
@@ -375,9 +389,10 @@ def _strays(window: Window, layout: Layout, found: list[_Turn]) -> tuple[Floats,
     with np.errstate(invalid="ignore"):
         usual = _over_turns(np.where(height <= tips, lean, np.float32(np.nan)))
         # A path that leaves its foil half-way finds a tip there: one that ends far below its neighbours' tips
-        # is looked at up to where they end.
+        # or nowhere is looked at up to where they end.
         neighbours = _over_turns(tips[None])[0]
-        looked_at = height <= np.where(tips < neighbours - CORNER_DROP_MM, neighbours, tips)
+        upto = np.where(np.isnan(tips) | (tips < neighbours - CORNER_DROP_MM), neighbours, tips)
+        looked_at = height <= upto
     for i in range(1, usual.shape[0]):  # above the neighbours' tips their last lean goes on
         usual[i] = np.where(np.isnan(usual[i]), usual[i - 1], usual[i])
     with np.errstate(invalid="ignore"):
@@ -393,12 +408,25 @@ def _over_turns(values: Greys) -> Greys:
     return rank(np.stack([padded[:, k : k + turns] for k in range(5)]), 0.5)
 
 
-def _scatter(values: Floats) -> float:
-    """Standard deviation of single values about their neighbours along theta, robust (from second
-    differences)."""
-    second = values[..., :-2] - 2 * values[..., 1:-1] + values[..., 2:]
-    finite = np.abs(second[np.isfinite(second)])
-    return float(1.4826 * np.median(finite) / np.sqrt(6)) if finite.size else float("nan")
+def _scatter(values: Floats, radius_mm: Floats, voxel_mm: float) -> float:
+    """Standard deviation of single values (..., nturns, nt) about their neighbours along theta, robust (from
+    second differences).
+
+    Neighbours are the nearest that share no noise: three in-plane voxels on, and three half-planes more where
+    these are pooled. Nearer ones differ by less than their noise.
+    """
+    nt = values.shape[-1]
+    known = np.isfinite(radius_mm)
+    mean = np.where(known, radius_mm, 0.0).sum(axis=-1) / np.maximum(known.sum(axis=-1), 1)
+    apart = 3 * voxel_mm / np.maximum(mean, voxel_mm) * nt / (2 * np.pi)
+    lags = np.clip(np.ceil(apart), 1, nt // 8).astype(int) + (3 if nt >= 180 else 0)
+    away = []
+    for k, lag in enumerate(lags):
+        row = values[..., k, :]
+        away.append(np.abs(np.roll(row, lag, axis=-1) - 2 * row + np.roll(row, -lag, axis=-1)).ravel())
+    second = np.concatenate(away)
+    second = second[np.isfinite(second)]
+    return float(1.4826 * np.median(second) / np.sqrt(6)) if second.size else float("nan")
 
 
 def _like_a_cathode(step: Floats) -> NDArray[np.bool_]:
@@ -669,6 +697,21 @@ def best_path(gain: Greys, reach: int, cost: float) -> NDArray[np.intp]:
     return path
 
 
+def _expected_here(window: Window, contrast: Greys, edge: Floats, foils: _FoilContrast) -> Greys:
+    """Contrast to be expected of one turn's foil at every height (nh, nt).
+
+    In the roll a foil stands out more or less from turn to turn, as cathodes lie nearer to it or farther off:
+    it is as clear near its end as 15 degrees around deeper in, within bounds that noise must not carry it
+    over.
+    """
+    deep = contrast[window.height_mm < 0.5 * window.height_mm[0]]
+    own = _around(rank(deep, 0.5), max(1, deep.shape[1] // 24)) if deep.size else contrast[0]
+    typical = foils.roll_mean
+    own = np.where(np.isnan(own), typical, np.clip(own, 0.3 * typical, 2 * typical))
+    free = foils.expected(window, edge, "mean")
+    return np.where(window.height_mm[:, None] < edge, own, free).astype(np.float32)
+
+
 def _last_of_foil(
     contrast: Greys, expected: Greys, free: NDArray[np.bool_], sampling: _Sampling
 ) -> NDArray[np.intp]:
@@ -718,17 +761,18 @@ def _contrast_beyond(
     """
     n = window.height_mm.size
     rows = np.arange(n)[:, None]
-    fit = (rows <= last - sampling.skip // 2) & (
-        rows > last - sampling.skip // 2 - max(3, 2 * sampling.level)
-    )
+    fit = (rows <= last) & (rows > last - max(3, sampling.level))
     fit &= np.isfinite(path)
     count = np.maximum(fit.sum(axis=0), 1)
     centre = np.where(fit, rows, 0).sum(axis=0) / count
     mean = np.where(fit, path, 0).sum(axis=0) / count
     away = np.where(fit, rows - centre, 0.0)
     slope = (away * np.where(fit, path - mean, 0.0)).sum(axis=0) / np.maximum((away**2).sum(axis=0), 1.0)
-    line = np.where(rows <= last - sampling.skip // 2, path, mean + slope * (rows - centre))
-    middle, left, right = (window.along(line + d) for d in (0.0, -sampling.side_mm, sampling.side_mm))
+    line = np.where(rows <= last, path, mean + slope * (rows - centre))
+    left, right = (window.along(line + shift) for shift in (-sampling.side_mm, sampling.side_mm))
+    # The sum across the ridge does not care where between two voxels a thin foil lies, its peak does.
+    half = min(RIDGE_VOXELS * sampling.voxel_mm, 0.6 * sampling.side_mm)
+    middle = sum(window.along(line + shift) for shift in (-half, 0.0, half)) / np.float32(3)
     # Beside a tab only the other side is dark.
     left, right = np.where(hidden[0], right, left), np.where(hidden[1], left, right)
     return np.asarray(middle - 0.5 * (left + right), dtype=np.float32)
@@ -739,15 +783,16 @@ def _tip(
     contrast: Greys,
     expected: Greys,
     last: NDArray[np.intp],
+    noise: float,
     sampling: _Sampling,
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
     """Height of the foil's tip, whether its step is clear, and how far it moves at 60 % of the step; (nt,)
     each."""
     contrast = pooled(contrast)
-    half = 0.5 * np.take_along_axis(expected, last[None], axis=0)[0]
+    half = 0.5 * _take(expected, last[None])[0]
     high, low = levels_beside(contrast, last, sampling.skip, sampling.level)
     high, low = np.where(np.isnan(high), 2 * half, high), np.where(np.isnan(low), 0, low)
-    clear = high - low > CLEAR_CONTRAST * _noise(contrast) / np.sqrt(sampling.level / 2)
+    clear = high - low > CLEAR_CONTRAST * noise / np.sqrt(sampling.level / 2)
     at = {q: crossing(contrast, last, (1 - q) * low + q * high, sampling.skip + 2) for q in (0.5, 0.6)}
     tip = _height(window, at[0.5])
     return tip, clear & np.isfinite(tip), np.nan_to_num(_height(window, at[0.6]) - tip)
