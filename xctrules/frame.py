@@ -645,6 +645,12 @@ def _find_roll(scan: Scan, frame: CellFrame) -> tuple[tuple[float, float] | None
     total = power[:, band].sum(axis=1)
     sharp = np.array([_peak_share(p[band]) for p in power])
     strength = total * sharp
+    # Bead, cap and bottom: rings of sheet repeat along the radius too, and outshine a roll of weak contrast.
+    across = max(3, round(0.12 / (r[1] - r[0])))
+    sheet = np.array([(cv2.blur(plane, (across, 1)) > 0.75 * frame.can_grey).mean() for plane in grey])
+    elsewhere = np.where(sheet < 0.05, strength, 0.0)
+    if frame.can_grey > 0 and elsewhere.max() > 0.01 * strength.max():
+        strength = elsewhere
     if strength.max() <= 0:
         return None, 0.0
     layered = strength > 0.1 * strength.max()
