@@ -22,7 +22,7 @@ EXIT_CODES = """\b
 Exit codes: 0 the validation holds; 1 it does not;
 2 it cannot be run."""
 
-CASES, SHORT_CASES = 300, 12
+CASES, SHORT_CASES = 450, 12
 MOST_CASES = 100_000
 
 _WORDS = {True: "holds", False: "DOES NOT HOLD", None: "too few cases"}

@@ -30,6 +30,9 @@ Floats = NDArray[np.float64]
 OUTLINE_ANGLES = 180
 """Directions in which each slice's outline is looked for: one per 2 degrees, 0.4 mm on a 21 mm can."""
 
+SATURATED = 0.2
+"""Share of voxels at the upper end of the grey scale beyond which more than can and copper are there."""
+
 MAX_OUTLINE_SLICES = 256
 """Slices whose outline is looked for; more would not make the axis better known than its model."""
 
@@ -615,8 +618,29 @@ def _require_wall(scan: Scan, frame: CellFrame) -> float:
     wall = float(profile[depth < 0.6].max())
     deeper = profile[depth >= 0.9]
     if deeper.size and wall < 1.1 * float(deeper.max()):
+        saturated = _saturated_share(scan, frame, pick)
+        if saturated > SATURATED:
+            raise NotMeasurable(
+                f"the image is saturated: {100 * saturated:.0f} % of what lies inside the outline is at the "
+                "upper end of the grey scale, so that the can does not stand out; save the scan again with a "
+                "wider grey window, or as 16-bit or floating point"
+            )
         raise NotMeasurable("no can was found: the outermost layer is no brighter than what it holds")
     return wall
+
+
+def _saturated_share(scan: Scan, frame: CellFrame, z_mm: Floats) -> float:
+    """Share of the voxels inside the outline that have the largest grey of all, at some of the heights."""
+    radius = 0.0 if frame.outer_radius_mm is None else frame.outer_radius_mm
+    dz, dy, dx = frame.voxel_mm
+    inside = []
+    for z in z_mm[:: max(1, z_mm.size // 3)]:
+        image = np.asarray(scan.volume[round(z * frame.axis[2] / dz)])
+        x, y = (frame.origin_mm[i] + z * frame.axis[i] for i in (0, 1))
+        rows, columns = np.ogrid[: image.shape[0], : image.shape[1]]
+        inside.append(image[np.hypot(rows * dy - y, columns * dx - x) < radius])
+    grey = np.concatenate(inside)
+    return float((grey == grey.max()).mean())
 
 
 def _find_roll(scan: Scan, frame: CellFrame) -> tuple[tuple[float, float] | None, float]:

@@ -139,6 +139,7 @@ def _summary(found: Json, failing: Sequence[Json], open_: Sequence[Json]) -> lis
         lines.append(
             f"{len(open_)} cannot be decided with so few cases: " + "; ".join(c["id"] for c in open_) + "."
         )
+    lines = [line.replace(" (-", " (−") for line in lines]
     for fault, d in found["detection"].items():
         if d["curve"] is None:
             continue
@@ -211,7 +212,8 @@ def _coverage_chart(measurements: Json) -> Forest:
     low, high = (100 * v for v in COVERAGE_RANGE)
     rows: list[Row] = []
     for name in COVERED:
-        c = measurements.get(name, {}).get("coverage")
+        m = measurements.get(name, {})
+        c = m.get("coverage")
         if not c or not c["n"]:
             rows.append((name, None, None, None, (low, high), "no cases"))
         else:
@@ -222,7 +224,7 @@ def _coverage_chart(measurements: Json) -> Forest:
                     100 * c["low"],
                     100 * c["high"],
                     (low, high),
-                    f"{c['count']} of {c['n']}",
+                    f"{c['count']} of {c['n']}, U {_number(m['median_half_width'], 2)} {m['unit']}",
                 )
             )
     lowest = min((row[2] for row in rows if row[2] is not None), default=80.0)
@@ -231,7 +233,8 @@ def _coverage_chart(measurements: Json) -> Forest:
         "Coverage of the 95 % intervals",
         "Dot: share of the stated intervals that hold the truth. Line: what that many cases can tell (95 % "
         "interval, Wilson). Band: 90 to 99 %, where it should be. A dot left of the band means that the "
-        "stated uncertainty is too small, a dot right of it that it is larger than need be.",
+        "stated uncertainty is too small, a dot right of it that it is larger than need be. U: median "
+        "half-width of the intervals.",
         "Intervals that hold the truth, %",
         rows,
         (max(0.0, min(80.0, 10 * math.floor(lowest / 10))), 100.0),
@@ -287,6 +290,9 @@ def _detection_chart(fault: str, d: Json) -> Curve | None:
         x = np.linspace(min(d["sizes"]), max(d["sizes"]), 120)
         fitted = 100 * ndtr((x - curve["middle"]) / curve["spread"])
         series.append(("probit fit", "role-fit", x, fitted))
+        at_90 = curve["found_90"]
+        if x[0] <= at_90 <= x[-1]:
+            series.append(("size found with 90 %", "role-worst", np.full(2, at_90), np.array([0.0, 90.0])))
         text += f", fitted: 90 % at {curve['found_90']:.2f} voxels"
     chart = charts.line_chart(series)
     # dots: every point of the share is a line of its own, of next to no length
@@ -340,12 +346,18 @@ def _stratum_table(name: str, strata: Sequence[Json]) -> Table:
 
 def _bound_table(found: Json) -> Table:
     rows = [
-        (name, b["what"], str(b["n"]), _number(b["stated"], 4), _number(b["bound"], 4),
-         "–" if b["ratio"] is None else f"{b['ratio']:.1f}")
+        (
+            name, b["what"], str(b["n"]),
+            *(_number(b[key], 4) for key in ("stated", "without_scale", "noise", "bound")),
+            _number(b["ratio"], 2),
+        )
         for name, b in found["bounds"].items()
     ]  # fmt: skip
-    columns = ("Measurement", "What", "Cases", "Stated, median", "Cramér-Rao bound, median", "Ratio, median")
-    return _table("Stated uncertainty and the bound", columns, rows, text=2)
+    columns = (
+        "Measurement", "What", "Cases", "Stated", "Without voxel scale", "Noise alone", "Cramér-Rao bound",
+        "Noise / bound",
+    )  # fmt: skip
+    return _table("Stated uncertainty and the bound, medians", columns, rows, text=2)
 
 
 def _detection_table(detection: Json) -> Table:

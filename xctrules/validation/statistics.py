@@ -202,6 +202,21 @@ class Optics:
         information = step**2 * area_mm2 * self.power_along(axis) / (self.noise**2 * voxel * self._at_rest**2)
         return 1 / math.sqrt(information)
 
+    def _strip_power(self, axis: int, width_mm: float) -> float:
+        """In mm: as :meth:`power_along`, for a strip of ``width_mm`` along the axis; its width if that is
+        large and the noise white."""
+        d = self.voxel_mm[axis]
+        k = np.linspace(-math.pi, math.pi, 2001)
+        strip = width_mm / d * np.sinc(k * width_mm / d / (2 * math.pi))
+        signal = strip**2 * np.exp(-((k * self.blur_mm / d) ** 2)) * np.sinc(k / (2 * math.pi)) ** 2
+        return float(np.trapezoid(signal / self._spectrum(k), k) / (2 * math.pi) * d)
+
+    def patch_bound_mm(self, step: float, sides_mm: tuple[float, float]) -> float:
+        """As :meth:`face_bound_mm` across z, for a small rectangle of which blur spills a part."""
+        sides = self._strip_power(1, sides_mm[0]) * self._strip_power(2, sides_mm[1])
+        information = step**2 * self.power_along(0) * sides / (self.noise**2 * math.prod(self.voxel_mm))
+        return 1 / math.sqrt(information)
+
     def foil_end_bound_mm(self, step: float, thickness_mm: float, length_mm: float) -> float:
         """The same along z for the end of a foil thinner than the blur, ``length_mm`` long."""
         voxel = math.prod(self.voxel_mm)
