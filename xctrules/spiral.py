@@ -160,8 +160,8 @@ def fit_spiral(
     """Robust fit of one Archimedean spiral and its centre.
 
     Iteratively reweighted least squares (Tukey's biweight after a start by least absolute deviations) of
-    ``r = start + pitch * angle`` in coordinates about the centre, which is moved until it stays. Where one half
-    of the way round is described far better without the other, the start is that half.
+    ``r = start + pitch * angle`` in coordinates about the centre, which is moved until it stays. Where one
+    half of the way round is described far better without the other, the start is that half.
 
     Parameters
     ----------
@@ -200,6 +200,22 @@ def fit_spiral(
     return spiral, residual
 
 
+def plain_centre(radius: Floats, theta_deg: Floats, handedness: int) -> tuple[float, float]:
+    """Centre of the Archimedean spiral through all places by least squares, for a centre near the axis: it
+    follows every disturbance, and so tells how much there is to follow."""
+    theta = np.deg2rad(theta_deg)
+    columns = (
+        np.ones_like(radius),
+        winding_angle(radius.shape[0], theta_deg, handedness),
+        np.broadcast_to(np.cos(theta), radius.shape),
+        np.broadcast_to(np.sin(theta), radius.shape),
+    )
+    known = np.isfinite(radius)
+    model = np.stack([c[known] for c in columns], axis=1)
+    solution = np.linalg.solve(model.T @ model, model.T @ radius[known])
+    return float(solution[2]), float(solution[3])
+
+
 @dataclass(frozen=True)
 class StraightTurns:
     """Each turn as a straight line of radius against angle, about one common centre.
@@ -226,9 +242,9 @@ def fit_straight_turns(
     """Robust straight lines through the ``full`` turns, and the centre about which they are straightest.
 
     Model: ``r = mean_k + slope_k * (angle - its mean) + cx cos(theta) + cy sin(theta)``, one line for each
-    turn k, one centre for all; least absolute deviations, by reweighting. A bump over less than half of a
-    turn stays in the errors and hardly bends the line; a turn that is wavy all the way round is not split
-    into good and bad places, as weights that fall to nothing would split it.
+    turn k, one centre for all; Tukey's biweight after a start by least absolute deviations, each turn by the
+    scale of its own residuals. A bump over less than half of a turn stays in the errors and hardly bends the
+    line; a turn that is wavy all the way round has a scale as large as its waves and keeps all its places.
 
     Parameters
     ----------
@@ -277,13 +293,16 @@ def fit_straight_turns(
         mean = np.where(full, (radial_mean + incline * (0.5 - phi_mean % 1.0))[:, 0], np.nan)
         slope = np.where(full, incline[:, 0], np.nan)
         error = np.where(known, radial, np.nan)
-        if step >= 10 and np.abs(move).max() < 1e-6:  # a nanometre
+        if step >= 14 and np.abs(move).max() < 1e-6:  # a nanometre
             break
         centre = centre + move
         off = np.where(known, radial - move[0] * cos - move[1] * sin, 0.0)
         size = np.where(known, np.abs(off), np.nan)
         size[~known.any(axis=1)] = 0.0
         scale = 1.4826 * np.nanmedian(size, axis=1, keepdims=True) + 1e-12
-        weight = known / np.maximum(np.abs(off), 0.2 * scale)
+        if step < 10:
+            weight = known / np.maximum(np.abs(off), 0.2 * scale)
+        else:
+            weight = known * _weights(off / scale, 1.0)
         weight /= np.maximum(weight.max(axis=1, keepdims=True), 1e-300)
     return StraightTurns((float(centre[0]), float(centre[1])), mean, slope, error)

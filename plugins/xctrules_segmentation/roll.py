@@ -203,8 +203,8 @@ def _sharpened(grey: Image, r_mm: Floats, limit: Floats, blur: float) -> Image:
     Foil and cathode lie a fifth of a pitch apart: under a spread of more than a tenth the foil is a mere
     shoulder of the cathode's flank, and looks unlike the foil that stands alone at the roll's ends. Wiener's
     filter along the radius, from the spread seen at the can to the wanted one. Beside a can or a pin it would
-    make ripples that look like foils: what lies beyond ``limit`` is left out, with its flank, and so is all
-    that is alike the whole way round.
+    make ripples that look like foils: what lies beyond ``limit`` is left out, with its flank, and so is what
+    is round.
     """
     from scipy import fft
 
@@ -228,13 +228,26 @@ def _sharpened(grey: Image, r_mm: Floats, limit: Floats, blur: float) -> Image:
     last = np.searchsorted(r_mm, limit - 2 * blur) - 1
     inside = np.arange(n) <= last[:, None]
     held = np.where(inside, grey, grey[:, np.arange(last.size), last][..., None])
-    alike = held.mean(axis=(0, 1))
-    held -= alike
+    pin = _round_about(held.mean(axis=0), pitch / (r_mm[1] - r_mm[0]))
+    held -= pin
     # Mirrored at the axis, held at the outer end.
     beyond = np.repeat(held[..., -1:], size - n - pad, axis=-1)
     spectrum = fft.rfft(np.concatenate([held[..., pad:0:-1], held, beyond], axis=-1), axis=-1)
     sharp = fft.irfft(spectrum * gain.astype(np.float32), size, axis=-1)[..., pad : pad + n]
-    return np.asarray(np.where(inside, sharp + alike, grey), dtype=np.float32)
+    return np.asarray(np.where(inside, sharp + pin, grey), dtype=np.float32)
+
+
+def _round_about(grey: Image, pitch: float) -> Image:
+    """Mean (nr,) of ``grey`` (nt, nr) over the angle where the greys follow it, as those of a pin do, and
+    nothing elsewhere; ``pitch`` in samples."""
+    from scipy.ndimage import gaussian_filter1d
+
+    alike = grey.mean(axis=0)
+    wave = alike - gaussian_filter1d(alike, pitch)
+    power = gaussian_filter1d(wave**2, 0.5 * pitch)
+    rest = gaussian_filter1d(((grey - alike) ** 2).mean(axis=0), 0.5 * pitch)
+    share = gaussian_filter1d((power > rest).astype(np.float32), 0.25 * pitch)
+    return np.asarray(share * alike, dtype=np.float32)
 
 
 def _roll_limit(grey: Image, r_mm: Floats, outer_mm: float | None) -> Floats:

@@ -23,6 +23,7 @@ from xctrules.spiral import (
     about_centre,
     fit_spiral,
     fit_straight_turns,
+    plain_centre,
     winding_angle,
 )
 
@@ -36,6 +37,13 @@ _PATTERN_PX = 0.18
 """Standard uncertainty, in voxels, of the largest departure, from what voxels make of a line thinner than
 one: its place seems to swing by up to a quarter of a voxel where the foil runs along their rows (found on
 phantoms; alike in all slices, so that more of them do not help)."""
+
+_POSITION_PX = 0.02
+"""Standard uncertainty, in voxels, of what all places of the fitted line have in common."""
+
+_TAKEN_UP = 0.05
+"""Standard uncertainty of a root-mean-square error, as a share of it: how much of a buckle's flanks the path
+of its turn still takes up (found on phantoms)."""
 
 _ROUGH_DEG = 15.0
 """What changes faster than this round the roll is noise and the pattern of voxels along a foil thinner than
@@ -60,7 +68,9 @@ class Fits:
     error_mm : (nz, nturns, nt)
         Distance of full turns from their straight lines, positive outward.
     centre_mm : (nz, 2)
-        The roll's own centre against the frame's axis.
+        The roll's own centre against the frame's axis, from its straight turns.
+    spiral_centre_mm, plain_centre_mm : (nz, 2)
+        The same from one spiral for the whole roll, robust and by least squares.
     pitch_mm : (nz,)
     spiral_error_mm : (nz, nturns, nt)
         Distance from one spiral for the whole roll.
@@ -75,6 +85,7 @@ class Fits:
     error_mm: Floats
     centre_mm: Floats
     spiral_centre_mm: Floats
+    plain_centre_mm: Floats
     pitch_mm: Floats
     sector_pitch_mm: Floats
     spiral_error_mm: Floats
@@ -114,15 +125,21 @@ def fit_all(foil: FoilTrace) -> Fits:
     inner = np.arange(count) < first_sound
     outer = np.broadcast_to(~inner[:, None], foil.radius_mm.shape[1:])
     covered = _covered(foil)
-    turns, centres, spiral_centres, pitches, sector, spiral_errors, departures = ([] for _ in range(7))
+    turns, centres, spiral_centres, plain, pitches, sector, spiral_errors, departures = ([] for _ in range(8))
     sigma = []
     for radius in foil.radius_mm:
         straight = fit_straight_turns(radius, foil.theta_deg, foil.handedness, full)
         spiral, error = fit_spiral(radius, foil.theta_deg, foil.handedness)
-        sound, departure = fit_spiral(radius, foil.theta_deg, foil.handedness, outer)
+        # Where a tab lifts the outer turns, the whole roll tells more of the core than they do.
+        sound, departure = min(
+            fit_spiral(radius, foil.theta_deg, foil.handedness, outer),
+            (spiral, error),
+            key=lambda fit: float(np.nanmedian(np.abs(fit[1]))),
+        )
         turns.append(straight)
         centres.append(straight.centre_mm)
         spiral_centres.append(spiral.centre_mm)
+        plain.append(plain_centre(radius, foil.theta_deg, foil.handedness))
         pitches.append(_sound_pitch(radius, foil, covered))
         sector.append(_sector_pitches(radius, foil, spiral.centre_mm, full))
         spiral_errors.append(error)
@@ -134,6 +151,7 @@ def fit_all(foil: FoilTrace) -> Fits:
         error_mm=np.stack([t.error_mm for t in turns]),
         centre_mm=np.asarray(centres),
         spiral_centre_mm=np.asarray(spiral_centres),
+        plain_centre_mm=np.asarray(plain),
         pitch_mm=np.asarray(pitches),
         sector_pitch_mm=np.stack(sector),
         spiral_error_mm=np.stack(spiral_errors),
@@ -449,11 +467,13 @@ def _errors(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     calm_spiral = np.abs(steadied(fits.spiral_error_mm[:, fits.full], foil))
     n_spiral = int(np.isfinite(fits.spiral_error_mm).sum())
     rms, spiral = _rms(fits.error_mm, foil), _rms(fits.spiral_error_mm, foil)
-    fit_bias = Contribution("bias of the foil's fit beside unequal gaps", 0.02 * _pixel(cell), type="B")
+    fit_bias = Contribution(
+        "bias of the foil's fit beside unequal gaps", _POSITION_PX * _pixel(cell), type="B"
+    )
     # A line through a disturbed turn takes up a part of the disturbance, a spiral another one.
     model = Contribution(
         "what the ideal path takes up of a disturbance",
-        abs(rms.value - spiral.value) / math.sqrt(3),
+        math.hypot((rms.value - spiral.value) / math.sqrt(3), _TAKEN_UP * max(rms.value, spiral.value)),
         type="B",
     )
 
@@ -517,6 +537,8 @@ def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     offset = float(np.hypot(*mean))
     model = float(np.hypot(*(fits.centre_mm - fits.spiral_centre_mm).mean(axis=0))) / 2
     along = mean / max(offset, 1e-12)
+    # Least squares follow a buckle or a tab altogether; up to half of that may be left in a robust fit.
+    drawn = float(np.hypot(*(fits.plain_centre_mm - fits.spiral_centre_mm).mean(axis=0))) / (2 * math.sqrt(3))
     concentricity = Measurement(
         names[0], "mm", value=offset, n=int(foil.z_mm.size),
         worst_at={"theta_deg": float(np.rad2deg(np.arctan2(mean[1], mean[0])) % 360.0)},
@@ -524,6 +546,8 @@ def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
             cell.scale.contribution(offset),
             _scatter("slice to slice", centre @ along),
             Contribution("what counts as the centre of a roll that is not round", model, type="B"),
+            Contribution("what a disturbance draws the centre by", drawn, type="B"),
+            Contribution("position of the fitted line, over the roll", _POSITION_PX * _pixel(cell), type="B"),
             Contribution("the can's axis", cell.frame.axis_residual_mm, type="B"),
         ),
     )  # fmt: skip
