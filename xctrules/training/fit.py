@@ -234,7 +234,8 @@ def _refuse_existing(out: Path, replace: bool) -> None:
     except OSError as error:
         raise OutputError(f"cannot be written ({error.strerror})", where=out.parent) from error
     there = [_beside(out, s) for s in OUTPUTS if s != ".csv" and _beside(out, s).exists()]
-    if there and not replace:
+    begun = _beside(out, PROGRESS_SUFFIX).exists()  # which was allowed to replace them, or has half done so
+    if there and not (replace or begun):
         raise OutputError("this model exists", where=there[0], todo="Name another --out, or give --replace.")
 
 
