@@ -69,6 +69,38 @@ def test_scatter_is_the_noise_and_not_the_wave() -> None:
     assert scatter(values) == pytest.approx(0.01, rel=0.1)
 
 
+def shared_noise(shape: tuple[int, int], reach: float, rng: np.random.Generator) -> np.ndarray:
+    """Unit noise that a Gaussian kernel of ``reach`` angles has smoothed, and pooling after it."""
+    away = np.minimum(np.arange(shape[1]), shape[1] - np.arange(shape[1]))
+    kernel = np.exp(-0.5 * (away / reach) ** 2)
+    white = rng.normal(size=shape)
+    noise = np.fft.irfft(np.fft.rfft(white) * np.fft.rfft(kernel), shape[1])
+    noise = 0.25 * (np.roll(noise, 1, -1) + np.roll(noise, -1, -1)) + 0.5 * noise
+    return np.asarray(noise / noise.std())
+
+
+def test_noise_that_neighbours_share_is_seen_in_full() -> None:
+    """Near the core ten half-planes look at the same voxels and agree with one another."""
+    values = 0.02 * shared_noise((6, 360), 4.0, np.random.default_rng(5))
+    # Some 25 independent places on each of six turns: good to a seventh.
+    assert scatter(values, np.full(6, 4.0)) == pytest.approx(0.02, rel=0.35)
+    assert np.max(scatter(values)) < 0.012
+
+
+def test_the_bias_of_an_extreme_is_taken_out_where_neighbours_share_their_noise() -> None:
+    rng = np.random.default_rng(8)
+    reach, sigma = np.full(8, 3.0), 0.02
+    errors, covered = [], []
+    for _ in range(30):
+        values = 0.6 + sigma * shared_noise((8, 360), 3.0, rng)
+        found = extreme(values, scatter(values, reach), -1, reach)
+        errors.append(found.corrected - 0.6)
+        covered.append(abs(errors[-1]) < 2 * np.hypot(found.spread, abs(found.bias) / np.sqrt(3)))
+    # Uncorrected it is some 2.5 sigma.
+    assert abs(np.mean(errors)) < 0.7 * sigma
+    assert np.mean(covered) > 0.8
+
+
 def test_smoothing_goes_round_the_turn_and_keeps_gaps() -> None:
     values = np.array([[0.0, 3.0, 0.0, NAN, 6.0]])
     assert smoothed(values, 1)[0] == pytest.approx([3.0, 1.0, 1.5, NAN, 3.0], nan_ok=True)
@@ -114,6 +146,21 @@ def test_the_step_is_where_most_speaks_for_it() -> None:
     found = change_point(profile, half, half, stop=5)
     assert np.mean(found == true) > 0.8
     assert np.abs(found - true).max() <= 2
+
+
+def test_only_where_it_can_be_seen_does_a_dark_stretch_end_a_foil() -> None:
+    profile = np.zeros((60, 1), dtype=np.float32)
+    profile[:6] = profile[30:45] = 10.0
+    profile[6:30] = 3.5  # between two cathodes it hardly shows, above them it does
+    profile[55:] = 30.0  # something else
+    half = np.full(1, 5.0, dtype=np.float32)
+    free = (np.arange(60) >= 30)[:, None]
+    assert change_point(profile, half, half, 5, free)[0] == 44
+    assert change_point(profile, half, half, 5)[0] == 5
+    short = profile.copy()
+    short[6:26] = 10.0
+    short[26:45] = 0.0
+    assert change_point(short, half, half, 5, free)[0] == 25
 
 
 def test_a_crossing_is_found_between_samples_and_only_near() -> None:

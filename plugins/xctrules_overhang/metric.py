@@ -44,9 +44,9 @@ MODEL_STEPS = 0.1
 edge's form, and where they fall between two slices, move the place of half height. Type B, from noise-free
 phantoms."""
 
-STUB_VOXELS = 3.0
-"""A foil that stands less than this many in-plane voxels above the cathode, the reach of a scanner's blur,
-never comes up to the level of a free one: its tip is as uncertain as one between two cathodes."""
+STUB_VOXELS = 1.0
+"""A foil that stands less than this many in-plane voxels above the cathode does not come up to half the level
+of a free one through a scanner's blur: its tip is as uncertain as one between two cathodes."""
 
 LONGEST_UNCLEAR_DEG = 5.0
 """A longer stretch of a turn whose edge is not clear could hide a fault: then no smallest overhang is
@@ -358,7 +358,10 @@ def _base_statistics(ends: list[EndValues], made: Any, scaled: Any) -> list[Meas
             scaled(std),
         ), count),
         made("base_height.range", max(width, 0.0), (
-            Contribution("edge noise", max(widths_u, sigma / 2)), between, scaled(width)
+            Contribution("edge noise", max(widths_u, sigma / 2)),
+            Contribution("form of the edges", MODEL_STEPS * step, type="B"),
+            between,
+            scaled(width),
         ), count),
     ]  # fmt: skip
 

@@ -369,7 +369,7 @@ def _turn(
     within = slice(low, low + part.height_mm.size)
     beyond = _contrast_beyond(part, path[within], last - low, hidden, sampling)
     noise = _noise(pooled(contrast))
-    tip, clear, shift = _tip(part, beyond, expected[within], last - low, noise, sampling)
+    tip, clear, shift = _tip(part, beyond, expected[within], last - low, edge, noise, sampling)
     short = ~clear & _is_short(window, contrast, edge, foils)
     # Where the step does not show, the likeliest place still does.
     tip = np.where(short & np.isnan(tip), _height(window, last + 0.5), tip)
@@ -783,6 +783,7 @@ def _tip(
     contrast: Greys,
     expected: Greys,
     last: NDArray[np.intp],
+    edge: Floats,
     noise: float,
     sampling: _Sampling,
 ) -> tuple[Floats, NDArray[np.bool_], Floats]:
@@ -793,7 +794,19 @@ def _tip(
     high, low = levels_beside(contrast, last, sampling.skip, sampling.level)
     high, low = np.where(np.isnan(high), 2 * half, high), np.where(np.isnan(low), 0, low)
     clear = high - low > CLEAR_CONTRAST * noise / np.sqrt(sampling.level / 2)
-    at = {q: crossing(contrast, last, (1 - q) * low + q * high, sampling.skip + 2) for q in (0.5, 0.6)}
+    # Where a stub is all that stands above the cathode, the level inside of it is the roll's. What it falls
+    # from is a free foil's, which others along the turn show; too short a stub stays below half of it.
+    outside = _height(window, last) >= edge
+    stub = outside & (_height(window, last - sampling.skip - sampling.level // 2) < edge)
+    free = high[clear & outside & ~stub]
+    level = np.fmax(high, np.median(free) if free.size else 2 * half)
+    at = {}
+    for q in (0.5, 0.6):
+        plain = crossing(contrast, last, (1 - q) * low + q * high, sampling.skip + 2)
+        if stub.any():
+            raised = crossing(contrast, last, (1 - q) * low + q * level, sampling.skip + 2)
+            plain = np.where(stub & np.isfinite(raised), raised, plain)
+        at[q] = plain
     tip = _height(window, at[0.5])
     return tip, clear & np.isfinite(tip), np.nan_to_num(_height(window, at[0.6]) - tip)
 

@@ -214,3 +214,17 @@ def test_an_anode_that_does_not_rise_above_the_cathode_is_found() -> None:
         else:
             step = phantom(case).spec.voxel_size_mm[0]
             assert worst.value < phantom(case).truth["measurements"]["overhang.length.min"] + 1.5 * step
+
+
+def test_a_stub_shorter_than_the_blur_is_not_stated_too_long() -> None:
+    """1.8 voxels above the cathode, at a blur of one: the level inside of such a tip is the roll's."""
+    stub = NegativeOverhang(turn=4, theta_deg=100.0, width_deg=30.0, length_mm=0.061)
+    drawn = draw(dataclasses.replace(small(), negative_overhangs=(stub,)))
+    dz = drawn.spec.voxel_size_mm[0]
+    scan = Scan(Path("stub"), drawn.volume, drawn.spec.voxel_size_mm, {})
+    cell = Cell(scan, CylinderFinder().find(scan, {}), Scale(0.0005, True), Settings(), {})
+    cell = dataclasses.replace(cell, segmentation=ClassicalSegmenter().segment(cell))
+    found = {m.name: m for m in OverhangMetric().measure(cell).measurements}["overhang.length.min"]
+    assert found.value is not None
+    # A fifth of a voxel of form, as anywhere, and as much again of noise in so low a step.
+    assert found.value / dz == pytest.approx(0.061 / dz, abs=0.5)
