@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 from xctrules import cli
 from xctrules.errors import ModelError
 from xctrules.model_card import find_model, sha256_of
-from xctrules.training import network
+from xctrules.training import fit, network
 from xctrules.training.export import disagreement, run_tflite, to_tflite
 from xctrules.training.fit import (
     Options,
@@ -264,6 +264,18 @@ def test_a_model_that_differs_from_its_card_is_not_fine_tuned(base, data, tmp_pa
     network.build(4).save(tmp_path / "base.keras")
     with pytest.raises(ModelError, match="SHA-256"):
         train(data, tmp_path / "tuned", Options(start=tmp_path / "base.keras"))
+
+
+def test_a_bundled_model_is_found_by_name_unless_a_file_of_that_name_is_there(tmp_path, monkeypatch):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "cells.keras").touch()
+    monkeypatch.setattr(fit, "models_folder", lambda: tmp_path / "bundle")
+    monkeypatch.chdir(tmp_path)
+    assert fit.starting_model(Path("cells")) == tmp_path / "bundle" / "cells.keras"
+    assert fit.starting_model(Path("elsewhere/cells")) == Path("elsewhere/cells")
+    assert fit.starting_model(Path("others")) == Path("others")
+    Path("cells").touch()
+    assert fit.starting_model(Path("cells")) == Path("cells")
 
 
 # --- the pieces ------------------------------------------------------------------------------------------

@@ -30,7 +30,10 @@ def train(
         Path, typer.Option(help="Model to write: MODEL.keras, .tflite, .json, .html, .csv.", metavar="MODEL")
     ],
     start: Annotated[
-        Path | None, typer.Option("--from", help="Fine-tune this .keras file.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            "--from", help="Fine-tune this .keras file, or the bundled model of this name.", metavar="MODEL"
+        ),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Rounds of training; 60, or 25 with --from.", metavar="N")

@@ -26,7 +26,16 @@ from numpy.typing import NDArray
 from xctrules import __version__
 from xctrules.cell import LABELS
 from xctrules.errors import ModelError, OutputError, XctrulesError
-from xctrules.model_card import SCHEMA, ModelCard, ModelScope, Training, read_card, sha256_of, write_card
+from xctrules.model_card import (
+    SCHEMA,
+    ModelCard,
+    ModelScope,
+    Training,
+    models_folder,
+    read_card,
+    sha256_of,
+    write_card,
+)
 from xctrules.planes import ROWS
 from xctrules.training import network
 from xctrules.training.augment import CROP_WIDTH, Augmentation, vary
@@ -77,7 +86,7 @@ class Options:
     seed
         Of everything that is drawn.
     start
-        A ``.keras`` file to fine-tune.
+        A ``.keras`` file to fine-tune, or the name of a bundled model.
     share
         Of the planes that are held out for validation, where they have no folder of their own.
     """
@@ -177,6 +186,8 @@ def train(
         is there already, or what a stopped run left is of another training.
     """
     options, about = options or Options(), about or About()
+    if options.start is not None:
+        options = changed(options, start=starting_model(options.start))
     out = _model_path(out)
     _check(options)
     network.tensorflow()
@@ -237,6 +248,12 @@ def _refuse_existing(out: Path, replace: bool) -> None:
     begun = _beside(out, PROGRESS_SUFFIX).exists()  # which was allowed to replace them, or has half done so
     if there and not (replace or begun):
         raise OutputError("this model exists", where=there[0], todo="Name another --out, or give --replace.")
+
+
+def starting_model(start: Path) -> Path:
+    """The file to fine-tune: ``start`` itself, or where there is none, the bundled model of that name."""
+    bundled = models_folder() / f"{start.name}.keras"
+    return bundled if start == Path(start.name) and not start.exists() and bundled.is_file() else start
 
 
 def _parent(start: Path | None) -> tuple[str, ModelCard | None] | None:
