@@ -424,8 +424,8 @@ def _settings(
             where=where,
             todo=f"Known segmenters: {', '.join(by_name) or 'none'}.{broken}",
         )
-    if model and not asked and (Path(spec.file).parent / model).exists():
-        model = str(Path(spec.file).parent / model)  # as other paths in a spec
+    if model and not asked and spec.path is not None and (spec.path.parent / model).exists():
+        model = str(spec.path.parent / model)  # relative to the spec, as other paths in it
     settings = Settings(angles, name, mask_of, model or None)
     check = getattr(by_name[name], "check", None)
     if model and check is None:

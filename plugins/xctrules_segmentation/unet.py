@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from xctrules.cell import (
     LABELS,
     MEASURED,
+    NO_FACING_CATHODE,
     UNCLEAR,
     Agreement,
     Cell,
@@ -40,7 +41,7 @@ from xctrules_segmentation.ends import Layout, Window, find_end
 from xctrules_segmentation.litert import Probabilities, run_model
 from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
 from xctrules_segmentation.roll import CathodeFaces
-from xctrules_segmentation.unet_layout import Fit, fit_of, trace_in
+from xctrules_segmentation.unet_layout import Fit, faced, fit_of, trace_in
 
 MODEL = "overhang_unet"
 """The bundled model."""
@@ -167,16 +168,19 @@ def _look(
     layout, foil, fit, source = _layout(cell, end, planes, probabilities, found, faces, every)
     window = restored(planes, probabilities, every)
     edges = find_end(cell, end, layout, window)
+    # A cathode that the network half believes in makes too small a step to be one.
+    faint = (edges.state == NO_FACING_CATHODE) & faced(layout, planes, probabilities, every)
+    edges = _without(edges, faint | ((edges.state == MEASURED) & ~fit.there))
     sure = _around_edges(planes, probabilities, every, end, edges, layout)
-    warnings = []
     with np.errstate(invalid="ignore"):
-        doubtful = (edges.state == MEASURED) & ~(sure >= card.scope.least_confidence)
+        doubtful = sure < card.scope.least_confidence
+    edges = _without(edges, doubtful)
+    warnings = []
     if doubtful.any():
         warnings.append(
-            f"{end.name} end: {int(doubtful.sum())} overhangs were found and not measured, since the model's "
-            f"confidence there lies below {card.scope.least_confidence:g}"
+            f"{end.name} end: {int(doubtful.sum())} overhangs were not measured, since there the model's "
+            f"confidence lies below the {card.scope.least_confidence:g} that its card asks for"
         )
-    edges = _without(edges, doubtful | ((edges.state == MEASURED) & ~fit.there))
     labels = probabilities.argmax(axis=-1).astype(np.uint8)
     return _Looked(
         planes=planes,
@@ -271,15 +275,29 @@ def _around_edges(
     edges: EndEdges,
     layout: Layout,
 ) -> Floats:
-    """Mean of the largest class probability around tip and cathode edge, (nturns, nt); the less sure one of
-    the two. NaN where neither was found."""
+    """Mean of the largest class probability around tip and cathode edge, (nturns, nt); the less sure of them.
+
+    Where an edge was not clear it is looked for where it usually is. NaN where none was due.
+    """
     window = _window(planes, probabilities[::every].max(axis=-1), every)
     steps = np.arange(-_AROUND_MM, _AROUND_MM + 0.5 * STANDARD_MM, 0.5 * STANDARD_MM)
+    due = np.isin(edges.state, (MEASURED, UNCLEAR))
     places = [(edges.anode_z_mm, _last_known(edges.path_r_mm, layout.foil_mm))]
     places += [(z, r) for z, r in zip(edges.cathode_z_mm, (layout.inner_mm, layout.outer_mm), strict=True)]
-    found = [_mean_around(window, end.outward * (z - end.z_mm), r, steps) for z, r in places]
-    tip, inner, outer = found
-    return np.asarray(np.fmin(tip, np.fmin(inner, outer)))
+    found = []
+    for z_mm, r_mm in places:
+        height = end.outward * (z_mm - end.z_mm)
+        height = np.where(np.isnan(height) & (edges.state == UNCLEAR), _usual(height), height)
+        found.append(_mean_around(window, height, np.where(due, r_mm, np.nan), steps))
+    return np.asarray(np.fmin(found[0], np.fmin(found[1], found[2])))
+
+
+def _usual(height_mm: Floats) -> Floats:
+    """Median of each turn (nturns, 1), or of all where a turn has none; NaN where there are none at all."""
+    known = height_mm[np.isfinite(height_mm)]
+    otherwise = float(np.median(known)) if known.size else float("nan")
+    turns = [row[np.isfinite(row)] for row in height_mm]
+    return np.array([[float(np.median(row)) if row.size else otherwise] for row in turns])
 
 
 def _last_known(path_r_mm: Floats, otherwise: Floats) -> Floats:

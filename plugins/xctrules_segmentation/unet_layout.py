@@ -61,6 +61,19 @@ def fit_of(layout: Layout, planes: Planes, probabilities: Probabilities) -> Fit:
     )
 
 
+def faced(layout: Layout, planes: Planes, probabilities: Probabilities, every: int) -> NDArray[np.bool_]:
+    """Where (nturns, nt) the network holds a cathode beside the foil for likelier than anything else, over
+    half of the heights in the roll or more."""
+    rows = _rows(planes, *_ROLL_MM)
+    cathode = (probabilities[::every, rows].argmax(axis=-1) == LABELS["cathode"]).mean(axis=1) > 0.5
+    plane = np.arange(cathode.shape[0])
+    result = np.zeros(layout.foil_mm.shape, dtype=bool)
+    for face in (layout.inner_mm, layout.outer_mm):
+        column = np.clip(np.rint(np.nan_to_num(face) / STANDARD_MM - 0.5), 0, planes.r_mm.size - 1)
+        result |= np.isfinite(face) & cathode[plane, column.astype(np.intp)]
+    return result
+
+
 def trace_in(
     cell: Cell, planes: Planes, probabilities: Probabilities, can: CanSurface | None
 ) -> tuple[FoilTrace, CathodeFaces]:
