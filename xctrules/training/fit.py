@@ -12,6 +12,7 @@ import io
 import json
 import math
 import queue
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ from xctrules.training import network
 from xctrules.training.augment import CROP_WIDTH, Augmentation, vary
 from xctrules.training.export import disagreement, to_tflite
 from xctrules.training.pairs import UNKNOWN, Pairs, PlaneSequence, read_pairs
+from xctrules.training.qc import draw
 from xctrules.training.scores import FOREGROUND, counts_by_plane, dice_by_class, dice_of, mean_dice
 
 Losses = Literal["both", "ce", "dice"]
@@ -606,10 +608,6 @@ def _finish(
     out: Path,
     parent: tuple[str, ModelCard | None] | None,
 ) -> Trained:
-    import tempfile
-
-    from xctrules.training.qc import draw
-
     run.model.set_weights(run.best)
     _freeze(run.model, False)
     network.settle(run.model)
