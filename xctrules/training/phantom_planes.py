@@ -44,7 +44,7 @@ Image = NDArray[np.float32]
 Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.uint8]
 
-VERSION = 1
+VERSION = 2
 """Goes up when the same seed and index no longer give the same planes."""
 
 UNKNOWN = 255
@@ -179,7 +179,7 @@ def _stack(rng: np.random.Generator, name: str, count: int) -> PlaneStack:
     # The rough edge that a frame finder gives is off by some tenths of a millimetre, its axis by a hundredth.
     edge += outward * float(np.clip(rng.normal(0.0, 0.12), -0.35, 0.35))
     off = rng.normal(0.0, 0.01, 2)
-    theta = rng.uniform(0, 360, count)
+    theta = _angles(rng, spec, count)
     bend = _Bend.random(rng, spec)
     clutter = _Clutter(rng, spec, count)
     drawing = Drawing(spec, place)
@@ -212,6 +212,16 @@ def _stack(rng: np.random.Generator, name: str, count: int) -> PlaneStack:
         raise NotMeasurable("the roll hardly stands out")
     grey = np.clip((grey - np.float32(void)) / np.float32(roll - void), -2, 6)
     return PlaneStack(name, np.ascontiguousarray(grey[:, ::-1]), np.ascontiguousarray(label[:, ::-1]))
+
+
+def _angles(rng: np.random.Generator, spec: PhantomSpec, count: int) -> Floats:
+    """Where the planes lie; with a tab, half of them cut it."""
+    theta = rng.uniform(0, 360, count)
+    for tab in spec.tabs:
+        half = math.degrees(0.5 * tab.width_mm / (spec.core_radius_mm + spec.pitch_mm * tab.turn))
+        near = tab.theta_deg + rng.uniform(-1.2, 1.2, count) * half
+        theta = np.where(rng.random(count) < 0.5, near % 360, theta)
+    return theta
 
 
 def _seen(rng: np.random.Generator, spec: PhantomSpec, rows: Floats) -> NDArray[np.bool_]:
@@ -519,7 +529,7 @@ def _greys(rng: np.random.Generator) -> Greys:
         can=cathode * float(rng.uniform(1.5, 4.5)),
         cap=cathode * float(rng.uniform(0.5, 3.0)),
         gasket=float(rng.uniform(5, 60)),
-        tab=float(rng.uniform(40, 240)),
+        tab=float(rng.choice([rng.uniform(20, 70), rng.uniform(40, 240)])),  # aluminium, nickel or copper
         pin=float(rng.uniform(90, 260)),
         sleeve=float(rng.uniform(5, 40)),
     )
