@@ -171,7 +171,10 @@ def inspect(
     ] = None,
     angles: Annotated[int, typer.Option(help="Number of half-planes around the axis.", metavar="N")] = 360,
     segmenter: Annotated[
-        str | None, typer.Option(help="Segmenter to use instead of the spec's.", metavar="NAME")
+        str | None,
+        typer.Option(
+            help="Segmenter to use instead of the spec's; unet:MODEL for a model of your own.", metavar="NAME"
+        ),
     ] = None,
     segmentation: Annotated[
         Path | None, typer.Option(help="Label image to use instead of segmenting.", metavar="FILE")
