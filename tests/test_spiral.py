@@ -64,6 +64,33 @@ def test_bumps_and_gaps_do_not_move_the_fit() -> None:
     assert np.isnan(residual[3, 15])
 
 
+def test_turns_lifted_by_a_tab_do_not_pull_the_spiral_after_them() -> None:
+    """Over 150 degrees all turns lie up to 0.1 mm further out, as outside a tab."""
+    rng = np.random.default_rng(2)
+    radius = points((0.05, -0.03), 1.5, 0.34, 5, 1)
+    bump = np.maximum(np.cos(np.pi * (THETA - 200.0) / 150.0), 0.0) ** 2 * (np.abs(THETA - 200.0) < 75.0)
+    radius += 0.1 * bump + rng.normal(0.0, 0.001, radius.shape)
+    spiral, residual = fit_spiral(radius, THETA, 1)
+    # The lift begins gently: of its first few micrometres the fit may take some along.
+    assert np.hypot(spiral.centre_mm[0] - 0.05, spiral.centre_mm[1] + 0.03) < 0.004
+    assert residual.max() == pytest.approx(0.1, abs=0.006)
+    assert residual.min() > -0.008
+
+
+@pytest.mark.parametrize("depth", [0.05, 0.2])
+def test_a_buckle_is_not_split_between_line_and_error(depth: float) -> None:
+    rng = np.random.default_rng(3)
+    radius = points((0.0, 0.0), 1.5, 0.38, 7, 1)
+    away = np.abs(THETA - 120.0)
+    push = depth * np.where(away < 50.0, np.cos(np.pi * away / 100.0) ** 2, 0.0)
+    radius -= push * np.exp(-0.38 / 1.2 * np.arange(7))[:, None]
+    radius += rng.normal(0.0, 0.002, radius.shape)
+    turns = fit_straight_turns(radius, THETA, 1, np.ones(7, dtype=bool))
+    # Three standard deviations of a single place, and a tenth of the depth for its gentle flanks.
+    assert -np.nanmin(turns.error_mm[0]) == pytest.approx(depth, abs=0.006 + 0.1 * depth)
+    assert np.hypot(*turns.centre_mm) < 0.002 + 0.02 * depth
+
+
 def test_too_little_of_a_spiral_is_refused() -> None:
     with pytest.raises(ValueError, match="one and a half"):
         fit_spiral(points((0, 0), 2.0, 0.38, 1, 1), THETA, 1)
