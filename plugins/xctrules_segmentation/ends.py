@@ -61,10 +61,10 @@ STRAY = 0.45
 """A foil that leans by this share of the pitch more than its neighbours has come upon another one: free
 foils stand side by side and cannot cross."""
 
-INSIDE_VOXELS = 0.3
-"""Standard uncertainty, in in-plane voxels, of a tip that ends beside a cathode, for a foil that stands out
-there as well as in the void. Between two bright slabs the level that it falls to is not that of the void.
-Type B, from phantoms."""
+INSIDE_VOXELS = 0.5
+"""Standard uncertainty, in in-plane voxels, of the shortest of the tips that end beside a cathode, for a foil
+that stands out there as well as in the void. Between two bright slabs the level that it falls to is not that
+of the void. Type B: root mean square error on phantoms with short stretches."""
 
 LEAST_STEP, LARGEST_STEP = 0.5, 1.4
 """One cathode is as bright as the other: a step outside this range, as a share of the usual one, is some
