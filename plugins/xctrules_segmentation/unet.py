@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,17 +91,28 @@ class UnetSegmenter:
 
     def segment(self, cell: Cell) -> Segmentation:
         model = find_model(cell.settings.model or self.model)
-        found, faces = ClassicalSegmenter().segment_with_cathodes(cell)
         if cell.settings.mask_of is not None:
-            return found  # two values: there is nothing for a network to see
+            return ClassicalSegmenter().segment(cell)  # two values: there is nothing for a network to see
         run = self.run_network or (lambda planes: run_model(model, planes.grey))
+        answers: dict[End, _Answer] = {}
+        unseen: dict[str, str] = {}
+        # Neither needs the other, and both leave Python for most of their time.
+        with ThreadPoolExecutor(1) as pool:
+            later = pool.submit(ClassicalSegmenter().segment_with_cathodes, cell)
+            for end in cell.frame.ends:
+                try:
+                    answers[end.name] = _ask(cell, end, model.card, run)
+                except NotMeasurable as absent:
+                    unseen[end.name] = absent.reason
+            found, faces = later.result()
         looked = {}
         missing = {name: reason for name, reason in found.missing.items() if name not in ("top", "bottom")}
-        for end in cell.frame.ends:
+        missing |= unseen
+        for name, answer in answers.items():
             try:
-                looked[end.name] = _look(cell, end, model.card, run, found, faces)
+                looked[name] = _look(cell, answer, model.card, found, faces)
             except NotMeasurable as absent:
-                missing[end.name] = absent.reason
+                missing[name] = absent.reason
         for name in ("top", "bottom"):
             if name not in looked and name not in missing:
                 missing[name] = found.missing.get(name, f"the {name} end is not in view")
@@ -128,6 +140,17 @@ class UnetSegmenter:
 
 
 @dataclass(frozen=True)
+class _Answer:
+    """What the network says of one end's half-planes, of which every ``every``-th is measured."""
+
+    end: EndInView
+    planes: Planes
+    probabilities: Probabilities
+    every: int
+    contrast: float
+
+
+@dataclass(frozen=True)
 class _Looked:
     """What the network showed at one end."""
 
@@ -142,14 +165,8 @@ class _Looked:
     warnings: tuple[str, ...]
 
 
-def _look(
-    cell: Cell,
-    end: EndInView,
-    card: ModelCard,
-    run: RunNetwork,
-    found: Segmentation,
-    faces: CathodeFaces | None,
-) -> _Looked:
+def _ask(cell: Cell, end: EndInView, card: ModelCard, run: RunNetwork) -> _Answer:
+    """Have the network look at an end, if that is within the model's scope."""
     if cell.frame.outer_radius_mm is None:
         raise NotMeasurable("the can is not in view, and the model was trained on cells in their can")
     angles = cell.settings.angles
@@ -164,7 +181,14 @@ def _look(
             f"by {clear:.1f} times the noise of a pixel of {STANDARD_MM:g} mm, and the model {card.name} "
             f"asks for {card.scope.least_contrast:g}"
         )
-    probabilities = run(planes)
+    return _Answer(end, planes, run(planes), every, clear)
+
+
+def _look(
+    cell: Cell, answer: _Answer, card: ModelCard, found: Segmentation, faces: CathodeFaces | None
+) -> _Looked:
+    """Locate the edges in the network's answer."""
+    end, planes, probabilities, every = answer.end, answer.planes, answer.probabilities, answer.every
     layout, foil, fit, source = _layout(cell, end, planes, probabilities, found, faces, every)
     window = restored(planes, probabilities, every)
     edges = find_end(cell, end, layout, window)
@@ -188,7 +212,7 @@ def _look(
         foil=foil,
         foil_from=source,
         fit=fit.worse,
-        contrast=clear,
+        contrast=answer.contrast,
         edges=edges,
         confidence=_map(planes, labels, every, sure, edges, card.scope.least_confidence),
         warnings=tuple(warnings),
@@ -280,7 +304,7 @@ def _around_edges(
     Where an edge was not clear it is looked for where it usually is. NaN where none was due.
     """
     window = _window(planes, probabilities[::every].max(axis=-1), every)
-    steps = np.arange(-_AROUND_MM, _AROUND_MM + 0.5 * STANDARD_MM, 0.5 * STANDARD_MM)
+    steps = np.arange(-_AROUND_MM, _AROUND_MM + 0.5 * STANDARD_MM, STANDARD_MM)
     due = np.isin(edges.state, (MEASURED, UNCLEAR))
     places = [(edges.anode_z_mm, _last_known(edges.path_r_mm, layout.foil_mm))]
     places += [(z, r) for z, r in zip(edges.cathode_z_mm, (layout.inner_mm, layout.outer_mm), strict=True)]
