@@ -21,6 +21,11 @@ _TUKEY = 4.685
 Statistics)."""
 
 
+_WIDE = 4.0
+"""How much wider the biweight of single turns is: a real turn's waves are a few of its scales high and count,
+a buckle is many and does not."""
+
+
 @dataclass(frozen=True)
 class Spiral:
     """``r = start_mm + pitch_mm * angle`` about ``centre_mm``.
@@ -242,9 +247,9 @@ def fit_straight_turns(
     """Robust straight lines through the ``full`` turns, and the centre about which they are straightest.
 
     Model: ``r = mean_k + slope_k * (angle - its mean) + cx cos(theta) + cy sin(theta)``, one line for each
-    turn k, one centre for all; Tukey's biweight after a start by least absolute deviations, each turn by the
-    scale of its own residuals. A bump over less than half of a turn stays in the errors and hardly bends the
-    line; a turn that is wavy all the way round has a scale as large as its waves and keeps all its places.
+    turn k, one centre for all; least absolute deviations, from which in the end is left out what lies many of
+    the turn's own scales away (Tukey's biweight, wide). A buckle over less than half of a turn stays in the
+    errors and does not bend the line; the waves of a turn that is wavy all the way round count.
 
     Parameters
     ----------
@@ -303,6 +308,7 @@ def fit_straight_turns(
         if step < 10:
             weight = known / np.maximum(np.abs(off), 0.2 * scale)
         else:
-            weight = known * _weights(off / scale, 1.0)
+            near = _weights(off / scale, _WIDE)
+            weight = known * near / np.maximum(np.abs(off), 0.2 * scale)
         weight /= np.maximum(weight.max(axis=1, keepdims=True), 1e-300)
     return StraightTurns((float(centre[0]), float(centre[1])), mean, slope, error)

@@ -41,7 +41,7 @@ phantoms; alike in all slices, so that more of them do not help)."""
 _POSITION_PX = 0.02
 """Standard uncertainty, in voxels, of what all places of the fitted line have in common."""
 
-_TAKEN_UP = 0.05
+_TAKEN_UP = 0.08
 """Standard uncertainty of a root-mean-square error, as a share of it: how much of a buckle's flanks the path
 of its turn still takes up (found on phantoms)."""
 
