@@ -43,11 +43,12 @@ from xctrules_canister.form import (
 # roll, gap or liquid inside (tests/truth/test_canister.py).
 OUTER_MODEL_VOXEL = 0.01
 """One outer radius, wall thicker than four blurs."""
-WALL_MODEL_VOXEL = 0.015
-"""Mean wall thickness at a blur of one voxel; it grows with the square of the blur, which mixes in the
+WALL_MODEL_VOXEL = 0.01
+"""Mean wall thickness at a blur of one voxel; it grows with the cube of the blur, which mixes in the
 inside."""
 WALL_PLACE_MODEL_VOXEL = 0.05
-"""The same at one place: what lies inside changes along the wall, and much of it cancels in the mean."""
+"""The same at one place, with the square of the blur: what lies inside changes along the wall, and much of
+it cancels in the mean."""
 
 
 PATTERN_VOXEL = 0.02
@@ -247,7 +248,9 @@ def _model_uncertainty(surface: CanSurface, maps: _Maps, voxel: float) -> _Model
     outer = OUTER_MODEL_VOXEL * voxel + min(thin, 0.3 * voxel)
     mixed_in = blur**2 / voxel
     return _Model(
-        outer, WALL_MODEL_VOXEL * mixed_in + outer, 1.6 * (WALL_PLACE_MODEL_VOXEL * mixed_in + outer)
+        outer,
+        math.hypot(WALL_MODEL_VOXEL * (blur / voxel) ** 3 * voxel, outer),
+        1.6 * (WALL_PLACE_MODEL_VOXEL * mixed_in + outer),
     )
 
 
