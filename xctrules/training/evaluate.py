@@ -181,11 +181,35 @@ def measured(bench: Bench, cell: Cell, truth: Mapping[str, Any], name: str) -> J
     true = np.array(truth["samples"][end]["length_mm"], dtype=float)[:, ::every]
     due = int(np.isfinite(true).sum())
     length = np.asarray(columns.get("length_mm", ()), dtype=float)
-    length = length[np.isfinite(length)]
-    if not length.size:
+    if not np.isfinite(length).any():
         return {"share": 0.0, "error": None, "due": due, "reason": reason or "nothing was measured"}
-    error = (float(length.mean()) - float(np.nanmean(true))) / cell.frame.voxel_mm[0]
-    return {"share": round(length.size / due, 4), "error": round(error, 3), "due": due, "reason": reason}
+    voxel = cell.frame.voxel_mm[0]
+    error = (float(np.nanmean(length)) - float(np.nanmean(true))) / voxel
+    result: Json = {
+        "share": round(int(np.isfinite(length).sum()) / due, 4),
+        "error": round(error, 3),
+        "due": due,
+    }
+    edges = None if cell.segmentation is None else cell.segmentation.ends.get(end)  # type: ignore[call-overload]
+    if edges is not None and len(set(np.asarray(columns["end"]).tolist())) == 1:
+        radius = np.array(truth["samples"][end]["radius_mm"], dtype=float)[:, ::every]
+        off = _off_the_truth(edges, length.reshape(edges.state.shape), radius, true) / voxel
+        if off.size:
+            result["scatter"] = round(float(np.std(off)), 3)
+            result["within_one"] = round(float(np.mean(np.abs(off) < 1)), 4)
+    return result
+
+
+def _off_the_truth(
+    edges: EndEdges, length: NDArray[Any], radius: NDArray[Any], true: NDArray[Any]
+) -> NDArray[Any]:
+    """Measured less true length at each place, (n,); its true turn is the one of the nearest radius."""
+    known = np.isfinite(edges.path_r_mm)
+    foot = np.take_along_axis(edges.path_r_mm, known.argmax(axis=-1)[..., None], axis=-1)[..., 0]
+    away = np.abs(foot[:, None] - np.where(np.isfinite(true), radius, np.inf)[None])
+    nearest = np.take_along_axis(true, np.nan_to_num(away, nan=np.inf).argmin(axis=1), axis=0)
+    off = length - nearest
+    return np.asarray(off[np.isfinite(off)])
 
 
 # --- where the classical segmenter fails -----------------------------------------------------------------
@@ -267,18 +291,23 @@ def _found(phantom: Any, angles: int) -> tuple[Cell | None, str]:
 
 
 def ladder_table(rows: Sequence[Json]) -> list[Json]:
-    """One line for each step: over its cells, the worst error and the least share of each segmenter."""
+    """One line for each step: over its cells, the worst mean error, and the share measured by each segmenter.
+
+    ``within_one`` is the share of all true places that were measured to within one z voxel.
+    """
     table = []
     for step, *_ in STEPS:
         own = [row for row in rows if row["step"] == step]
         line: Json = {"step": step, "cells": len(own)}
         for name in SEGMENTERS:
             errors = [r[name]["error"] for r in own if r[name]["error"] is not None]
+            near = [r[name].get("within_one", 0.0) * r[name]["share"] for r in own]
             shares = [r[name]["share"] for r in own]
             line[name] = {
                 "measured_cells": len(errors),
                 "worst_error": max(errors, key=abs) if errors else None,
                 "share": round(float(np.mean(shares)), 4) if shares else None,
+                "within_one": round(float(np.mean(near)), 4) if near else None,
             }
         table.append(line)
     return table

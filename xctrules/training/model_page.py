@@ -107,6 +107,10 @@ def _signed(value: float | None, digits: int = 2) -> str:
     return "–" if value is None or not math.isfinite(value) else f"{value:+.{digits}f}".replace("-", "−")
 
 
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
 # --- tables ----------------------------------------------------------------------------------------------
 
 
@@ -126,12 +130,22 @@ def _ladder_table(table: Sequence[Json]) -> Table:
         for name in SEGMENTERS:
             own = line[name]
             cells = f"{own['measured_cells']} of {line['cells']}"
-            row += [cells, _percent(own["share"]), _signed(own["worst_error"])]
+            row += [
+                cells,
+                _percent(own["share"]),
+                _percent(own.get("within_one")),
+                _signed(own["worst_error"]),
+            ]
         rows.append(row)
     columns = ["Scan"] + [
         f"{_NAMES[name]}: {what}"
         for name in SEGMENTERS
-        for what in ("cells measured", "share of places", "worst mean error, z voxels")
+        for what in (
+            "cells measured",
+            "places measured",
+            "to within a z voxel",
+            "worst mean error, z voxels",
+        )
     ]
     return _table("Both segmenters over the degradation ladder", columns, rows)
 
@@ -143,7 +157,15 @@ def _ladder_rows(rows: Sequence[Json]) -> Table:
         + [f"{_NAMES[n]}: {w}" for n in SEGMENTERS for w in ("share", "mean error, z voxels")],
         [
             [row["cell"], row["step"]]
-            + [t for n in SEGMENTERS for t in (_percent(row[n]["share"]), _signed(row[n]["error"]))]
+            + [
+                text
+                for n in SEGMENTERS
+                for text in (
+                    _percent(row[n]["share"]),
+                    _signed(row[n]["error"]),
+                    _plain(row[n].get("scatter")),
+                )
+            ]
             for row in rows
         ],
         text=2,
