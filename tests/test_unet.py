@@ -24,6 +24,7 @@ from xctrules_segmentation.litert import TILE, run_model
 from xctrules_segmentation.quality import SegmentationQuality
 from xctrules_segmentation.unet import LEAST_PLANES, UnetSegmenter
 
+from tests.conftest import shared_data
 from xctrules import cli
 from xctrules.cell import LABELS, MEASURED, UNCLEAR, Cell, EndEdges, Segmentation
 from xctrules.errors import ModelError
@@ -416,3 +417,28 @@ def test_an_untrained_model_measures_nothing_and_breaks_nothing(tiny: FoundModel
     assert record["measurements"]["canister.outer_diameter"]["status"] == "measured"
     json.dumps(record)
     assert str(tmp_path) not in json.dumps(record["parameters"]), "paths of a machine are no parameters"
+
+
+# --- the model that comes with the package -----------------------------------------------------------------
+
+
+def test_the_bundled_model_measures_a_drawn_cell() -> None:
+    """Of a size and winding of its own: no cell of this kind was among those that it was trained on."""
+    phantom, cell, _ = drawn("anisotropic")
+    seen = UnetSegmenter().segment(cell)
+    edges, truth = seen.ends["top"], true_lengths(phantom, "top")
+    assert (edges.state == MEASURED).sum() > 0.95 * np.isfinite(truth).sum()
+    # What is asked of it on bad scans, of half of a slice on good ones.
+    assert np.nanmean(lengths(edges)) == pytest.approx(np.nanmean(truth), abs=0.5 * 0.068)
+
+
+def test_the_bundled_model_agrees_with_the_classical_segmenter_on_a_real_cell() -> None:
+    found = inspect(shared_data("cell_21700_top"), "21700", segmenter="unet", angles=72, third_party=False)
+    values = {name: m.value for name, m in found.measurements.items()}
+    agreement, coverage = values["segmentation.agreement"], values["segmentation.coverage"]
+    assert agreement is not None and agreement > 0.85
+    assert coverage is not None and coverage > 0.98
+    classical = inspect(shared_data("cell_21700_top"), "21700", angles=72, third_party=False).measurements
+    mean, other = values["overhang.length.mean"], classical["overhang.length.mean"].value
+    assert mean is not None and other is not None
+    assert mean == pytest.approx(other, abs=0.5 * 0.068), "half a slice, as asked on planes kept for testing"
