@@ -40,12 +40,12 @@ class SegmentationQuality:
                     "segmentation.coverage", "1", value=share, n=n, budget=(Contribution("counting", u),)
                 )
             )
-            shift = np.array([e.threshold_shift_mm for e in surfaces.ends.values()])
-            if np.isfinite(shift).any():
-                worst = float(shift[np.nanargmax(np.abs(shift))])
-                u = float(np.nanmean([e.anode_sigma_mm for e in surfaces.ends.values()])) / math.sqrt(
-                    max(n / 10, 1)
-                )
+            shifts = [(e.threshold_shift_mm, e.anode_sigma_mm) for e in surfaces.ends.values()]
+            # Where too few places were measured, what an edge's noise is cannot be told.
+            shifts = [pair for pair in shifts if np.isfinite(pair).all()]
+            if shifts:
+                worst = max((shift for shift, _ in shifts), key=abs)
+                u = sum(sigma for _, sigma in shifts) / len(shifts) / math.sqrt(max(n / 10, 1))
                 found.append(
                     Measurement(
                         "segmentation.threshold_sensitivity", "mm", value=worst, n=n,
