@@ -224,6 +224,7 @@ STEPS: tuple[tuple[str, float, float, bool], ...] = (
     ("blur 1.5, contrast halved", 1.0, 1.5, True),
     ("all three", 3.0, 1.5, True),
     ("noise x 5", 5.0, 1.0, False),
+    ("noise x 5, blur 1.5, contrast halved", 5.0, 1.5, True),
 )
 """Name, factor of the published noise, blur in voxels (1: as published), cathode/anode contrast halved."""
 
@@ -301,13 +302,14 @@ def ladder_table(rows: Sequence[Json]) -> list[Json]:
         line: Json = {"step": step, "cells": len(own)}
         for name in SEGMENTERS:
             errors = [r[name]["error"] for r in own if r[name]["error"] is not None]
-            near = [r[name].get("within_one", 0.0) * r[name]["share"] for r in own]
+            near = [r[name]["within_one"] * r[name]["share"] for r in own if "within_one" in r[name]]
+            near += [0.0] * (len(own) - len(errors))
             shares = [r[name]["share"] for r in own]
             line[name] = {
                 "measured_cells": len(errors),
                 "worst_error": max(errors, key=abs) if errors else None,
                 "share": round(float(np.mean(shares)), 4) if shares else None,
-                "within_one": round(float(np.mean(near)), 4) if near else None,
+                "within_one": round(float(np.mean(near)), 4) if len(near) == len(own) else None,
             }
         table.append(line)
     return table

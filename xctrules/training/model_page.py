@@ -152,9 +152,9 @@ def _ladder_table(table: Sequence[Json]) -> Table:
 
 def _ladder_rows(rows: Sequence[Json]) -> Table:
     return _table(
-        "Each cell",
+        "Each cell, errors and their standard deviation in z voxels",
         ["Cell", "Scan"]
-        + [f"{_NAMES[n]}: {w}" for n in SEGMENTERS for w in ("share", "mean error, z voxels")],
+        + [f"{_NAMES[n]}: {w}" for n in SEGMENTERS for w in ("places measured", "mean error", "scatter")],
         [
             [row["cell"], row["step"]]
             + [
