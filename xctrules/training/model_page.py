@@ -293,11 +293,15 @@ def _picture(number: int, place: Disagreement) -> Picture:
     return Picture(
         title=f"{number}. {place.said} where {place.labelled} is labelled",
         caption=f"{stretch}; r {place.r_mm:.2f} mm, {place.height_mm:+.2f} mm from the edge; "
-        f"{place.pixels} pixels in {place.planes} planes".replace("-", "−"),
+        f"{_many(place.pixels, 'pixel')} in {_many(place.planes, 'plane')}".replace("-", "−"),
         source=_data_uri(data),
         width=picture.shape[1],
         height=picture.shape[0],
     )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _enlarged(image: Any) -> Any:
