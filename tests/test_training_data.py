@@ -1,4 +1,4 @@
-"""Training data: do labels tell the truth of what was drawn, do parts stay apart, does a stopped run go on?"""
+"""Training data: do labels tell the truth, do parts stay apart, does a stopped build go on?"""
 
 from __future__ import annotations
 
@@ -287,3 +287,57 @@ def test_a_step_that_was_not_measured_on_every_cell_does_not_hold():
     assert holds["all three: share measured"] is True
     assert holds["phantoms: Dice of copper"] is False and holds["phantoms: Dice of cathode"] is True
     assert next(line for line in table if line["step"] == "noise x 3")["unet"]["worst_error"] == -0.3
+
+
+def test_halved_contrast_keeps_the_scanner_s_noise():
+    spec = small()
+    worse = evaluate.degraded(spec, 3.0, 1.5, True)
+    before, after = spec.greys, worse.greys
+    assert after.cathode_coating - after.anode_coating == pytest.approx(
+        (before.cathode_coating - before.anode_coating) / 2
+    )
+    noise = [s.imaging.noise * s.greys.cathode_coating for s in (spec, worse)]
+    assert noise[1] == pytest.approx(3 * noise[0])
+    assert worse.imaging.blur_px == 1.5
+
+
+# --- the shipped model -----------------------------------------------------------------------------------
+
+
+def test_the_shipped_model_has_its_card_scores_and_page():
+    from xctrules.model_card import find_model, models_folder
+
+    found = find_model("overhang_unet")
+    scores = found.card.scores
+    asked = {line["id"] for line in scores["criteria"]}
+    assert {f"phantoms: Dice of {name}" for name in ("cathode", "copper", "overhang")} <= asked
+    steps = {line["step"] for line in scores["ladder"]["table"]}
+    assert {"published", "noise x 3", "blur 1.5 voxels", "contrast halved", "all three"} <= steps
+    assert found.tflite.stat().st_size < 4_000_000
+    page = models_folder() / "overhang_unet.html"
+    text = page.read_text(encoding="utf-8")
+    assert page.stat().st_size < 1_500_000
+    assert found.sha256 in text  # the page is this model's and no other's
+    assert "http" not in text.replace("http://www.w3.org", "")  # nothing is loaded from elsewhere
+    assert all(str(line["id"]) in text for line in scores["criteria"])
+    assert text.count("University College London") >= 1
+
+
+def test_a_model_without_a_scan_says_so():
+    words = build._words(build.Recipe(), None)
+    assert "no scan" in words and "University" not in words
+
+
+def test_the_page_of_a_model_that_falls_short_says_where():
+    from xctrules.model_card import find_model
+    from xctrules.training.model_page import render
+
+    card = find_model("overhang_unet").card
+    worse = [{**line, "holds": False} if "copper" in line["id"] else line for line in card.scores["criteria"]]
+    scores = {**card.scores, "criteria": worse}
+    scores.pop("scan", None)
+    text = render(card.model_copy(update={"scores": scores}), [])
+    assert "1 requirement is not met" in text
+    assert "Not met: phantoms: Dice of copper" in text
+    assert "No real scan had a part" in text
+    assert "Differences from the labels" not in text

@@ -66,7 +66,7 @@ def page(card: ModelCard, places: Sequence[Disagreement]) -> dict[str, Any]:
     return {
         "card": card,
         "holds": not failing,
-        "title": "All requirements are met" if not failing else f"{len(failing)} requirements are not met",
+        "title": _title(len(failing)),
         "summary": _summary(scores, failing),
         "criteria": [
             (c["id"], c["asked"], c["found"].replace("-", "−"), _MARKS[c["holds"]], _CSS[c["holds"]])
@@ -83,6 +83,12 @@ def page(card: ModelCard, places: Sequence[Disagreement]) -> dict[str, Any]:
         "attribution": ATTRIBUTION,
         "facts": _facts(card),
     }
+
+
+def _title(failing: int) -> str:
+    if not failing:
+        return "All requirements are met"
+    return "1 requirement is not met" if failing == 1 else f"{failing} requirements are not met"
 
 
 def _summary(scores: Json, failing: Sequence[Json]) -> list[str]:
