@@ -141,6 +141,26 @@ def test_scope_in_the_wrong_order() -> None:
         ModelScope(voxel_mm=(0.07, 0.02), least_contrast=4.0, least_confidence=0.6)
 
 
+def test_an_older_card_says_nothing_of_its_lengths_and_half_a_pixel_is_assumed(folder: Path) -> None:
+    path = folder / "mini.json"
+    older = json.loads(path.read_text())
+    del older["common_error"]
+    path.write_text(json.dumps(older))
+    found = find_model(path).card.common_error
+    assert found.sigma_mm == pytest.approx(0.5 * 0.04)
+    assert "assumed" in found.source
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"sigma_mm": -0.01, "source": "s"}, {"sigma_mm": 0.01, "source": ""}, {"sigma_mm": 0.01}, 0.01,
+     {"sigma_mm": "inf", "source": "s"}],
+)  # fmt: skip
+def test_a_common_error_that_is_none_is_refused(folder: Path, wrong: Any) -> None:
+    changed(folder, common_error=wrong)
+    assert "malformed at common_error" in refused(folder / "mini.tflite")
+
+
 def test_the_card_says_how_its_labels_were_drawn(folder: Path) -> None:
     assert read_card(folder / "mini.json").classes == (
         "background", "can", "cathode", "copper", "overhang",

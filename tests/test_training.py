@@ -20,7 +20,7 @@ from typer.testing import CliRunner, Result
 
 from xctrules import cli
 from xctrules.errors import ModelError
-from xctrules.model_card import find_model, sha256_of
+from xctrules.model_card import CommonError, find_model, sha256_of
 from xctrules.training import fit, network
 from xctrules.training.export import disagreement, run_tflite, to_tflite
 from xctrules.training.fit import (
@@ -138,8 +138,20 @@ def test_fine_tuning_on_eight_planes_of_another_contrast_improves_the_scores(bas
     card = json.loads((tmp_path / "tuned.json").read_text())
     assert sha256_of(base[0].with_suffix(".keras")) in card["training"]["started_from"]
     assert card["scope"] == json.loads(base[0].with_suffix(".json").read_text())["scope"]
+    assert card["common_error"]["sigma_mm"] == pytest.approx(0.02) and "assumed" in str(card["common_error"])
     with (tmp_path / "tuned.csv").open() as file:
         assert next(csv.DictReader(file))["epoch"] == "0"  # where it started from
+
+
+def test_what_was_found_of_a_parents_lengths_goes_on_with_its_name(base):
+    from xctrules.training.fit import _common_error
+
+    card = find_model(base[0].with_suffix(".tflite")).card
+    known = card.model_copy(update={"common_error": CommonError(sigma_mm=0.013, source="27 drawn scans")})
+    found = _common_error(known)
+    assert found.sigma_mm == 0.013
+    assert all(word in found.source for word in ("not evaluated", card.name, "27 drawn scans"))
+    assert "assumed" in _common_error(card).source and "assumed" in _common_error(None).source
 
 
 def test_a_killed_run_goes_on_where_it_was(data, tmp_path):

@@ -289,6 +289,24 @@ def test_a_step_that_was_not_measured_on_every_cell_does_not_hold():
     assert next(line for line in table if line["step"] == "noise x 3")["unet"]["worst_error"] == -0.3
 
 
+def test_the_error_common_to_all_lengths_is_in_mm_and_keeps_its_mean():
+    one, two, *_ = evaluate.ladder_cells().items()
+
+    def row(cell, error_mm, share=0.9):
+        voxel = cell[1].voxel_size_mm[0]
+        return {
+            "cell": cell[0], "step": "published",
+            "unet": {"error": None if error_mm is None else error_mm / voxel, "share": share},
+        }  # fmt: skip
+
+    assert one[1].voxel_size_mm[0] != two[1].voxel_size_mm[0]
+    rows = [row(one, 0.03), row(two, 0.04), row(one, 9.0, share=0.1), row(two, None, share=0.0)]
+    found = evaluate.common_error(rows)
+    assert found.sigma_mm == pytest.approx(np.sqrt((0.03**2 + 0.04**2) / 2), abs=1e-5)
+    assert "2 scans" in found.source
+    assert evaluate.common_error(rows[2:]) is None
+
+
 def test_halved_contrast_keeps_the_scanner_s_noise():
     spec = small()
     worse = evaluate.degraded(spec, 3.0, 1.5, True)

@@ -8,7 +8,7 @@ lengths. Nothing here depends on a trained model.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import pytest
 from typer.testing import CliRunner
+from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation import litert
 from xctrules_segmentation.classical import ClassicalSegmenter
 from xctrules_segmentation.litert import TILE, run_model
@@ -29,7 +30,16 @@ from xctrules import cli
 from xctrules.cell import LABELS, MEASURED, UNCLEAR, Cell, EndEdges, Segmentation
 from xctrules.errors import ModelError
 from xctrules.inspection import inspect
-from xctrules.model_card import FoundModel, ModelCard, ModelScope, Training, find_model, write_card
+from xctrules.measurement import Measurement
+from xctrules.model_card import (
+    CommonError,
+    FoundModel,
+    ModelCard,
+    ModelScope,
+    Training,
+    find_model,
+    write_card,
+)
 from xctrules.phantom import NegativeOverhang, Phantom, PhantomSpec, draw, small
 from xctrules.planes import STANDARD_MM, Planes
 from xctrules.testing import assert_metric_conforms, cell_of
@@ -44,7 +54,7 @@ def model(tmp_path: Path) -> str:
     return make_model(tmp_path)
 
 
-def make_model(folder: Path, data: bytes = b"never run", **scope: Any) -> str:
+def make_model(folder: Path, data: bytes = b"never run", common_mm: float | None = None, **scope: Any) -> str:
     (folder / "ideal.tflite").write_bytes(data)
     limits = {"voxel_mm": (0.02, 0.07), "least_contrast": 3.0, "least_confidence": 0.6, **scope}
     card = ModelCard(
@@ -55,6 +65,8 @@ def make_model(folder: Path, data: bytes = b"never run", **scope: Any) -> str:
         scope=ModelScope(**limits),
         licence="MIT",
     )
+    if common_mm is not None:
+        card = card.model_copy(update={"common_error": CommonError(sigma_mm=common_mm, source="this test")})
     write_card(card, folder)
     return str(folder / "ideal")
 
@@ -328,7 +340,72 @@ def test_the_record_names_the_model(model: str, classical: Callable[..., None]) 
     assert parameters["model"] == "ideal"
     assert parameters["model_version"] == "7"
     assert parameters["model_sha256"] == find_model(model).sha256
+    assert parameters["common_error"] == find_model(model).card.common_error.model_dump()
     assert parameters["scope"] == find_model(model).card.scope.model_dump()
+
+
+# --- the network's own error -------------------------------------------------------------------------------
+
+NETWORK_LINE = "systematic error of the network"
+
+
+def network_lines(measurements: Sequence[Measurement]) -> dict[str, float]:
+    """By measurement, what the budget has for the network's own error."""
+    return {
+        m.name: line.contribution for m in measurements for line in m.budget if line.source == NETWORK_LINE
+    }
+
+
+def test_an_error_that_all_tips_have_in_common_is_in_the_budget(
+    tmp_path: Path, classical: Callable[..., None]
+) -> None:
+    """The network takes every tip for a pixel too long: no scatter shows that, only the card can say it."""
+    phantom, cell, found = drawn("sound")
+    classical(*found)
+
+    def long(planes: Planes) -> np.ndarray:
+        labels = labels_in_frame(phantom.spec, cell.frame, planes)
+        tip = (labels[:, :-1] == LABELS["background"]) & (labels[:, 1:] == LABELS["overhang"])
+        labels[:, :-1][tip] = LABELS["overhang"]
+        return soft(labels)
+
+    seen = UnetSegmenter(make_model(tmp_path, common_mm=STANDARD_MM), long).segment(cell)
+    known = {m.name: m for m in OverhangMetric().measure(replace(cell, segmentation=seen)).measurements}
+    lines = network_lines(list(known.values()))
+    for statistic in ("length.mean", "length.min", "length.max", "base_height.range"):
+        assert lines[f"overhang.{statistic}"] == pytest.approx(STANDARD_MM)
+        assert lines[f"overhang.top.{statistic}"] == pytest.approx(STANDARD_MM)
+    for statistic in ("length.std", "base_height.std"):
+        assert 0 < lines[f"overhang.{statistic}"] <= STANDARD_MM
+    assert not any("deflection" in name or "count" in name for name in lines)
+
+    mean = known["overhang.length.mean"]
+    assert mean.value is not None and mean.standard_uncertainty and mean.expanded_uncertainty
+    off = abs(mean.value - float(np.nanmean(true_lengths(phantom, "top"))))
+    assert off > 0.5 * STANDARD_MM, "else the network is not what this test says"
+    without = [line.contribution for line in mean.budget if line.source != NETWORK_LINE]
+    assert 2 * np.linalg.norm(without) < off < mean.expanded_uncertainty
+
+
+def test_lengths_that_all_may_be_too_long_hide_short_ones(
+    tmp_path: Path, classical: Callable[..., None]
+) -> None:
+    phantom, cell, found = drawn("one negative")
+    classical(*found)
+    least = float(np.nanmin(true_lengths(phantom, "top")))
+    assert least < -0.1
+    model = make_model(tmp_path, common_mm=abs(least) + 0.05)
+    seen = UnetSegmenter(model, ideal(phantom.spec, cell)).segment(cell)
+    lines = network_lines(OverhangMetric().measure(replace(cell, segmentation=seen)).measurements)
+    # The other way round than the lengths: where these are too long, too few are below zero.
+    assert lines["overhang.negative_fraction"] < 0 < lines["overhang.length.mean"]
+
+
+def test_without_a_network_there_is_no_such_line() -> None:
+    _, cell, (found, _) = drawn("one negative")
+    metric = OverhangMetric().measure(replace(cell, segmentation=found))
+    assert not network_lines(metric.measurements)
+    assert any(m.budget for m in metric.measurements)
 
 
 # --- the door ----------------------------------------------------------------------------------------------

@@ -140,6 +140,9 @@ class EndEdges:
         Standard uncertainty of an anode edge that lies below a cathode's, where a foil stands out less.
     handedness
         Of the foil, as in :class:`FoilTrace`: which way turn k goes on as turn k + 1.
+    model_sigma_mm
+        Standard uncertainty of a length between an anode's and a cathode's edge that is common to all edges,
+        since a trained model found them; 0 where none did.
     """
 
     end: End
@@ -155,6 +158,7 @@ class EndEdges:
     threshold_shift_mm: float = float("nan")
     inside_sigma_mm: float = 0.0
     handedness: int = 1
+    model_sigma_mm: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -65,6 +66,25 @@ class ModelScope(_Model):
         return self
 
 
+class CommonError(_Model):
+    """What the model itself adds to the uncertainty of a length between two edges in its answer.
+
+    It is common to all edges of a scan: averaging over them does not make it smaller, and their scatter does
+    not show it.
+    """
+
+    sigma_mm: NotNegative = Field(description="Its standard uncertainty.")
+    source: Text = Field(description="In words: the errors that it was found from, or why it is assumed.")
+
+
+ASSUMED_ERROR = CommonError(
+    sigma_mm=0.5 * STANDARD_MM,
+    source="assumed: half a pixel, since the model was not evaluated on lengths that are known",
+)
+"""Of a model of whose lengths nothing is known. Labels are whole pixels: a network that takes all borders for
+half a pixel too far out or in agrees with them no worse."""
+
+
 class ModelCard(_Model):
     """The card of one model; see the module."""
 
@@ -83,6 +103,7 @@ class ModelCard(_Model):
         default_factory=dict, description="Tables of results, each with a name; see docs/unet.md."
     )
     scope: ModelScope
+    common_error: CommonError = Field(ASSUMED_ERROR, description="Older cards have none: it is assumed.")
     licence: Text
     versions: dict[str, Text] = Field(default_factory=dict, description="Of the software that made it.")
 

@@ -170,6 +170,8 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
         Contribution("interpolation between slices", 0.03 * step, type="B"),
     )
     scale = cell.scale
+    network = max(e.edges.model_sigma_mm for e in ends)
+    common = _network(network, shared=True)
 
     def made(
         name: str, value: float, budget: tuple[Contribution, ...], count: int = n, **more: Any
@@ -185,11 +187,13 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
             Contribution("edge noise", noise, degrees_of_freedom=max(n - 1, 1)),
             Contribution("choice of angles", _half_split([e.length for e in ends])),
             *systematic,
+            *common,
             scale.contribution(mean),
         )),
         made("length.std", std, (
             Contribution("edge noise", sigma / math.sqrt(2 * max(n - 1, 1)) + 0.1 * sigma),
             Contribution("interpolation between slices", 0.03 * step, type="B"),
+            *_network(_added(std, network)),
             scale.contribution(std),
         )),
     ]  # fmt: skip
@@ -199,6 +203,7 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
             Contribution("edge noise", math.hypot(best.spread, sigma / 2)),
             Contribution("bias of the extreme", abs(best.bias) / math.sqrt(3), type="B"),
             *systematic,
+            *common,
             scale.contribution(best.corrected),
         )
         if best.corrected < STUB_VOXELS * max(cell.frame.voxel_mm[1:]):
@@ -212,10 +217,24 @@ def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measureme
     out += _base_statistics(ends, made, scale.contribution)
     out.append(made("count", float(n), ()))
     negative = np.count_nonzero(length < 0) / n
-    out.append(
-        made("negative_fraction", negative, (Contribution("edge noise", _doubtful(ends, n) / n, type="B"),))
-    )
+    # Lengths that are all too long hide short ones: the other way round than for the lengths.
+    hidden = (np.count_nonzero(length < -network) - np.count_nonzero(length < network)) / (2 * n)
+    doubt = Contribution("edge noise", _doubtful(ends, n) / n, type="B")
+    out.append(made("negative_fraction", negative, (doubt, *_network(hidden, shared=True))))
     return out
+
+
+def _network(contribution: float, shared: bool = False) -> tuple[Contribution, ...]:
+    """The line of the network's own error; none where no network took part."""
+    if not contribution:
+        return ()
+    return (Contribution("systematic error of the network", contribution, type="B", shared=shared),)
+
+
+def _added(std: float, sigma: float) -> float:
+    """By how much a standard deviation is raised by an error, of standard deviation ``sigma``, that changes
+    slowly from place to place."""
+    return math.hypot(std, sigma) - std
 
 
 def _doubtful(ends: list[EndValues], n: int) -> float:
@@ -351,16 +370,19 @@ def _base_statistics(ends: list[EndValues], made: Any, scaled: Any) -> list[Meas
     sigma = math.sqrt(float(np.mean([e.base_sigma**2 for e in ends])))
     std = math.sqrt(max(spread / max(count - 1, 1) - sigma**2, 0.0))
     between = Contribution("interpolation between slices", 0.03 * step, type="B")
+    network = max(e.edges.model_sigma_mm for e in ends)
     return [
         made("base_height.std", std, (
             Contribution("edge noise", sigma / math.sqrt(2 * max(count - 1, 1)) + 0.1 * sigma),
             between,
+            *_network(_added(std, network)),
             scaled(std),
         ), count),
         made("base_height.range", max(width, 0.0), (
             Contribution("edge noise", max(widths_u, sigma / 2)),
             Contribution("form of the edges", MODEL_STEPS * step, type="B"),
             between,
+            *_network(network),
             scaled(width),
         ), count),
     ]  # fmt: skip

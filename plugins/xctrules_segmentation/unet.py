@@ -198,7 +198,7 @@ def _look(
     sure = _around_edges(planes, probabilities, every, end, edges, layout)
     with np.errstate(invalid="ignore"):
         doubtful = sure < card.scope.least_confidence
-    edges = _without(edges, doubtful)
+    edges = dataclasses.replace(_without(edges, doubtful), model_sigma_mm=card.common_error.sigma_mm)
     warnings = []
     if doubtful.any():
         warnings.append(
@@ -419,6 +419,7 @@ def _parameters(model: FoundModel, looked: dict[End, _Looked]) -> dict[str, obje
         "model_version": card.version,
         "model_sha256": model.sha256,
         "scope": card.scope.model_dump(),
+        "common_error": card.common_error.model_dump(),
         "ends": {
             name: {
                 "planes": int(seen.planes.theta_deg.size),

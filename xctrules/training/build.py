@@ -13,7 +13,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -23,7 +23,7 @@ from typing import Any
 from xctrules.errors import OutputError, XctrulesError
 from xctrules.model_card import ModelCard, ModelScope, read_card, write_card
 from xctrules.training import phantom_planes
-from xctrules.training.evaluate import Evaluation, evaluate, published_stack
+from xctrules.training.evaluate import Evaluation, common_error, evaluate, published_stack
 from xctrules.training.phantom_planes import PhantomPlanes, PlaneStack
 from xctrules.training.scan_planes import label_ends, open_cell, scan_sha256, split_by_angle, write_pair
 
@@ -235,9 +235,7 @@ def _publish(model: Path, out: Path, found: Evaluation) -> ModelCard:
     from xctrules.training.model_page import render
 
     card = read_card(model.with_suffix(".json"))
-    card = ModelCard.model_validate(
-        {**card.model_dump(by_alias=True), "scores": {**card.scores, **found.scores}}
-    )
+    card = scored(card, found.scores)
     try:
         out.mkdir(parents=True, exist_ok=True)
         for suffix in (".keras", ".tflite"):
@@ -250,6 +248,17 @@ def _publish(model: Path, out: Path, found: Evaluation) -> ModelCard:
     except OSError as error:
         raise OutputError(f"cannot be written ({error.strerror})", where=out) from error
     return card
+
+
+def scored(card: ModelCard, scores: Mapping[str, Any]) -> ModelCard:
+    """The card with the evaluation's scores, and what follows from them for the uncertainty of lengths."""
+    found = common_error(scores["ladder"]["rows"]) or card.common_error
+    values = {
+        **card.model_dump(by_alias=True),
+        "scores": {**card.scores, **scores},
+        "common_error": found.model_dump(),
+    }
+    return ModelCard.model_validate(values)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

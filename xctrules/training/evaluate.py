@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from xctrules.cell import LABELS, MEASURED, Cell, EndEdges
 from xctrules.conformance import run_metric
 from xctrules.errors import NotMeasurable, PluginError
+from xctrules.model_card import CommonError
 from xctrules.phantom import Greys, Imaging, PhantomSpec, draw, preset
 from xctrules.planes import standard_planes
 from xctrules.registry import Provided, Registry, load_plugins
@@ -313,6 +314,33 @@ def ladder_table(rows: Sequence[Json]) -> list[Json]:
             }
         table.append(line)
     return table
+
+
+LEAST_SHARE = 0.5
+"""Share of the true places that must be measured for a cell's mean to tell of the model's error: below it the
+mean is of the places that happened to be seen."""
+
+
+def common_error(rows: Sequence[Json]) -> CommonError | None:
+    """What is common to all lengths that the model measures in a scan: root mean square of the errors of the
+    mean overhang over the cells and steps of the ladder, in mm.
+
+    Not only their scatter, for nothing is corrected by their mean. Scans that the model refused, or of which
+    it measured little, do not count; ``None`` where there are no others.
+    """
+    cells = ladder_cells()
+    errors = [
+        row["unet"]["error"] * cells[row["cell"]].voxel_size_mm[0]
+        for row in rows
+        if row["unet"]["error"] is not None and row["unet"]["share"] >= LEAST_SHARE
+    ]
+    if not errors:
+        return None
+    return CommonError(
+        sigma_mm=round(float(np.sqrt(np.mean(np.square(errors)))), 5),
+        source=f"root mean square error of the mean overhang in {len(errors)} scans of drawn cells of the "
+        f"degradation ladder ({1000 * min(errors):+.0f} to {1000 * max(errors):+.0f} um)",
+    )
 
 
 # --- voxel sizes -----------------------------------------------------------------------------------------

@@ -28,7 +28,9 @@ from xctrules import __version__
 from xctrules.cell import LABELS
 from xctrules.errors import ModelError, OutputError, XctrulesError
 from xctrules.model_card import (
+    ASSUMED_ERROR,
     SCHEMA,
+    CommonError,
     ModelCard,
     ModelScope,
     Training,
@@ -649,6 +651,16 @@ def _before(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"dice_before": {name: row[f"dice_{name}"] for name in FOREGROUND}}
 
 
+def _common_error(parent: ModelCard | None) -> CommonError:
+    """Of a model that was not evaluated: its parent's, if that was."""
+    if parent is None or parent.common_error == ASSUMED_ERROR:
+        return ASSUMED_ERROR
+    before = parent.common_error
+    return CommonError(
+        sigma_mm=before.sigma_mm, source=f"not evaluated; taken over from {parent.name}: {before.source}"
+    )
+
+
 def _card(
     run: _Run,
     pairs: Pairs,
@@ -690,6 +702,7 @@ def _card(
             "export": {"largest_difference_in_probability": float(f"{agreement:.2g}"), "allowed": AGREEMENT},
         },
         scope=scope,
+        common_error=_common_error(parent[1] if parent else None),
         licence=about.licence,
         versions={
             "xctrules": __version__, "keras": keras.__version__, "tensorflow": tf.__version__,

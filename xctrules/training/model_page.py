@@ -232,6 +232,10 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         ("Scope: voxels", f"{low:g} to {high:g} µm"),
         ("Scope: least contrast", f"{s.least_contrast:g} times the noise of a pixel"),
         ("Scope: least confidence", f"{s.least_confidence:g}"),
+        (
+            "Standard uncertainty common to all lengths",
+            f"{1000 * card.common_error.sigma_mm:.0f} µm: {card.common_error.source}",
+        ),
         ("Foil", f"labelled {card.foil_mm:g} mm wide"),
         ("Licence", card.licence),
         *((f"SHA-256 of {name}", digest) for name, digest in card.sha256.items()),
