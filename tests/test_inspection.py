@@ -267,6 +267,52 @@ def test_screen_that_fails_keeps_the_cell_from_passing(tmp_path: Path, can: Path
     assert "not screened" in result.record["reasons"][0]
 
 
+NEEDY = """
+from xctrules.cell import Segmentation
+from xctrules.hookspecs import hookimpl
+from xctrules.measurement import Contribution, Measurement, MetricResult
+
+def sure(name, value):
+    return Measurement(name, "1", value=value, budget=(Contribution("own", 0.01),))
+
+class Quality:
+    name, title, declares = "quality", "Quality", {{"theirs.quality": "1"}}
+    def measure(self, cell):
+        return MetricResult([sure("theirs.quality", 0.1)])
+
+class Needy:
+    name, title, declares = "needy", "Needy", {{"theirs.figure": "1"}}
+    needs = {{"theirs.quality": (0.5, None)}}
+    def measure(self, cell):
+        return MetricResult([sure("theirs.figure", 1.0)])
+
+class Own:
+    name = "own"
+    def segment(self, cell):
+        return Segmentation("own", waives={waives})
+
+@hookimpl
+def xctrules_screens():
+    return [Quality()]
+@hookimpl
+def xctrules_metrics():
+    return [Needy()]
+@hookimpl
+def xctrules_segmenters():
+    return [Own()]
+"""
+
+
+@pytest.mark.parametrize(
+    ("waives", "status"), [({}, "not_measured"), ({"theirs.quality": "seen otherwise"}, "measured")]
+)
+def test_a_segmenter_can_do_without_a_quality_that_metrics_need(
+    tmp_path: Path, can: Path, waives: dict[str, str], status: str
+) -> None:
+    result = with_plugin(tmp_path, can, NEEDY.format(waives=waives), RULES + "segmenter: own\n")
+    assert result.measurements["theirs.figure"].status == status
+
+
 def test_rejections_of_a_metric_do_not_count(tmp_path: Path, can: Path) -> None:
     result = with_plugin(tmp_path, can, THEIRS.format(body="return MetricResult([good()], rejections=['x'])"))
     assert result.verdict == "PASS"

@@ -221,6 +221,9 @@ class Segmentation:
     separability: float | None = None
     parameters: Mapping[str, object] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    waives: Mapping[str, str] = field(default_factory=dict)
+    """Screening figures whose least quality this segmentation can do without, each with the reason: what a
+    segmenter has shown that it tells apart need not show by itself in the greys."""
     confidence: Mapping[End, ConfidenceMap] = field(default_factory=dict)
     agreement: Agreement | None = None
     """With the classical segmenter; where there is none its reason is in ``missing`` or nothing was

@@ -192,8 +192,10 @@ def inspect(
                 _export_labels(Path(export_labels), cell, registry)
         outcomes = [_measure(screen, cell, clock) for screen in registry.screens]
         screened = {m.name: m for outcome in outcomes for m in outcome.measurements}
+        waived = cell.segmentation.waives if cell.segmentation else {}
+        held_against = {name: m for name, m in screened.items() if name not in waived}
         fit = assess(cell_spec.rules, cell_spec.nominal_mm, quality_of(cell, screened))
-        outcomes += [_measure(metric, cell, clock, screened) for metric in registry.metrics]
+        outcomes += [_measure(metric, cell, clock, held_against) for metric in registry.metrics]
     else:
         if export_labels is not None:
             notes.warnings.append(f"no label image was written: {no_frame}")

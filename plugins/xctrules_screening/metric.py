@@ -46,8 +46,9 @@ a few degrees over it."""
 
 @dataclass
 class _Findings:
-    """Figures with their levels, as they come up."""
+    """Figures with their levels, as they come up; ``waived`` are those that reject no scan, with reasons."""
 
+    waived: Mapping[str, str] = field(default_factory=dict)
     measurements: dict[str, Measurement] = field(default_factory=dict)
     levels: dict[str, Level] = field(default_factory=dict)
     rejections: list[str] = field(default_factory=list)
@@ -71,7 +72,11 @@ class _Findings:
             f"{level.meaning} ({measurement.name} is {judged:.3g}{unit}, {word} {limit:.3g}{unit}); "
             f"cure: {level.cure}"
         )
-        (self.rejections if judgement == "rejected" else self.warnings).append(text)
+        waiver = self.waived.get(measurement.name)
+        if judgement == "rejected" and waiver is None:
+            self.rejections.append(text)
+        else:
+            self.warnings.append(text if waiver is None else f"{text}; not held against the scan: {waiver}")
 
     def absent(self, names: tuple[str, ...], reason: str) -> None:
         for name in names:
@@ -99,7 +104,7 @@ class Screening:
 
     def measure(self, cell: Cell) -> MetricResult:
         """All figures that the scan allows; a mask is judged by its geometry alone."""
-        found = _Findings()
+        found = _Findings(cell.segmentation.waives if cell.segmentation else {})
         figures: list[Figure] = []
         if cell.settings.mask_of is None:
             _by_grey(cell, found, figures)

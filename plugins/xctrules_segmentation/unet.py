@@ -11,7 +11,7 @@ network's copper contradicts it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -58,6 +58,10 @@ GOOD_FIT, BETTER_FIT, LEAST_FIT = 0.97, 0.02, 0.6
 """Share of the foil that must lie on the network's copper, and of the copper on the foil: from the first on
 the foil followed in the greys is taken without further question; followed in the copper it must fit better by
 the second; below the third neither way is right."""
+
+LAYERS_TOLD_APART = 0.9
+"""Share of the foil on the network's copper, and of the copper on the foil, from which on the network is
+taken to tell the layers apart: one spiral through all turns is nothing that noise would show."""
 
 _AROUND_MM = 0.1
 """So far around an edge the network's confidence is averaged: it is always in doubt in the pixels of the edge
@@ -136,6 +140,7 @@ class UnetSegmenter:
             warnings=(*found.warnings, *(w for seen in looked.values() for w in seen.warnings)),
             confidence={name: seen.confidence for name, seen in looked.items()},
             agreement=agreement,
+            waives=_waived(model.card, looked, len(cell.frame.ends)),
         )
 
 
@@ -217,6 +222,15 @@ def _look(
         confidence=_map(planes, labels, every, sure, edges, card.scope.least_confidence),
         warnings=tuple(warnings),
     )
+
+
+def _waived(card: ModelCard, looked: Mapping[End, _Looked], ends: int) -> dict[str, str]:
+    """Layers need not show apart in the greys where the network tells them apart at every end in view."""
+    worst = min((seen.fit for seen in looked.values()), default=0.0)
+    if not ends or len(looked) < ends or worst < LAYERS_TOLD_APART:
+        return {}
+    reason = f"the model {card.name} tells copper and cathode apart, {worst:.0%} of the foil on its copper"
+    return {"screening.layer_separation": reason}
 
 
 def _check_voxel(cell: Cell, card: ModelCard) -> None:

@@ -118,6 +118,19 @@ def test_layers_lost_in_noise_reject_the_scan(noise: float) -> None:
     assert share is None or share < 0.5
 
 
+def test_a_segmenter_that_tells_the_layers_apart_is_not_held_to_their_contrast() -> None:
+    phantom = drawn(imaging=Imaging(noise=0.3))
+    _, result, cell = screened(phantom)
+    assert any("copper and cathode" in said for said in result.rejections)
+    assert cell.segmentation is not None
+    waives = {"screening.layer_separation": "told apart by other means"}
+    able = dataclasses.replace(cell, segmentation=dataclasses.replace(cell.segmentation, waives=waives))
+    again = Screening().measure(able)
+    assert not any("copper and cathode" in said for said in again.rejections)
+    (warning,) = (said for said in again.warnings if "copper and cathode" in said)
+    assert "told apart by other means" in warning
+
+
 def test_an_empty_can_is_no_noisy_scan() -> None:
     phantom = drawn(imaging=Imaging(dtype="float32"))
     volume = phantom.volume.copy()
