@@ -345,9 +345,8 @@ def _wall(surface: CanSurface, maps: _Maps, cell: Cell, model: _Model) -> list[M
     grey_lines = _grey_lines(surface, lambda outer, inner: outer - inner)
     again = maps.pooling.pool(wall)
 
-    def extreme(name: str, found: Corrected, index: int) -> Measurement:
+    def extreme(name: str, found: Corrected, value: float, index: int) -> Measurement:
         row, column = np.unravel_index(index, wall.shape)
-        value = found.value
         return Measurement(
             name, "mm", value=value, n=n,
             budget=(
@@ -373,8 +372,9 @@ def _wall(surface: CanSurface, maps: _Maps, cell: Cell, model: _Model) -> list[M
                 *grey_lines,
             ),
         ),
-        extreme(names[1], low, int(np.nanargmin(wall))),
-        extreme(names[2], high, int(np.nanargmax(wall))),
+        # The correction for noise is uncertain itself; the thinnest place is no thicker than the mean.
+        extreme(names[1], low, min(low.value, mean), int(np.nanargmin(wall))),
+        extreme(names[2], high, max(high.value, mean), int(np.nanargmax(wall))),
         Measurement(
             names[3], "mm", value=spread, n=n,
             budget=(

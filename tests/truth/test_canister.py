@@ -18,7 +18,9 @@ from xctrules.cell import Cell, Segmentation, Settings
 from xctrules.errors import NotMeasurable
 from xctrules.frame import CylinderFinder
 from xctrules.measurement import ImageFigure, LineChart, Measurement, MetricResult, Scale
+from xctrules.phantom import Imaging, small
 from xctrules.scan import Scan
+from xctrules.testing import phantom_cell
 
 VOXEL = 0.035
 
@@ -184,6 +186,15 @@ def test_a_thin_spot_is_found_where_it_is() -> None:
     assert thinnest.worst_at is not None
     assert thinnest.worst_at["theta_deg"] == pytest.approx(310, abs=6)
     assert value(found, "wall_thickness.max") == pytest.approx(drawn.wall, abs=0.25 * VOXEL)
+
+
+def test_noise_turns_no_thinnest_wall_into_the_thickest() -> None:
+    """Extremes are freed of what noise adds to them; where that is nearly all, they must not cross."""
+    imaging = Imaging(noise=0.06, blur_px=1.5, noise_correlation_px=1.2)
+    cell, _ = phantom_cell(small(view="roll", roll_in_view_mm=0.6, imaging=imaging), angles=90)
+    found = {m.name: m for m in Canister().measure(cell).measurements}
+    low, mean, high = (value(found, f"wall_thickness.{name}") for name in ("min", "mean", "max"))
+    assert low <= mean <= high
 
 
 # --- form and dents ----------------------------------------------------------------------------------------
