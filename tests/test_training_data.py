@@ -307,6 +307,38 @@ def test_the_error_common_to_all_lengths_is_in_mm_and_keeps_its_mean():
     assert evaluate.common_error(rows[2:]) is None
 
 
+def test_the_least_contrast_is_the_last_that_was_right_above_all_that_were_wrong():
+    def row(contrast, error, share=0.9):
+        return {"contrast": contrast, "unet": {"error": error, "share": share}}
+
+    good = [row(12.25, 0.1), row(8.49, -0.9), row(6.02, 0.5)]
+    assert evaluate.least_contrast(good) == 6.0
+    assert evaluate.least_contrast([*good, row(4.6, -2.0)]) == 6.0
+    assert evaluate.least_contrast([*good, row(7.0, 1.1)]) == 8.4, "another cell fails earlier"
+    assert evaluate.least_contrast([*good, row(5.0, 0.1, share=0.3)]) == 6.0, "too little of it was seen"
+    assert evaluate.least_contrast([*good, row(5.0, None, share=0.0)]) == 6.0
+    assert evaluate.least_contrast([row(12.0, 1.5)]) is None
+    assert evaluate.least_contrast([]) is None
+
+
+def test_what_the_evaluation_found_goes_into_the_card():
+    from xctrules.model_card import ModelCard, Training
+
+    before = ModelCard(
+        name="m", title="t", version="1", training=Training(data="d", seed=1), scope=build.SCOPE,
+        licence="MIT", scores={"export": {}},
+    )  # fmt: skip
+    cell, spec = next(iter(evaluate.ladder_cells().items()))
+    measured = {"unet": {"error": 0.5, "share": 1.0}}
+    rows = [{"cell": cell, "step": "published", **measured}]
+    after = build.scored(before, {"ladder": {"rows": rows}, "noise": [{"contrast": 5.5, **measured}]})
+    assert after.common_error.sigma_mm == pytest.approx(0.5 * spec.voxel_size_mm[0])
+    assert after.scope.least_contrast == 5.5 and after.scope.voxel_mm == before.scope.voxel_mm
+    assert set(after.scores) == {"export", "ladder", "noise"}
+    nothing = build.scored(before, {"ladder": {"rows": []}})
+    assert (nothing.common_error, nothing.scope) == (before.common_error, before.scope)
+
+
 def test_halved_contrast_keeps_the_scanner_s_noise():
     spec = small()
     worse = evaluate.degraded(spec, 3.0, 1.5, True)

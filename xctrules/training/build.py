@@ -23,7 +23,7 @@ from typing import Any
 from xctrules.errors import OutputError, XctrulesError
 from xctrules.model_card import ModelCard, ModelScope, read_card, write_card
 from xctrules.training import phantom_planes
-from xctrules.training.evaluate import Evaluation, common_error, evaluate, published_stack
+from xctrules.training.evaluate import Evaluation, common_error, evaluate, least_contrast, published_stack
 from xctrules.training.phantom_planes import PhantomPlanes, PlaneStack
 from xctrules.training.scan_planes import label_ends, open_cell, scan_sha256, split_by_angle, write_pair
 
@@ -31,7 +31,8 @@ NAME = "overhang_unet"
 LICENCE = "MIT"
 
 SCOPE = ModelScope(voxel_mm=(0.012, 0.09), least_contrast=1.0, least_confidence=0.5)
-"""Voxels of the training data, a fifth wider at the fine end, where planes are averaged anyway."""
+"""Voxels of the training data, a fifth wider at the fine end, where planes are averaged anyway. The least
+contrast is raised to what the model was found to stand; the least confidence bars the hopeless only."""
 
 ATTRIBUTION = (
     "one third of the half-planes of the 21700 cell in MPJ-Imaging/battery_xct_workflows "
@@ -251,12 +252,14 @@ def _publish(model: Path, out: Path, found: Evaluation) -> ModelCard:
 
 
 def scored(card: ModelCard, scores: Mapping[str, Any]) -> ModelCard:
-    """The card with the evaluation's scores, and what follows from them for the uncertainty of lengths."""
+    """The card with the evaluation's scores, and what follows from them for the scope and for lengths."""
     found = common_error(scores["ladder"]["rows"]) or card.common_error
+    least = max(card.scope.least_contrast, least_contrast(scores.get("noise", [])) or 0.0)
     values = {
         **card.model_dump(by_alias=True),
         "scores": {**card.scores, **scores},
         "common_error": found.model_dump(),
+        "scope": {**card.scope.model_dump(), "least_contrast": least},
     }
     return ModelCard.model_validate(values)
 

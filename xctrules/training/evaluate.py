@@ -23,7 +23,7 @@ from xctrules.conformance import run_metric
 from xctrules.errors import NotMeasurable, PluginError
 from xctrules.model_card import CommonError
 from xctrules.phantom import Greys, Imaging, PhantomSpec, draw, preset
-from xctrules.planes import standard_planes
+from xctrules.planes import contrast, standard_planes
 from xctrules.registry import Provided, Registry, load_plugins
 from xctrules.testing import cell_of
 from xctrules.training.export import run_tflite
@@ -192,6 +192,10 @@ def measured(bench: Bench, cell: Cell, truth: Mapping[str, Any], name: str) -> J
         "due": due,
     }
     edges = None if cell.segmentation is None else cell.segmentation.ends.get(end)  # type: ignore[call-overload]
+    maps: Mapping[Any, Any] = {} if cell.segmentation is None else cell.segmentation.confidence
+    sure = maps.get(end)
+    if sure is not None and np.isfinite(sure.confidence).any():
+        result["confidence"] = round(float(np.nanmedian(sure.confidence)), 3)
     if edges is not None and len(set(np.asarray(columns["end"]).tolist())) == 1:
         radius = np.array(truth["samples"][end]["radius_mm"], dtype=float)[:, ::every]
         off = _off_the_truth(edges, length.reshape(edges.state.shape), radius, true) / voxel
@@ -341,6 +345,67 @@ def common_error(rows: Sequence[Json]) -> CommonError | None:
         source=f"root mean square error of the mean overhang in {len(errors)} scans of drawn cells of the "
         f"degradation ladder ({1000 * min(errors):+.0f} to {1000 * max(errors):+.0f} um)",
     )
+
+
+# --- how noisy a scan may be -----------------------------------------------------------------------------
+
+NOISES = (5.0, 8.0, 12.0, 16.0, 24.0)
+"""Factors of the published noise, up to where a roll hardly shows any more."""
+
+
+def ever_noisier(bench: Bench, *, angles: int = 72, tell: Tell = print) -> Iterator[Json]:
+    """The two smaller cells of the ladder by the network alone, in ever more noise until it fails.
+
+    One row for each scan, with its contrast as the model's scope means it.
+    """
+    for cell_name, spec in list(ladder_cells().items())[:2]:
+        for noise in NOISES:
+            phantom = draw(degraded(spec, noise, 1.0, False))
+            cell, _ = _found(phantom, angles)
+            clear = None if cell is None else _contrast(cell, phantom.truth)
+            if cell is None or clear is None:
+                break  # no cell, or no end of one, is seen in it: there is nothing to ask a model
+            row: Json = {"cell": cell_name, "noise": noise, "contrast": round(clear, 2)}
+            row["unet"] = measured(bench, cell, phantom.truth, "unet")
+            tell(f"{cell_name}, noise x {noise:g}: {row['unet']['error']} z voxels, contrast {clear:.1f}")
+            yield row
+            if _failed(row):
+                break
+
+
+def _contrast(cell: Cell, truth: Mapping[str, Any]) -> float | None:
+    for end in cell.frame.ends:
+        if end.name in truth["samples"]:
+            try:
+                return contrast(standard_planes(cell, end, np.arange(0.0, 360.0, 5.0)))
+            except NotMeasurable:
+                return None
+    return None
+
+
+def _failed(row: Json) -> bool:
+    """Whether the mean overhang was given, and wrong by more than a z voxel."""
+    error = row["unet"]["error"]
+    return error is not None and abs(error) > 1
+
+
+def least_contrast(rows: Sequence[Json]) -> float | None:
+    """Contrast from which on the mean overhang was right to within a z voxel in every scan; ``None`` where it
+    never was.
+
+    It is that of the noisiest scan that was still measured well, not of the first that failed: what lies
+    between was not looked at.
+    """
+    floor = max((row["contrast"] for row in rows if _failed(row)), default=0.0)
+    held = [
+        row["contrast"]
+        for row in rows
+        if row["contrast"] > floor
+        and row["unet"]["error"] is not None
+        and not _failed(row)
+        and row["unet"]["share"] >= LEAST_SHARE
+    ]
+    return math.floor(10 * min(held)) / 10 if held else None
 
 
 # --- voxel sizes -----------------------------------------------------------------------------------------
@@ -580,6 +645,7 @@ def evaluate(
     scores["phantoms"] = store.get("phantoms", lambda: held_out_scores(data, 100, phantoms))
     rows = store.rows("ladder", lambda: ladder(bench, tell=tell))
     scores["ladder"] = {"table": ladder_table(rows), "rows": rows}
+    scores["noise"] = store.rows("noise", lambda: ever_noisier(bench, tell=tell))
     scores["voxel_sizes"] = store.get("voxels", lambda: voxel_sizes(bench, tell=tell))
     places: list[Disagreement] = []
     if scan is not None:

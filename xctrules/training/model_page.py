@@ -75,6 +75,7 @@ def page(card: ModelCard, places: Sequence[Disagreement]) -> dict[str, Any]:
         "ladder": _ladder_table(scores["ladder"]["table"]),
         "ladder_rows": _ladder_rows(scores["ladder"]["rows"]),
         "charts": [_share_chart(scores["ladder"]["table"]), _error_chart(scores["ladder"]["table"])],
+        "noise": _noise_table(scores.get("noise", [])),
         "dice": _dice_table(scores),
         "lengths": _length_table(scores.get("scan", {})),
         "voxels": _voxel_table(scores["voxel_sizes"]),
@@ -176,6 +177,33 @@ def _ladder_rows(rows: Sequence[Json]) -> Table:
         ],
         text=2,
     )
+
+
+def _noise_table(rows: Sequence[Json]) -> Table | None:
+    if not rows:
+        return None
+    shown = [
+        [
+            row["cell"],
+            f"{row['noise']:g} times",
+            f"{row['contrast']:.1f}",
+            _percent(row["unet"]["share"]),
+            _percent(row["unet"].get("within_one")),
+            _signed(row["unet"]["error"]),
+            _plain(row["unet"].get("confidence")),
+        ]
+        for row in rows
+    ]
+    columns = [
+        "Cell",
+        "Noise",
+        "Contrast",
+        "Places measured",
+        "To within a z voxel",
+        "Mean error, z voxels",
+        "Median confidence",
+    ]
+    return _table("The U-Net in ever more noise", columns, shown)
 
 
 def _dice_table(scores: Json) -> Table:
