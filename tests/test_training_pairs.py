@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from training_planes import HEIGHT, save, stripes, write
+from training_planes import BACKGROUND, CAN, CATHODE, COPPER, HEIGHT, OVERHANG, save, stripes, write
 
 from xctrules.errors import XctrulesError
 from xctrules.training.augment import Augmentation, vary
-from xctrules.training.pairs import UNKNOWN, read_pairs
+from xctrules.training.pairs import UNKNOWN, named, read_pairs, turned
 
 
 def read(data: Path, **options):
@@ -137,6 +137,30 @@ def upside_down(data):
     return "b.tif", "upside down"
 
 
+def upside_down_with_a_cap(data):
+    """A bright cap over the void, which then looks like the roll."""
+    image = tifffile.imread(data / "images" / "b.tif")
+    image[:, :30] += 2
+    save(data / "images" / "b.tif", image)
+    for name in ("images", "labels"):
+        save(data / name / "b.tif", tifffile.imread(data / name / "b.tif")[:, ::-1])
+    return "b.tif", "plane 1 of 4: the overhang lies below"
+
+
+def one_mirrored(data):
+    for name in ("images", "labels"):
+        planes = tifffile.imread(data / name / "b.tif")
+        planes[2] = planes[2, :, ::-1]
+        save(data / name / "b.tif", planes)
+    return "b.tif", "plane 3 of 4: the can lies left"
+
+
+def planes_last(data):
+    for name in ("images", "labels"):
+        save(data / name / "b.tif", np.moveaxis(tifffile.imread(data / name / "b.tif"), 0, -1).copy())
+    return "b.tif", "the axis that counts planes comes first"
+
+
 def labels_upside_down(data):
     save(data / "labels" / "b.tif", tifffile.imread(data / "labels" / "b.tif")[:, ::-1])
     return "b.tif", "the same way round"
@@ -201,7 +225,7 @@ def no_folder(data):
 WRONG = (
     missing_label, missing_image, other_shape, fewer_planes, unknown_value, half_values, upside_down,
     labels_upside_down, nothing_labelled, coloured, no_numbers, too_low, damaged, no_picture, no_tiff, twice,
-    empty, no_folder,
+    empty, no_folder, upside_down_with_a_cap, one_mirrored, planes_last,
 )  # fmt: skip
 
 
@@ -223,6 +247,48 @@ def test_too_few_planes_to_hold_some_out(tmp_path):
     write(tmp_path, "a", *stripes(2, seed=1))
     with pytest.raises(XctrulesError, match="too few planes"):
         read_pairs(tmp_path)
+
+
+def test_only_labels_that_show_it_tell_a_turned_plane():
+    """Foils with their overhang, a can with its floor, and wrong pixels that a hand may leave."""
+    labels = np.zeros((1, HEIGHT, 100), np.uint8)
+    labels[:, 60:, 10:80] = CATHODE
+    for foil in (20, 40, 60):
+        labels[:, 60:, foil : foil + 3], labels[:, 50:60, foil : foil + 3] = COPPER, OVERHANG
+    labels[:, :, 95:] = labels[:, 30:42] = CAN  # wall and floor
+    labels[:, 90, 20], labels[:, 5, 2] = OVERHANG, CAN
+    assert turned(labels) is None
+    assert turned(labels[:, ::-1]) == (0, "upside down")
+    assert turned(labels[:, :, ::-1]) == (0, "mirrored")
+    unknown = np.where(np.isin(labels, (OVERHANG, CAN)), UNKNOWN, labels)
+    assert turned(unknown[:, ::-1, ::-1]) is None
+    both = np.concatenate([unknown, labels, labels[:, :, ::-1]])
+    assert turned(both) == (2, "mirrored")
+
+
+def relabelled(value: int, to: int) -> tuple[np.ndarray, np.ndarray]:
+    grey, labels = stripes(6, seed=1)
+    labels[labels == value] = to
+    return grey, labels
+
+
+def test_planes_without_overhang_teach_nothing_of_what_is_measured(tmp_path):
+    write(tmp_path, "a", *relabelled(OVERHANG, BACKGROUND))
+    with pytest.raises(XctrulesError, match=r"nothing is labelled as overhang \(4\)") as error:
+        read_pairs(tmp_path)
+    assert error.value.where == str(tmp_path) and error.value.todo
+
+
+@pytest.mark.parametrize(("value", "label"), [(COPPER, "copper (3)"), (CATHODE, "cathode (2)")])
+def test_a_class_that_nobody_labelled_is_warned_of(tmp_path, value, label):
+    write(tmp_path / "without", "a", *relabelled(value, UNKNOWN))
+    (warning,) = read_pairs(tmp_path / "without").warnings
+    assert label in warning and "to train on" in warning
+    write(tmp_path / "with", "a", *stripes(6, seed=1))
+    assert read_pairs(tmp_path / "with").warnings == ()
+    write(tmp_path / "with" / "validation", "a", *relabelled(value, UNKNOWN))
+    (warning,) = read_pairs(tmp_path / "with").warnings
+    assert label in warning and "no score" in warning
 
 
 # --- the split -------------------------------------------------------------------------------------------
@@ -264,6 +330,24 @@ def test_single_planes_are_one_sequence_in_the_order_of_their_names(tmp_path):
     pairs = read_pairs(tmp_path)
     train, held = ([int(p[6:8]) for s in part for p in s.planes] for part in (pairs.train, pairs.validation))
     assert len(held) == 2 and not {i + d for i in held for d in (-1, 0, 1)} & set(train)
+
+
+def test_many_single_planes_are_split_like_one_stack(tmp_path):
+    """They may all be of one scan: neighbours, not files, are what must be kept apart."""
+    grey, labels = stripes(8, seed=4)
+    for i in range(8):
+        write(tmp_path, f"plane_{i}", grey[i], labels[i])
+    pairs = read_pairs(tmp_path)
+    assert "neighbouring planes" in pairs.split
+    held = [int(name[6]) for s in pairs.validation for name in s.planes]
+    assert len(held) == 2 and held[1] - held[0] == 1
+
+
+def test_planes_are_named_by_file_and_number():
+    stack = [f"a.tif, plane {i} of 9" for i in (8, 9, 1, 2, 4)]
+    assert named([*stack, "b.tif"]) == "a.tif (planes 1 to 2, 4, 8 to 9), b.tif"
+    assert named(["a.tif, plane 3 of 9"]) == "a.tif (plane 3)"
+    assert named(["a.tif", "b.tif", "c.tif"], most=2) == "a.tif, b.tif and 1 more"
 
 
 def test_the_hash_is_of_all_that_was_read(tmp_path):

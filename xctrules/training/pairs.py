@@ -8,7 +8,8 @@ the others.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,11 +32,16 @@ _LEAST_WIDTH = 32
 _LONG = 20
 """A sequence from this length on can spare a plane on either side of what is held out of it."""
 
+_MEASURED = ("cathode", "copper", "overhang")
+"""Classes whose edges are measured."""
+
 _MANY = 5
 """With so many sequences, whole ones are held out: a plane of a scan never seen is the fairer test."""
 
 _LEAST_STEP = 0.1
 """From void to roll, as a share of the greys' spread; less is noise, or the planes are upside down."""
+
+_PLANES_FIRST = "the axis that counts planes comes first"
 
 _NEAR_ZERO, _NEAR_ONE = 0.2, 0.3
 """How far void and roll of planes on the standard scale may lie from 0 and 1, in a part of them."""
@@ -88,12 +94,15 @@ class Pairs:
         Over names and contents of all files.
     split
         In words: how the validation planes were chosen.
+    warnings
+        What a person should know before training on them.
     """
 
     train: tuple[PlaneSequence, ...]
     validation: tuple[PlaneSequence, ...]
     sha256: str
     split: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def planes(self) -> int:
@@ -118,24 +127,69 @@ def read_pairs(data: Path, *, seed: int = 1, share: float = VALIDATION_SHARE) ->
     Raises
     ------
     PairError
-        When a pair is incomplete or does not match, a file is no picture of planes, labels have unknown
-        values, or there is too little of it. The message names the file.
+        When a pair is incomplete or does not match, a file is no picture of planes, planes are upside down
+        or mirrored, labels have unknown values, or there is too little of it, above all no overhang. The
+        message names the file.
     """
     sequences = _read_folder(data)
     sha256 = _sha256_of_data(data)
     if (data / "validation").is_dir():
-        validation = _read_folder(data / "validation")
-        return Pairs(
-            tuple(sequences), tuple(validation), sha256, "validation planes from a folder of their own"
-        )
-    train, validation, how = _split(sequences, seed, share)
+        train, validation = sequences, _read_folder(data / "validation")
+        how = "validation planes from a folder of their own"
+    else:
+        train, validation, how = _split(sequences, seed, share)
     if not (train and validation):
         raise PairError(
             "there are too few planes to hold some out for validation",
             where=data,
             todo="Label at least four planes, or put some into a folder “validation”.",
         )
-    return Pairs(tuple(train), tuple(validation), sha256, how)
+    if not _labelled(train, "overhang"):
+        raise PairError(
+            f"nothing is labelled as overhang ({LABELS['overhang']}) in any of the planes to train on",
+            where=data,
+            todo="Label the foil beyond the cathode's edge, up to its tip: it is what is measured.",
+        )
+    return Pairs(tuple(train), tuple(validation), sha256, how, tuple(_unlabelled(train, validation)))
+
+
+def named(planes: Sequence[str], most: int = 40) -> str:
+    """Names of planes in one line, a stack's by numbers; files beyond ``most`` are counted."""
+    files: dict[str, list[int]] = {}
+    for plane in planes:
+        of_stack = re.fullmatch(r"(.*), plane (\d+) of \d+", plane)
+        numbers = files.setdefault(of_stack[1] if of_stack else plane, [])
+        numbers += [int(of_stack[2])] if of_stack else []
+    parts = [name + (f" ({_ranges(numbers)})" if numbers else "") for name, numbers in files.items()]
+    return ", ".join(parts[:most]) + (f" and {len(parts) - most} more" if len(parts) > most else "")
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """``planes 3 to 5, 9``."""
+    ordered = np.unique(numbers)
+    runs = np.split(ordered, np.flatnonzero(np.diff(ordered) > 1) + 1)
+    said = ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]} to {run[-1]}" for run in runs)
+    return f"plane{'s' if len(ordered) > 1 else ''} {said}"
+
+
+def _labelled(sequences: Sequence[PlaneSequence], name: str) -> bool:
+    return any((s.labels == LABELS[name]).any() for s in sequences)
+
+
+def _unlabelled(train: Sequence[PlaneSequence], validation: Sequence[PlaneSequence]) -> Iterator[str]:
+    """A warning for each class that is measured and that cannot be learnt, or not be scored."""
+    for name in _MEASURED:
+        label = f"{name} ({LABELS[name]})"
+        if not _labelled(train, name):
+            yield (
+                f"nothing is labelled as {label} in any of the planes to train on, so that the network "
+                f"learns to find none. Label it, or mark with {UNKNOWN} what you leave out."
+            )
+        elif not _labelled(validation, name):
+            yield (
+                f"nothing is labelled as {label} in the planes held out for validation, so that it has no "
+                "score. Label some there, or hold out other planes with --seed."
+            )
 
 
 def _sha256_of_data(data: Path) -> str:
@@ -219,10 +273,13 @@ def _read_pair(image_path: Path, label_path: Path) -> PlaneSequence:
         raise PairError(
             f"the planes are {rows} × {width} pixels, not {ROWS} rows of {_LEAST_WIDTH} or more",
             where=image_path,
-            todo=f"Write them with `xctrules planes`: pixels of {STANDARD_MM:g} mm, the axis on the left.",
+            todo=f"A stack is saved as (plane, row, column): {_PLANES_FIRST}."
+            if n == ROWS
+            else f"Write them with `xctrules planes`: pixels of {STANDARD_MM:g} mm, the axis on the left.",
         )
     grey = _standard(image, image_path)
     _refuse_misplaced(grey, labels, label_path)
+    _refuse_turned(labels, label_path)
     short = -width % MULTIPLE
     around = ((0, 0), (0, 0), (0, short))
     names = tuple(image_path.name if n == 1 else f"{image_path.name}, plane {i + 1} of {n}" for i in range(n))
@@ -260,9 +317,10 @@ def _read(path: Path) -> NDArray[np.generic]:
         ) from error
     if coloured:
         raise PairError(
-            "this is a picture in colour",
+            "this is a picture in colour, or a stack whose last axis counts planes",
             where=path,
-            todo="Save grey values, or label numbers, not a rendering.",
+            todo="Save grey values, or label numbers, not a rendering. A stack is saved as (plane, row, "
+            f"column): {_PLANES_FIRST}.",
         )
     if not parts:
         raise PairError("there is no picture in this file", where=path, todo="Save it again.")
@@ -340,23 +398,81 @@ def _refuse_misplaced(grey: Greys, labels: NDArray[np.uint8], path: Path) -> Non
         )
 
 
+def _refuse_turned(labels: NDArray[np.uint8], path: Path) -> None:
+    found = turned(labels)
+    if found is None:
+        return
+    plane, how = found
+    what, cure = {
+        "upside down": (
+            "the overhang lies below the cathode and copper of its columns: it is upside down",
+            "The void is at the top (row 0), the roll at the bottom, whichever end of the cell it is.",
+        ),
+        "mirrored": (
+            "the can lies left of the cathode: it is mirrored",
+            "The cell's axis is on the left (column 0), the can on the right.",
+        ),
+    }[how]
+    where = f"plane {plane + 1} of {len(labels)}: " if len(labels) > 1 else ""
+    raise PairError(
+        f"{where}{what}",
+        where=path,
+        todo=f"{cure} Flip image and labels alike; where the image is right, correct the labels.",
+    )
+
+
+def turned(labels: NDArray[np.uint8]) -> tuple[int, str] | None:
+    """The first plane that is ``"upside down"`` or ``"mirrored"`` by its labels, or ``None``.
+
+    Overhang lies above the roll (cathode and copper) in the columns that have both, and the can right of the
+    roll in the rows that have both: a can's floor spans all columns, but beyond the roll. Means are compared,
+    which a few stray pixels do not turn. A plane without overhang or can tells nothing.
+
+    Parameters
+    ----------
+    labels : (n, rows, width)
+        Values of ``LABELS``.
+    """
+    roll = (labels == LABELS["cathode"]) | (labels == LABELS["copper"])
+    lower = _mean_step(roll, labels == LABELS["overhang"])
+    right = _mean_step(*(mask.swapaxes(1, 2) for mask in (roll, labels == LABELS["can"])))
+    for plane in range(len(labels)):
+        if lower[plane] > 0:
+            return plane, "upside down"
+        if right[plane] < 0:
+            return plane, "mirrored"
+    return None
+
+
+def _mean_step(start: NDArray[np.bool_], end: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How much farther along axis 1 ``end`` lies than ``start``, both (n, size, m): mean over the lines that
+    have both, for each plane; NaN where there is none."""
+    at = np.arange(start.shape[1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        step = np.subtract(*(np.einsum("nim,i->nm", mask, at) / mask.sum(axis=1) for mask in (end, start)))
+        mean: NDArray[np.float64] = np.nansum(step, axis=1) / np.isfinite(step).sum(axis=1)
+    return mean
+
+
 # --- the split -------------------------------------------------------------------------------------------
 
 
 def _split(
     sequences: Sequence[PlaneSequence], seed: int, share: float
 ) -> tuple[list[PlaneSequence], list[PlaneSequence], str]:
+    """Whole stacks, or a stretch of each; single planes of one width are one stack by now."""
     rng = np.random.default_rng(seed)
     if len(sequences) >= _MANY:
         many = max(1, round(share * len(sequences)))
         held = set(rng.choice(len(sequences), many, replace=False).tolist())
         train = [s for i, s in enumerate(sequences) if i not in held]
         validation = [s for i, s in enumerate(sequences) if i in held]
-        return train, validation, f"{many} of {len(sequences)} files held out for validation (seed {seed})"
+        return train, validation, f"{many} of {len(sequences)} stacks held out for validation (seed {seed})"
     parts = [(s, *_stretch(len(s), share, rng)) for s in sequences]
     train = [s.take(kept) for s, kept, _ in parts if kept.size]
     validation = [s.take(held) for s, _, held in parts if held.size]
-    return train, validation, f"a stretch of each file held out for validation (seed {seed})"
+    of = " of each stack" if len(sequences) > 1 else ""
+    return train, validation, f"neighbouring planes{of} held out for validation (seed {seed})"
 
 
 def _stretch(n: int, share: float, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
