@@ -140,8 +140,12 @@ def test_without_a_can_there_is_no_frame_but_a_reason(name: str, volume: np.ndar
 def test_a_solid_disc_is_no_can() -> None:
     y, x = np.mgrid[:160, :160]
     disc = np.where((x - 80) ** 2 + (y - 80) ** 2 < 60**2, 100.0, 0.0).astype(np.float32)
+    grainy = disc * np.random.default_rng(3).uniform(0.95, 1.0, disc.shape).astype(np.float32)
     with pytest.raises(NotMeasurable, match="no brighter"):
-        CylinderFinder().find(Scan(Path("disc"), np.stack([disc] * 6), VOXEL, {}), {})
+        CylinderFinder().find(Scan(Path("disc"), np.stack([grainy] * 6), VOXEL, {}), {})
+    # One and the same grey everywhere is what a clipped scale makes of any cell.
+    with pytest.raises(NotMeasurable, match="saturated"):
+        CylinderFinder().find(Scan(Path("clipped"), np.stack([disc] * 6), VOXEL, {}), {})
 
 
 def test_a_cut_off_can_tells_how_much_is_missing() -> None:

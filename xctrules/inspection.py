@@ -416,7 +416,7 @@ def _settings(
     angles: int, asked: str | None, mask_of: MaskOf | None, spec: CellSpec, registry: Registry
 ) -> Settings:
     """The settings, with a segmenter that is there and, where it takes a model, one that can be used."""
-    name, _, model = (asked or spec.segmenter).partition(":")
+    name, colon, model = (asked or spec.segmenter).partition(":")
     where = "--segmenter" if asked else spec.file
     by_name = {provided.value.name: provided.value for provided in registry.segmenters}
     if name not in by_name:
@@ -425,6 +425,12 @@ def _settings(
             f"there is no segmenter {name!r}",
             where=where,
             todo=f"Known segmenters: {', '.join(by_name) or 'none'}.{broken}",
+        )
+    if colon and not model:
+        raise PluginError(
+            f"there is no model after the colon of {name + colon!r}",
+            where=where,
+            todo=f"Give {name} alone for its own choice, or {name}:MODEL with a model's name or path.",
         )
     if model and not asked and spec.path is not None and (spec.path.parent / model).exists():
         model = str(spec.path.parent / model)  # relative to the spec, as other paths in it
@@ -479,7 +485,8 @@ def _find_frame(
     try:
         frame = finder.find(scan, spec.nominal_mm, settings.mask_of)
     except NotMeasurable as error:
-        return None, error.reason + ("" if settings.mask_of else _saturation_note(scan))
+        told = settings.mask_of or "saturated" in error.reason
+        return None, error.reason + ("" if told else _saturation_note(scan))
     except KeyboardInterrupt:
         raise
     except BaseException as error:
