@@ -80,7 +80,15 @@ def test_missing_files(folder: Path) -> None:
     (folder / "mini.tflite").unlink()
     assert "missing" in refused(folder / "mini.json")
     (folder / "mini.json").unlink()
-    assert "no card" in refused(folder / "mini.tflite")
+    assert "no such model" in refused(folder / "mini.tflite")
+
+
+def test_a_model_that_is_nowhere_is_not_told_as_one_without_a_card(folder: Path) -> None:
+    assert "no such model" in refused(folder / "nowhere" / "mini.tflite")
+    (folder / "mini.json").unlink()
+    told = refused(folder / "mini.tflite")
+    assert "no card" in told
+    assert "Copy mini.json" in told
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"schema": "xctrules.model/2"}', "\0\0"])
@@ -91,7 +99,9 @@ def test_malformed_cards(folder: Path, text: str) -> None:
 
 def test_bytes_that_are_no_text(folder: Path) -> None:
     (folder / "mini.json").write_bytes(b"\xff\xfe\x00")
-    assert "cannot be read" in refused(folder / "mini.tflite")
+    told = refused(folder / "mini.tflite")
+    assert "it is no text" in told
+    assert "codec" not in told
 
 
 def test_an_unknown_key_is_named(folder: Path) -> None:
@@ -113,11 +123,20 @@ def test_a_card_without_the_model_that_measures(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"pixel_mm": 0.05}, {"rows": 64}, {"classes": ["background", "cathode"]}, {"foil_mm": 0.2}]
-)
+    "other",
+    [{"pixel_mm": 0.05}, {"rows": 64}, {"classes": ["background", "cathode"]}, {"foil_mm": 0.2},
+     {"columns_multiple_of": 1}, {"columns_multiple_of": 100_000_000}],
+)  # fmt: skip
 def test_a_model_of_another_input_is_refused(folder: Path, other: dict[str, Any]) -> None:
     changed(folder, **other)
     assert "the model wants planes of" in refused(folder / "mini.tflite")
+
+
+@pytest.mark.parametrize("name", ["pixel_mm", "rows", "columns_multiple_of", "classes", "foil_mm"])
+def test_a_card_that_leaves_open_what_the_model_takes_and_gives(folder: Path, name: str) -> None:
+    path = folder / "mini.json"
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != name}))
+    assert f"does not say {name}" in refused(folder / "mini.tflite")
 
 
 def test_a_renamed_model_is_refused(folder: Path) -> None:

@@ -28,7 +28,7 @@ from xctrules_segmentation.unet import LEAST_PLANES, UnetSegmenter
 from tests.conftest import shared_data
 from xctrules import cli
 from xctrules.cell import LABELS, MEASURED, UNCLEAR, Cell, EndEdges, Segmentation
-from xctrules.errors import ModelError
+from xctrules.errors import ModelError, PluginError
 from xctrules.inspection import inspect
 from xctrules.measurement import Measurement
 from xctrules.model_card import (
@@ -446,6 +446,17 @@ def test_a_spec_can_ask_for_a_model_beside_it(tmp_path: Path) -> None:
 def test_a_segmenter_that_takes_no_model_says_so(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="classical takes no model"):
         inspect(tmp_path / "no such scan", "21700", segmenter="classical:something")
+
+
+def test_a_colon_without_a_model_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="no model after the colon") as told:
+        inspect(tmp_path / "no such scan", "21700", segmenter="unet:")
+    assert "--segmenter" in str(told.value)
+
+
+def test_an_empty_model_is_told_as_empty(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="empty"):
+        run_model(find_model(make_model(tmp_path, b"")), np.zeros((2, 96, 32), dtype=np.float32))
 
 
 @pytest.mark.parametrize("data", [b"", b"never run", b"TFL3" * 300])

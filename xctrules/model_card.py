@@ -18,12 +18,17 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from xctrules.cell import FOIL_MM, LABELS
 from xctrules.errors import ModelError, OutputError
-from xctrules.planes import ROWS, STANDARD_MM
+from xctrules.planes import COLUMNS_MULTIPLE_OF, ROWS, STANDARD_MM
 
 SCHEMA: Literal["xctrules.model/1"] = "xctrules.model/1"
 SUFFIXES = (".tflite", ".keras")
 
 _MOST_CARD_BYTES = 4_000_000
+
+_FORM = ("pixel_mm", "rows", "columns_multiple_of", "classes", "foil_mm")
+"""What a network takes and gives. Every card must say it: assumed, it could not be held against ours."""
+
+_COPY_AGAIN = "Take the model and its card from where they were made, again."
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -95,7 +100,7 @@ class ModelCard(_Model):
     sha256: dict[Name, Sha256] = Field(default_factory=dict, description="By file name.")
     pixel_mm: Positive = STANDARD_MM
     rows: Annotated[int, Field(gt=0)] = ROWS
-    columns_multiple_of: Annotated[int, Field(gt=0)] = 8
+    columns_multiple_of: Annotated[int, Field(gt=0)] = COLUMNS_MULTIPLE_OF
     classes: tuple[Text, ...] = tuple(LABELS)
     foil_mm: Positive = FOIL_MM
     training: Training
@@ -139,11 +144,12 @@ def find_model(name_or_path: str | Path) -> FoundModel:
     """
     card_path = _card_path(name_or_path)
     card = read_card(card_path)
-    made = (card.pixel_mm, card.rows, card.classes, card.foil_mm)
-    ours = (STANDARD_MM, ROWS, tuple(LABELS), FOIL_MM)
+    made = tuple(getattr(card, name) for name in _FORM)
+    ours = (STANDARD_MM, ROWS, COLUMNS_MULTIPLE_OF, tuple(LABELS), FOIL_MM)
     if made != ours:
         raise ModelError(
-            f"the model wants planes of {card.rows} rows of {card.pixel_mm:g} mm and gives "
+            f"the model wants planes of {card.rows} rows and {card.columns_multiple_of}n columns of "
+            f"{card.pixel_mm:g} mm, and gives "
             f"{', '.join(card.classes)}, with a foil of {card.foil_mm:g} mm; this version does not",
             where=card_path,
             todo="Use the model that came with this version, or train one with `xctrules train`.",
@@ -165,14 +171,22 @@ def read_card(path: Path) -> ModelCard:
     """
     try:
         if path.stat().st_size > _MOST_CARD_BYTES:
-            raise ModelError("this is no model card: it is far too large", where=path)
+            raise ModelError("this is no model card: it is far too large", where=path, todo=_COPY_AGAIN)
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ModelError(
-            "the model has no card", where=path, todo="A model is only used together with its card."
+            "the model has no card",
+            where=path,
+            todo=f"Copy {path.name}, which was written with the model, beside it: none is used without.",
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"the model's card cannot be read: {error}", where=path) from error
+    except UnicodeDecodeError:
+        raise ModelError(
+            "the model's card cannot be read: it is no text", where=path, todo=_COPY_AGAIN
+        ) from None
+    except OSError as error:
+        raise ModelError(
+            f"the model's card cannot be read: {error.strerror}", where=path, todo="See to its permissions."
+        ) from error
     try:
         card = ModelCard.model_validate_json(text)
     except ValidationError as error:
@@ -181,15 +195,24 @@ def read_card(path: Path) -> ModelCard:
         raise ModelError(
             f"the model's card is malformed{f' at {at}' if at else ''}: {first['msg']}",
             where=path,
-            todo="Take the model and its card from where they were made, again.",
+            todo=_COPY_AGAIN,
         ) from None
+    absent = [name for name in _FORM if name not in card.model_fields_set]
+    if absent:
+        raise ModelError(
+            f"the model's card is malformed: it does not say {absent[0]}", where=path, todo=_COPY_AGAIN
+        )
     if card.name != path.stem:
         raise ModelError(
-            f"the card is that of the model {card.name}, its file's name says {path.stem}", where=path
+            f"the card is that of the model {card.name}, its file's name says {path.stem}",
+            where=path,
+            todo=f"Name all of the model's files {card.name}, as when they were made.",
         )
     stray = [name for name in card.sha256 if name not in {card.name + suffix for suffix in SUFFIXES}]
     if stray:
-        raise ModelError(f"the card speaks of a file that is not the model's own: {stray[0]}", where=path)
+        raise ModelError(
+            f"the card speaks of a file that is not the model's own: {stray[0]}", where=path, todo=_COPY_AGAIN
+        )
     return card
 
 
@@ -225,14 +248,21 @@ def _card_path(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     given = Path(text)
     if given.suffix in (*SUFFIXES, ".json"):
-        return given.with_suffix(".json")
+        card = given.with_suffix(".json")
+        if not given.exists() and not card.exists():
+            raise _no_such_model(text)
+        return card
     bundled = models_folder() / f"{text}.json"
     if given.name == text and bundled.is_file():
         return bundled
     beside = given.with_name(f"{given.name}.json")
     if beside.is_file():
         return beside
-    raise ModelError(
+    raise _no_such_model(text)
+
+
+def _no_such_model(text: str) -> ModelError:
+    return ModelError(
         "no such model",
         where=text,
         todo=f"Known models: {', '.join(known_models()) or 'none'}. "
@@ -257,7 +287,9 @@ def _checked(path: Path, card: ModelCard) -> bytes:
             todo="Install xctrules again, or copy all of the model's files.",
         ) from None
     except OSError as error:
-        raise ModelError(f"the model cannot be read: {error}", where=path) from error
+        raise ModelError(
+            f"the model cannot be read: {error.strerror}", where=path, todo="See to its permissions."
+        ) from error
     if hashlib.sha256(data).hexdigest() != card.sha256[path.name]:
         raise ModelError(
             "the model is not the one that its card speaks of: its SHA-256 differs",

@@ -27,6 +27,9 @@ INWARD_MM, OUTWARD_MM = 1.44, 2.40
 
 ROWS = round((INWARD_MM + OUTWARD_MM) / STANDARD_MM)
 
+COLUMNS_MULTIPLE_OF = 8
+"""Columns come in multiples of this, which three halvings divide."""
+
 _MIDDLE = (0.3, 0.85)
 """Part of the radius, from axis to can, over which levels are taken: clear of core, pin and can."""
 
@@ -92,7 +95,8 @@ def standard_planes(cell: Cell, end: EndInView, theta_deg: Floats) -> Planes:
         raise NotMeasurable(f"too little of the roll is in view at the {end.name} end")
     if (seen & (rows > 0)).sum() * STANDARD_MM < _LEAST_VOID_MM:
         raise NotMeasurable(f"too little beyond the electrode edges is in view at the {end.name} end")
-    columns = int(np.ceil((frame.outer_radius_mm + 4 * STANDARD_MM) / STANDARD_MM / 8)) * 8
+    wide = (frame.outer_radius_mm + 4 * STANDARD_MM) / STANDARD_MM
+    columns = int(np.ceil(wide / COLUMNS_MULTIPLE_OF)) * COLUMNS_MULTIPLE_OF
     split = max(1, int(np.ceil(STANDARD_MM / min(frame.voxel_mm[1:]))))  # samples per column
     r = (np.arange(columns * split) + 0.5) * (STANDARD_MM / split)
 

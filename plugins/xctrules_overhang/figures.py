@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from xctrules.cell import MEASURED, Cell, EndEdges
 from xctrules.colour import sequential
 from xctrules.measurement import Figure, Histogram, ImageFigure, Polyline, Table
-from xctrules_overhang.lengths import Floats
+from xctrules_overhang.lengths import SMOOTHING_ANGLES_DEG, Floats
 
 BESIDE_MM = 0.9
 """How much is shown below the lowest cathode edge and above the highest tip."""
@@ -41,8 +41,8 @@ def draw(cell: Cell, edges: EndEdges, length: Floats, deflection: Floats, base: 
             alt=f"Histogram of the foils' lean at the {end} end",
         ),
         Histogram.of(
-            base - np.nanmean(base), id=f"overhang-{end}-base", title="Height of the cathode's edge, "
-            "{end} end",
+            base - np.nanmean(base), id=f"overhang-{end}-base",
+            title=f"Height of the cathode's edge, {end} end",
             x_label="height above the mean", unit="mm",
             caption="How evenly the cathode was wound. A wide or two-humped distribution means that the "
             "winding "
@@ -106,7 +106,11 @@ def _plane(
     shortest = ""
     if np.isfinite(length[:, angle]).any():
         k = int(np.nanargmin(length[:, angle]))
-        shortest = f" The shortest overhang in it is {length[k, angle]:.3f} mm, at turn {k}."
+        shortest = (
+            f" The shortest overhang in it is {length[k, angle]:.3f} mm, at turn {k}: one place by itself, "
+            "with its noise. overhang.length.min, by which a rule decides, is a mean over "
+            f"{SMOOTHING_ANGLES_DEG:g} degrees, freed of noise, and so mostly somewhat longer."
+        )
     return ImageFigure(
         id=figure_id,
         title=f"Half-plane at {theta:.0f} degrees, {edges.end} end, {which}",

@@ -99,6 +99,8 @@ def _interpreter(model: FoundModel) -> Any:
             where=model.tflite,
             todo="Install it with: python -m pip install ai-edge-litert. Or use --segmenter classical.",
         ) from None
+    if not model.data:
+        raise _unusable(model, "its file is empty")
     try:
         interpreter = Interpreter(model_content=model.data, num_threads=THREADS)
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
