@@ -32,7 +32,7 @@ from xctrules.training.fit import (
 )
 from xctrules.training.pairs import UNKNOWN, PlaneSequence, read_pairs
 from xctrules.training.qc import outlines
-from xctrules.training.scores import counts_by_plane, dice_by_class, dice_of, mean_dice
+from xctrules.training.scores import counts_by_plane, dice_by_class, dice_of, mean_dice, predict
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="TensorFlow, the extra “train”, is not installed"
@@ -140,7 +140,31 @@ def test_fine_tuning_on_eight_planes_of_another_contrast_improves_the_scores(bas
     assert card["scope"] == json.loads(base[0].with_suffix(".json").read_text())["scope"]
     assert card["common_error"]["sigma_mm"] == pytest.approx(0.02) and "assumed" in str(card["common_error"])
     with (tmp_path / "tuned.csv").open() as file:
-        assert next(csv.DictReader(file))["epoch"] == "0"  # where it started from
+        first = next(csv.DictReader(file))
+    assert first["epoch"] == "0" and first["rate"] == ""  # where it started from, before any step
+    assert "Before fine-tuning" in result.stdout and f"{float(first['dice_cathode']):.3f}" in result.stdout
+    assert "gained" not in result.stdout + (tmp_path / "tuned.html").read_text(encoding="utf-8")
+    held = re.search(r"only to validate on: few\.tif \(planes? (.*)\)", result.stderr)
+    assert held and held[1] in ("1 to 2", "7 to 8")  # a fifth of eight, at one end
+
+
+def test_fine_tuning_that_gains_nothing_says_so_and_keeps_the_model(base, data, tmp_path):
+    """A rate so large that it spoils the weights: the best is what it started from."""
+    parent = base[0].with_suffix(".keras")
+    result = run(
+        data, "--out", tmp_path / "m", "--from", parent,
+        "--epochs", 1, "--crops", 8, "--batch", 8, "--rate", 1, "--warm-up", 0,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "m.html").read_text(encoding="utf-8")
+    for text in (result.stdout, page):
+        assert "Nothing was gained" in text and "--rate" in text
+    assert page.index("Nothing was gained") < page.index("<table")
+    assert "1 epoch in" in result.stdout and "1 epochs" not in result.stdout
+    grey, _ = stripes(2, seed=3)
+    one, other = (predict(network.load(path), grey) for path in (parent, tmp_path / "m.keras"))
+    # Both hold weights of 16 bits; rounding a second time moves a probability by no more than the first.
+    np.testing.assert_allclose(one, other, atol=5e-3)
 
 
 def test_what_was_found_of_a_parents_lengths_goes_on_with_its_name(base):
@@ -210,9 +234,32 @@ def test_the_same_seed_and_epoch_give_the_same_crops(data):
     ],
 )
 def test_options_that_mean_nothing_are_refused(data, tmp_path, option, value, words):
-    result = run(data, "--out", tmp_path / "m", option, value)
+    result = run(data, "--out", tmp_path / "models" / "m", option, value)
     assert result.exit_code == 2 and words in result.stderr and "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_size_of_a_model_that_is_fine_tuned_is_its_own(base, data, tmp_path):
+    arguments = (data, "--out", tmp_path / "models" / "m", "--from", base[0].with_suffix(".keras"))
+    result = run(*arguments, "--channels", 8)
+    assert result.exit_code == 2 and "--channels" in result.stderr and "fine-tuned" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refused_data_leave_no_folder_behind(tmp_path):
+    write(tmp_path / "data", "a", *stripes(2, seed=1))
+    result = run(tmp_path / "data", "--out", tmp_path / "models" / "new" / "m", *QUICK)
+    assert result.exit_code == 2 and "too few planes" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("inside", [".", "deeper/still"])
+def test_a_place_that_cannot_be_written_is_named_before_any_work(data, tmp_path, inside):
+    (tmp_path / "file").write_text("no folder")
+    out = tmp_path / "file" / inside / "m"
+    result = run(data, "--out", out, *QUICK)
+    assert result.exit_code == 2 and str(tmp_path / "file") in result.stderr and "--out" in result.stderr
+    assert "progress" not in result.stderr and "epoch" not in result.stderr
 
 
 def test_without_tensorflow_one_line_says_how_to_get_it(data, tmp_path, monkeypatch):

@@ -41,6 +41,7 @@ def planes(
     Pixels are 0.04 mm, outward is at the top and the axis on the left. Labels are 0 background, 1 can,
     2 cathode, 3 copper, 4 overhang, 255 not known; the foil is labelled 0.10 mm wide.
     """
+    from xctrules.repeatability import counted
     from xctrules.training.scan_planes import write_planes
 
     if not 1 <= count <= MOST_PLANES:
@@ -55,7 +56,7 @@ def planes(
             voxel_size_mm=parse_voxel_size(voxel_size),
             tell=lambda stage: _complain(f"planes: {stage}"),
         )
-    _say(f"{len(written)} planes with draft labels in {out}")
+    _say(f"{counted(len(written), 'plane')} with draft labels in {out}")
     _say("Correct the labels, then train: xctrules train " + str(out) + " --out MODEL")
     return 0
 

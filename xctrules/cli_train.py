@@ -57,8 +57,9 @@ def train(
         int, typer.Option(help="End after so many epochs without a better score.", metavar="N")
     ] = 15,
     channels: Annotated[
-        int, typer.Option(help="Of the first level: the network's size. From scratch only.", metavar="N")
-    ] = 8,
+        int | None,
+        typer.Option(help="Of the first level: the network's size; 8. From scratch only.", metavar="N"),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything that is drawn.", metavar="N")] = 1,
     share: Annotated[
         float, typer.Option("--validation-share", help="Share of the planes held out.", metavar="S")
@@ -108,7 +109,7 @@ def train(
     words = {"title": title, "data": about, "licence": licence}
     told = About(**{name: text for name, text in words.items() if text is not None})  # type: ignore[arg-type]
     with contextlib.redirect_stdout(sys.stderr), _progress() as progress:
-        done = fit(data, out, options, about=told, progress=progress, replace=not resume)
+        done = fit(data, out, options, about=told, progress=progress, tell=_note, replace=not resume)
     if as_json:
         _say(json.dumps(done.card.model_dump(by_alias=True, mode="json"), indent=1))
     else:
@@ -173,6 +174,10 @@ def _progress() -> Iterator[Progress]:
         yield show
 
 
+def _note(line: str) -> None:
+    _complain(f"train: {line}")
+
+
 def _line(status: Status) -> str:
     scores = ", ".join(f"{name} {_score(value)}" for name, value in (status.dice or {}).items())
     return (
@@ -187,13 +192,25 @@ def _score(value: float) -> str:
 
 def _tell(done: Trained) -> None:
     """Scores and files on the terminal."""
-    table = [("Class", "Validation Dice")]
-    table += [(name, _score(value)) for name, value in done.dice.items()]
+    from xctrules.repeatability import counted
+    from xctrules.training.qc import NO_GAIN, WHAT_TO_TRY
+
+    before = done.before
+    table = [("Class", "Validation Dice", *([] if before is None else ["Before fine-tuning"]))]
+    for name, value in done.dice.items():
+        scores = [value] if before is None else [value, before.get(name, math.nan)]
+        table.append((name, *map(_score, scores)))
     for line in aligned(table):
         _say(line)
+    if not done.gained:
+        _say()
+        _say(NO_GAIN)
+        _say("What to try:")
+        for line in WHAT_TO_TRY:
+            _say(f"- {line}")
     _say()
     _say(f"Exported model against trained: at most {done.agreement:.1g} in probability (0.001 allowed)")
-    minutes = done.log[-1]["minutes"]
-    _say(f"{done.log[-1]['epoch']} epochs in {minutes:.1f} min, {done.images_per_second:.0f} crops a second")
+    epochs, minutes = counted(done.log[-1]["epoch"], "epoch"), done.log[-1]["minutes"]
+    _say(f"{epochs} in {minutes:.1f} min, {done.images_per_second:.0f} crops a second")
     _say(f"Model: {done.out}.tflite (to measure), {done.out}.keras (to train on), {done.out}.json (card)")
     _say(f"What it gets wrong: {done.out}.html")

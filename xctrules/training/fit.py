@@ -40,14 +40,18 @@ from xctrules.model_card import (
     write_card,
 )
 from xctrules.planes import ROWS
+from xctrules.repeatability import counted
 from xctrules.training import network
 from xctrules.training.augment import CROP_WIDTH, Augmentation, vary
 from xctrules.training.export import disagreement, to_tflite
-from xctrules.training.pairs import UNKNOWN, Pairs, PlaneSequence, read_pairs
+from xctrules.training.pairs import UNKNOWN, Pairs, PlaneSequence, named, read_pairs
 from xctrules.training.qc import draw
-from xctrules.training.scores import FOREGROUND, counts_by_plane, dice_by_class, dice_of, mean_dice
+from xctrules.training.scores import FOREGROUND, counts_by_plane, dice_by_class, dice_of, gained, mean_dice
 
 Losses = Literal["both", "ce", "dice"]
+
+CHANNELS = 8
+"""Of a network's first level, where nothing else is asked for."""
 
 PROGRESS_SUFFIX = ".progress.npz"
 OUTPUTS = (".keras", ".tflite", ".json", ".html", ".csv")
@@ -86,7 +90,7 @@ class Options:
     patience
         End after so many epochs without a better mean Dice on the validation planes.
     channels
-        Of the network's first level; from scratch only.
+        Of the network's first level: 8 from scratch. A model that is fine-tuned has its own.
     seed
         Of everything that is drawn.
     start
@@ -103,7 +107,7 @@ class Options:
     warm_up: float = 0.05
     loss: Losses = "both"
     patience: int = 15
-    channels: int = 8
+    channels: int | None = None
     seed: int = 1
     start: Path | None = None
     share: float = 0.2
@@ -117,6 +121,7 @@ class Options:
             epochs=self.epochs or (25 if tuning else 60),
             crops=self.crops or max(planes, 128 if tuning else 400),
             rate=self.rate or (5e-4 if tuning else 3e-3),
+            channels=self.channels or CHANNELS,
         )
 
 
@@ -160,6 +165,20 @@ class Trained:
     agreement: float
     images_per_second: float
 
+    @property
+    def before(self) -> Mapping[str, float] | None:
+        """Scores of the model that was fine-tuned; ``None`` from scratch."""
+        first = self.log[0]
+        if first["epoch"]:
+            return None
+        scores = {name: first[f"dice_{name}"] for name in FOREGROUND}
+        return {name: math.nan if score is None else score for name, score in scores.items()}
+
+    @property
+    def gained(self) -> bool:
+        """Whether any epoch scored better than the model that was fine-tuned; true from scratch."""
+        return gained(self.log)
+
 
 def train(
     data: Path,
@@ -168,6 +187,7 @@ def train(
     *,
     about: About | None = None,
     progress: Progress | None = None,
+    tell: Callable[[str], None] | None = None,
     replace: bool = False,
 ) -> Trained:
     """Train on the pairs in ``data`` and write ``out`` with the suffixes ``OUTPUTS``.
@@ -180,6 +200,8 @@ def train(
         Folder and name of the model, without suffix.
     progress
         Called after each step and each epoch.
+    tell
+        Called with what a person should know of the data before it starts, line by line.
     replace
         Start afresh and replace what is there; else a stopped run of the same training goes on.
 
@@ -194,15 +216,26 @@ def train(
         options = changed(options, start=starting_model(options.start))
     out = _model_path(out)
     _check(options)
-    network.tensorflow()
     _refuse_existing(out, replace)
+    network.tensorflow()
     parent = _parent(options.start)
     pairs = read_pairs(data, seed=options.seed, share=options.share)
     options = options.settled(pairs.planes)
     identity = _identity(options, pairs, parent)
     run = _Run.resumed(out, identity, replace) or _Run.fresh(options, identity)
+    if tell is not None:
+        for line in _of_data(pairs):
+            tell(line)
+    out.parent.mkdir(parents=True, exist_ok=True)  # not before: a refusal leaves nothing behind
     _fit(run, pairs, options, out, progress)
     return _finish(run, pairs, options, about, out, parent)
+
+
+def _of_data(pairs: Pairs) -> Iterator[str]:
+    names = [name for sequence in pairs.validation for name in sequence.planes]
+    yield f"{counted(pairs.planes, 'plane')} to train on, {len(names)} to validate on ({pairs.split})"
+    yield f"only to validate on: {named(names)}"
+    yield from (f"warning: {warning}" for warning in pairs.warnings)
 
 
 # --- before ----------------------------------------------------------------------------------------------
@@ -224,6 +257,12 @@ def _check(options: Options) -> None:
     for name, value, low, high in limits:
         if value is not None and not low <= value <= high:
             raise XctrulesError(f"{value:g} is out of range", where=name, todo=f"Give {low:g} to {high:g}.")
+    if options.start is not None and options.channels is not None:
+        raise XctrulesError(
+            "a model that is fine-tuned keeps its own size",
+            where="--channels",
+            todo="Leave out --channels, or --from to train another size from scratch.",
+        )
     if options.loss not in ("both", "ce", "dice"):
         raise XctrulesError(f"{options.loss!r} is no loss", where="--loss", todo="Give both, ce or dice.")
 
@@ -244,10 +283,18 @@ def _refuse_existing(out: Path, replace: bool) -> None:
         raise OutputError(
             f"{out.name!r} is no name for a model", where="--out", todo="Use letters, digits, dot, - and _."
         )
+    folder = out.parent
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        while not folder.exists():
+            folder = folder.parent
+        with tempfile.TemporaryFile(dir=folder):  # so that hours of work are not lost at the end
+            pass
     except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", where=out.parent) from error
+        raise OutputError(
+            f"nothing can be written here ({error.strerror})",
+            where=folder,
+            todo=f"Give an --out in a folder of your own; {out} is not possible.",
+        ) from error
     there = [_beside(out, s) for s in OUTPUTS if s != ".csv" and _beside(out, s).exists()]
     begun = _beside(out, PROGRESS_SUFFIX).exists()  # which was allowed to replace them, or has half done so
     if there and not (replace or begun):
@@ -307,7 +354,7 @@ class _Run:
         import keras
 
         keras.utils.set_random_seed(options.seed)
-        model = network.load(options.start) if options.start else network.build(options.channels)
+        model = network.load(options.start) if options.start else network.build(options.channels or CHANNELS)
         return cls._of(model, identity)
 
     @classmethod
@@ -403,7 +450,9 @@ def write_whole(path: Path, data: bytes) -> None:
         part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise OutputError(f"cannot be written ({error.strerror})", where=path) from error
+        raise OutputError(
+            f"cannot be written ({error.strerror})", where=path, todo="Make room, or name another --out."
+        ) from error
 
 
 def _as_csv(log: Sequence[Mapping[str, Any]]) -> str:
@@ -478,7 +527,7 @@ def _score(run: _Run, sample: Sequence[PlaneSequence], loss: float | None, steps
             "loss": None if loss is None else _number(loss),
             "dice": round(mean, 6),
             **{f"dice_{name}": _number(dice[name]) for name in FOREGROUND},
-            "rate": _number(float(np.asarray(run.optimizer.learning_rate))),
+            "rate": _number(float(np.asarray(run.optimizer.learning_rate))) if steps else None,
             "crops": steps * run.identity["options"]["batch"],
             "minutes": round(run.minutes, 3),
         }
@@ -642,7 +691,11 @@ def _finish(
             for suffix in (".keras", ".tflite", ".html", ".json"):
                 _beside(folder / out.name, suffix).replace(_beside(out, suffix))
     except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", where=out.parent) from error
+        raise OutputError(
+            f"cannot be written ({error.strerror})",
+            where=out.parent,
+            todo="Make room, or name another --out.",
+        ) from error
     _beside(out, PROGRESS_SUFFIX).unlink(missing_ok=True)
     return Trained(out, card, tuple(run.log), dice, agreement, speed)
 
@@ -684,8 +737,8 @@ def _card(
         title=about.title,
         version=about.version,
         training=Training(
-            data=f"{words}{pairs.planes} planes to train on and {pairs.validation_planes} to validate on, "
-            f"{pairs.split}; sha256 of the data {pairs.sha256}.",
+            data=f"{words}{counted(pairs.planes, 'plane')} to train on and "
+            f"{pairs.validation_planes} to validate on, {pairs.split}; sha256 of the data {pairs.sha256}.",
             seed=options.seed,
             planes=pairs.planes,
             started_from=parent[0] if parent else None,

@@ -14,7 +14,7 @@ from xctrules import charts
 from xctrules.cell import LABELS
 from xctrules.planes import STANDARD_MM
 from xctrules.report import FigureView, Overlay, _data_uri, _environment
-from xctrules.training.scores import FOREGROUND, dice_of, mean_dice
+from xctrules.training.scores import FOREGROUND, dice_of, gained, mean_dice
 from xctrules.validation.report import Table
 
 if TYPE_CHECKING:
@@ -25,6 +25,17 @@ Looked = tuple["PlaneSequence", NDArray[np.int64], NDArray[np.uint8]]
 """A sequence, its counts by plane (:func:`xctrules.training.scores.counts_by_plane`), and what was found."""
 
 WORST = 12
+
+NO_GAIN = (
+    "Nothing was gained: no epoch scored better on the validation planes than the model that was fine-tuned. "
+    "The model written is that one, its weights as they were but for rounding to 16 bits."
+)
+WHAT_TO_TRY = (
+    "Look at the worst planes: labels that are wrong teach it what is wrong. Correct them and train again.",
+    "Label more planes, most of all of the kind that it gets wrong, and some of them to validate on.",
+    "Train with another --rate (a third, or three times as much), or for more --epochs.",
+    "Where its scores are good already, keep using the model that was fine-tuned.",
+)
 
 _STYLES = {"can": "role-can", "cathode": "role-cathode", "copper": "role-note", "overhang": "role-anode"}
 _WRONG = (70, 60, 225)  # blue, green, red, as OpenCV writes them
@@ -53,6 +64,7 @@ def draw(card: ModelCard, log: Sequence[Mapping[str, Any]], looked: Sequence[Loo
         "planes": [_worst(i + 1, *which) for i, which in enumerate(_ranked(looked)[:WORST])],
         "count": sum(len(sequence) for sequence, _, _ in looked),
         "facts": _facts(card, log),
+        "no_gain": () if gained(log) else (NO_GAIN, *WHAT_TO_TRY),
     }
     return _environment().get_template("training.html.j2").render(page=page)
 

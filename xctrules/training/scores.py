@@ -63,3 +63,8 @@ def mean_dice(dice: Mapping[str, float]) -> float:
     """Mean over the classes that are there, background left out."""
     there = [dice[name] for name in FOREGROUND if math.isfinite(dice[name])]
     return float(np.mean(there)) if there else 0.0
+
+
+def gained(log: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the best row of a training's log is an epoch, not the model that it started from (epoch 0)."""
+    return int(max(log, key=lambda row: float(row["dice"]))["epoch"]) > 0
