@@ -144,6 +144,20 @@ def test_lengths_come_out_as_drawn(case: str, model: str, classical: Callable[..
     assert np.nanmin(lengths(edges)) == pytest.approx(shortest, abs=2 * STANDARD_MM)
 
 
+def test_no_figure_of_the_overhang_holds_an_unfilled_place(
+    model: str, classical: Callable[..., None]
+) -> None:
+    phantom, cell, found = drawn("sound")
+    classical(*found)
+    cell = replace(cell, segmentation=UnetSegmenter(model, ideal(phantom.spec, cell)).segment(cell))
+    figures: Any = OverhangMetric().measure(cell).figures
+    assert figures
+    for figure in figures:
+        told = [figure.title, figure.caption, getattr(figure, "alt", ""), getattr(figure, "x_label", "")]
+        assert not any(brace in text for text in told for brace in "{}"), figure.id
+        assert "top end" in figure.title, figure.id
+
+
 def test_paths_follow_the_foil(model: str, classical: Callable[..., None]) -> None:
     """For the deflection: the mean lean of the free foils is the drawn one."""
     phantom, cell, found = drawn("sound")
@@ -268,6 +282,26 @@ def test_where_the_network_is_in_doubt_nothing_is_measured(
     assert np.nanmax(confidence.confidence[:, doubt]) < 0.6 < np.nanmin(confidence.confidence[:, ~doubt])
     assert 90 <= confidence.example_deg < 150, "the report shows where to look first"
     assert any("confidence" in warning for warning in seen.warnings)
+
+
+@pytest.mark.parametrize(("blind_deg", "waives"), [(0.0, True), (90.0, False), (360.0, False)])
+def test_layers_need_not_show_where_the_network_tells_them_apart(
+    blind_deg: float, waives: bool, model: str, classical: Callable[..., None]
+) -> None:
+    """Only then may the overhang be measured in a scan whose layers do not stand apart in its greys: never
+    with a network that has no copper where the foil is, on a quarter of the turn or all of it."""
+    phantom, cell, found = drawn("sound")
+    classical(*found)
+
+    def run(planes: Planes) -> np.ndarray:
+        labels = labels_in_frame(phantom.spec, cell.frame, planes)
+        foil = np.isin(labels, (LABELS["copper"], LABELS["overhang"]))
+        labels[foil & (planes.theta_deg < blind_deg)[:, None, None]] = LABELS["cathode"]
+        return soft(labels)
+
+    waived = UnetSegmenter(model, run).segment(cell).waives
+    assert set(waived) == ({"screening.layer_separation"} if waives else set())
+    assert all("ideal" in reason and "copper" in reason for reason in waived.values())
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ _BANDS = 3
 
 @dataclass(frozen=True)
 class Fit:
-    """How well a layout's foil and a network's copper cover each other, 0 to 1 each; and where (nturns, nt)
-    the foil lies on copper, over half of the heights in the roll or more."""
+    """How well a layout's foil and a network's copper cover each other, 0 to 1 each, a foil that was lost on
+    part of the turn lying on none; and where (nturns, nt) it lies on copper, over half of the heights in the
+    roll or more."""
 
     foil_on_copper: float
     copper_on_foil: float
@@ -54,11 +55,21 @@ def fit_of(layout: Layout, planes: Planes, probabilities: Probabilities) -> Fit:
     )
     there = copper[np.arange(planes.theta_deg.size), column]
     near = away <= 0.5 * FOIL_MM + STANDARD_MM
+    due = int(known.sum()) + _lost(known)
     return Fit(
-        float(there[known].mean()) if known.any() else 0.0,
+        float(there[known].sum()) / due if due else 0.0,
         float(near[copper].mean()) if copper.any() else 0.0,
         there & known,
     )
+
+
+def _lost(known: NDArray[np.bool_]) -> int:
+    """Places at which a foil, known or not (nturns, nt), was lost: one spiral has as many turns at every
+    angle, but for its begin and end."""
+    turns = known.sum(axis=0)
+    # A few angles with a turn too many make no rule.
+    usual = int(np.percentile(turns, 90, method="lower"))
+    return int(np.maximum(usual - 1 - turns, 0).sum())
 
 
 def faced(layout: Layout, planes: Planes, probabilities: Probabilities, every: int) -> NDArray[np.bool_]:
