@@ -110,6 +110,7 @@ def test_the_page_stands_alone_and_shows_the_worst_planes(base):
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", page) and "<script" not in page
     assert page.count("data:image/png;base64,") == 2 * 6  # of six held out planes: as labelled, as found
     assert all(f"plane {i} of 6" in page for i in range(1, 7))
+    assert re.search(r"only scored</dt><dd>cell_\d\.tif \(planes 1 to 6\)<", page)
     assert "prefers-color-scheme: dark" in page
 
 
@@ -144,7 +145,7 @@ def test_fine_tuning_on_eight_planes_of_another_contrast_improves_the_scores(bas
     assert first["epoch"] == "0" and first["rate"] == ""  # where it started from, before any step
     assert "Before fine-tuning" in result.stdout and f"{float(first['dice_cathode']):.3f}" in result.stdout
     assert "gained" not in result.stdout + (tmp_path / "tuned.html").read_text(encoding="utf-8")
-    held = re.search(r"only to validate on: few\.tif \(planes? (.*)\)", result.stderr)
+    held = re.search(r"not trained on, only scored: few\.tif \(planes? (.*)\)", result.stderr)
     assert held and held[1] in ("1 to 2", "7 to 8")  # a fifth of eight, at one end
 
 

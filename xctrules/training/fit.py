@@ -233,8 +233,8 @@ def train(
 
 def _of_data(pairs: Pairs) -> Iterator[str]:
     names = [name for sequence in pairs.validation for name in sequence.planes]
-    yield f"{counted(pairs.planes, 'plane')} to train on, {len(names)} to validate on ({pairs.split})"
-    yield f"only to validate on: {named(names)}"
+    yield f"{counted(pairs.planes, 'plane')} to train on, {len(names)} to validate on: {pairs.split}"
+    yield f"not trained on, only scored: {named(names)}"
     yield from (f"warning: {warning}" for warning in pairs.warnings)
 
 

@@ -63,7 +63,7 @@ def draw(card: ModelCard, log: Sequence[Mapping[str, Any]], looked: Sequence[Loo
         "curves": _curves(log),
         "planes": [_worst(i + 1, *which) for i, which in enumerate(_ranked(looked)[:WORST])],
         "count": sum(len(sequence) for sequence, _, _ in looked),
-        "facts": _facts(card, log),
+        "facts": _facts(card, log, [plane for sequence, _, _ in looked for plane in sequence.planes]),
         "no_gain": () if gained(log) else (NO_GAIN, *WHAT_TO_TRY),
     }
     return _environment().get_template("training.html.j2").render(page=page)
@@ -194,13 +194,18 @@ def _curves(log: Sequence[Mapping[str, Any]]) -> list[FigureView]:
     ]  # fmt: skip
 
 
-def _facts(card: ModelCard, log: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+def _facts(
+    card: ModelCard, log: Sequence[Mapping[str, Any]], validated: Sequence[str]
+) -> list[tuple[str, str]]:
     """What the page says of the training, as pairs of name and text."""
+    from xctrules.training.pairs import named
+
     best = max(log, key=lambda row: float(row["dice"]))
     export = card.scores["export"]
     assert isinstance(export, Mapping)
     told = [
         ("Data", card.training.data),
+        ("Planes not trained on, only scored", named(validated)),
         ("Started from", card.training.started_from or "nothing: from scratch"),
         ("Epochs", f"{log[-1]['epoch']}, the best was {best['epoch'] or 'none: the model is as it was'}"),
         ("Time", f"{log[-1]['minutes']:.1f} min"),
