@@ -488,6 +488,12 @@ def test_a_colon_without_a_model_is_told(tmp_path: Path) -> None:
     assert "--segmenter" in str(told.value)
 
 
+def test_more_half_planes_than_pixels_are_refused_before_the_scan_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="closer together than its pixels") as told:
+        inspect(tmp_path / "no such scan", "21700", segmenter="unet", angles=7200)
+    assert "--angles" in str(told.value)
+
+
 def test_an_empty_model_is_told_as_empty(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="empty"):
         run_model(find_model(make_model(tmp_path, b"")), np.zeros((2, 96, 32), dtype=np.float32))

@@ -33,7 +33,7 @@ from xctrules.cell import (
     Segmentation,
     Settings,
 )
-from xctrules.errors import NotMeasurable
+from xctrules.errors import ModelError, NotMeasurable
 from xctrules.frame import EndInView
 from xctrules.model_card import FoundModel, ModelCard, find_model
 from xctrules.planes import STANDARD_MM, Planes, contrast, standard_planes
@@ -49,6 +49,10 @@ MODEL = "overhang_unet"
 
 LEAST_PLANES = 72
 """Half-planes on which the network is asked, at least: the foil is followed from one to the next."""
+
+MOST_PLANES = 1440
+"""Half-planes, at most. At 9 mm from the axis these lie one pixel of the network apart: more show nothing
+new, and the network's answers take some 0.6 MB each for a cell 21 mm wide."""
 
 IDEAL_GREYS = {"background": 0.0, "can": 2.0, "cathode": 1.0, "copper": 1.0, "overhang": 1.0}
 """Grey of each class in restored half-planes. Only differences across edges matter, and no two bright classes
@@ -90,33 +94,37 @@ class UnetSegmenter:
         self.run_network = run_network
 
     def check(self, settings: Settings) -> None:
-        """Find the model, or raise ModelError."""
+        """Find the model, or raise ModelError; so too for more half-planes than it is asked on."""
         find_model(settings.model or self.model)
+        if settings.angles > MOST_PLANES and settings.mask_of is None:
+            raise ModelError(
+                f"the segmenter {self.name} looks at no more than {MOST_PLANES} half-planes, and "
+                f"{settings.angles} are asked for: they would lie closer together than its pixels",
+                where="--angles",
+                todo=f"Give {MOST_PLANES} or fewer, or use --segmenter classical.",
+            )
 
     def segment(self, cell: Cell) -> Segmentation:
         model = find_model(cell.settings.model or self.model)
         if cell.settings.mask_of is not None:
             return ClassicalSegmenter().segment(cell)  # two values: there is nothing for a network to see
         run = self.run_network or (lambda planes: run_model(model, planes.grey))
-        answers: dict[End, _Answer] = {}
+        looked = {}
         unseen: dict[str, str] = {}
         # Neither needs the other, and both leave Python for most of their time.
         with ThreadPoolExecutor(1) as pool:
             later = pool.submit(ClassicalSegmenter().segment_with_cathodes, cell)
+            # One end after the other: the network's answer is by far the largest thing held.
             for end in cell.frame.ends:
                 try:
-                    answers[end.name] = _ask(cell, end, model.card, run)
+                    answer = _ask(cell, end, model.card, run)
+                    looked[end.name] = _look(cell, answer, model.card, *later.result())
+                    del answer
                 except NotMeasurable as absent:
                     unseen[end.name] = absent.reason
             found, faces = later.result()
-        looked = {}
         missing = {name: reason for name, reason in found.missing.items() if name not in ("top", "bottom")}
         missing |= unseen
-        for name, answer in answers.items():
-            try:
-                looked[name] = _look(cell, answer, model.card, found, faces)
-            except NotMeasurable as absent:
-                missing[name] = absent.reason
         for name in ("top", "bottom"):
             if name not in looked and name not in missing:
                 missing[name] = found.missing.get(name, f"the {name} end is not in view")
