@@ -167,8 +167,11 @@ def _saturation(cell: Cell, roll: Unrolled | None, found: _Findings) -> Saturati
     if roll is not None:
         located = roll.radius_mm[np.isfinite(roll.radius_mm)]
         inner, outer = float(located.min()), float(located.max())
-    slices = _slices(cell)
-    grey = saturation(cell, inner, outer, slices)
+    parts = [_slices(cell)]
+    if roll is None:
+        # What was taken for the roll need not be it, but it fills one half of the straight can, or both.
+        parts = [half for half in np.array_split(_between(cell, cell.frame.straight_mm), 2) if half.size]
+    grey = max((saturation(cell, inner, outer, part) for part in parts), key=lambda found: found.roll)
     if math.isnan(grey.roll):
         found.absent(("screening.saturation",), "no voxel lies inside the roll")
     else:
@@ -189,7 +192,12 @@ def _slices(cell: Cell) -> np.ndarray:
     foil = None if cell.segmentation is None else cell.segmentation.foil
     if foil is not None:
         return nearest_slices(cell.frame, foil.z_mm, MAX_SLICES)
-    low, high = cell.frame.roll_mm or cell.frame.straight_mm or (0.0, math.inf)
+    return _between(cell, cell.frame.roll_mm or cell.frame.straight_mm)
+
+
+def _between(cell: Cell, heights_mm: tuple[float, float] | None) -> np.ndarray:
+    """Slices in the middle four fifths of some heights; of all heights where none are given."""
+    low, high = heights_mm or (0.0, math.inf)
     z = cell.frame.z_grid_mm()
     middle, half = 0.5 * (low + min(high, z[-1])), 0.4 * (min(high, z[-1]) - low)
     inside = z[np.abs(z - middle) <= max(half, 0.51 * cell.frame.voxel_mm[0])]

@@ -339,6 +339,11 @@ def _wave(grey: Image, r_mm: Floats, limit: Floats, pitch: float) -> NDArray[np.
     roll = (r_mm > 2 * pitch) & (r_mm < limit.min() - pitch)
     sigma = 0.6 * pitch / (r_mm[1] - r_mm[0])
     turning = np.exp(-2j * np.pi * r_mm / pitch)
+    if not roll.any():
+        raise NotMeasurable(
+            "the roll's layers are not resolved: what repeats along the radius, "
+            f"every {pitch:.2f} mm, does so fewer than four times"
+        )
     level = np.percentile(grey[:, roll], 80.0)
     best, clearest = -1.0, np.zeros(grey.shape, dtype=complex)
     for seen in (grey, np.minimum(grey, level), np.maximum(grey, level)):

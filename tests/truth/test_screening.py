@@ -248,6 +248,17 @@ def test_a_saturated_roll_is_told_from_a_saturated_wall(share: float, outcome: s
     assert any("white as the grey scale" in w for w in result.warnings) == (outcome == "warned")
 
 
+def test_saturation_is_seen_where_something_else_was_taken_for_the_roll() -> None:
+    """Clipped layers hardly stand out, so that free foils may be taken for the roll; no foil is followed."""
+    phantom = drawn(roll_in_view_mm=2.0, imaging=Imaging(grey_scale=4.5))
+    cell, _ = cell_of(phantom, nominal=NOMINAL, segmented=False)
+    low, high = cell.frame.roll_mm or (0.0, 0.0)
+    beyond = (low - 0.5, low) if cell.frame.ends[0].outward < 0 else (high, high + 0.5)
+    astray = dataclasses.replace(cell, frame=dataclasses.replace(cell.frame, roll_mm=beyond))
+    result = Screening().measure(astray)
+    assert any("white as the grey scale" in said for said in result.rejections)
+
+
 def test_a_saturated_wall_alone_is_no_fault() -> None:
     phantom = drawn(imaging=Imaging(dtype="float32"))
     volume = phantom.volume.copy()

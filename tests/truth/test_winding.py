@@ -477,6 +477,17 @@ def test_copper_of_a_label_image() -> None:
     assert got["winding.pitch"].value == pytest.approx(roll.pitch * VOXEL_MM, rel=0.0015)
 
 
+def test_a_period_that_hardly_fits_between_core_and_can_is_no_roll() -> None:
+    """A pattern that repeats three times along the radius may be anything."""
+    volume = np.full((2, SIZE, SIZE), 40.0, dtype=np.float32)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    r = np.hypot(x - CENTRE_PX[0], y - CENTRE_PX[1])
+    volume += (30 * np.cos(2 * np.pi * r / (0.3 * CAN_PX))).astype(np.float32)
+    volume[:, (r < CAN_PX) & (r > CAN_PX - WALL_PX)] = 220.0
+    with pytest.raises(NotMeasurable, match="not resolved"):
+        trace_foil(make_cell(volume))
+
+
 @pytest.mark.parametrize("kind", ["empty", "noise", "rings", "no copper"])
 def test_what_is_no_roll_is_not_measured(kind: str) -> None:
     if kind == "no copper":  # one bright layer for each pitch: cathode and copper cannot be told apart
