@@ -357,6 +357,8 @@ def test_the_report_shows_where_the_model_is_sure(model: str, classical: Callabl
     figures = {figure.id: figure for figure in SegmentationQuality().measure(cell).figures}
     assert {"segmentation-confidence-top", "segmentation-example-top"} <= set(figures)
     example: Any = figures["segmentation-example-top"]
+    agreement = next(m for m in SegmentationQuality().measure(cell).measurements if "agreement" in m.name)
+    assert f"segmenter is {agreement.value:.2f};" in example.caption
     outlines = {line.label: line.points for line in example.overlays}
     assert set(outlines) == {"can", "cathode", "copper", "overhang"}
     # Where the outline says that overhangs are, the drawn cathodes have ended: rows count from outside.

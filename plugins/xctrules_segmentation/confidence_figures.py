@@ -11,6 +11,9 @@ from xctrules.measurement import ImageFigure, Polyline
 _ENLARGED = 4
 """Drawn pixels for each pixel of an example: outlines of foils two pixels wide need the room."""
 
+_USUAL_AGREEMENT, _LOW_AGREEMENT = 0.93, 0.85
+"""Of the bundled model on a real scan, and the least that was asked of it there; see docs/unet.md."""
+
 _ROLES = {"can": "can", "cathode": "cathode", "copper": "fit", "overhang": "anode"}
 
 
@@ -45,8 +48,11 @@ def draw_confidence(end: End, confidence: ConfidenceMap) -> ImageFigure:
     )
 
 
-def draw_example(end: End, confidence: ConfidenceMap) -> ImageFigure:
-    """The half-plane of least confidence with the outlines of the classes."""
+def draw_example(end: End, confidence: ConfidenceMap, agreement: float | None = None) -> ImageFigure:
+    """The half-plane of least confidence with the outlines of the classes.
+
+    ``agreement`` is the mean Dice score between this segmenter and the classical one, where there is one.
+    """
     import cv2
 
     height, width = confidence.grey.shape
@@ -62,13 +68,21 @@ def draw_example(end: End, confidence: ConfidenceMap) -> ImageFigure:
         if lines:
             overlays.append(Polyline(np.concatenate(lines), role, name))
     pixel = confidence.pixel_mm
+    compared = (
+        ""
+        if agreement is None
+        else f" The agreement with the classical segmenter is {agreement:.2f}; a good scan gives "
+        f"{_USUAL_AGREEMENT:.2f} or so. Below {_LOW_AGREEMENT:.2f} one of the two is wrong in places: "
+        "compare their half-planes before a length of either is used."
+    )
     return ImageFigure(
         id=f"segmentation-example-{end}",
         title=f"What the model sees at {confidence.example_deg:.0f} degrees, {end} end",
         caption="The half-plane of least mean confidence, on the standard grey scale, with the outlines of "
         "the model's classes; the axis is on the left, the end's outside on top. Each free foil should be "
         "one closed outline that ends at its tip, and each cathode one block with a level top; foils that "
-        "are cut short, joined, or missing mean that the model must not be trusted with this scan.",
+        "are cut short, joined, or missing mean that the model must not be trusted with this scan."
+        + compared,
         alt=f"Half-plane at {confidence.example_deg:.0f} degrees with outlines of can, cathode, copper and "
         "overhang",
         image=cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC),

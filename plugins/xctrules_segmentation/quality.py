@@ -75,7 +75,7 @@ class SegmentationQuality:
             )  # fmt: skip
         found.append(_agreement(surfaces))
         for end, confidence in surfaces.confidence.items():
-            figures += [draw_confidence(end, confidence), draw_example(end, confidence)]
+            figures += [draw_confidence(end, confidence), draw_example(end, confidence, found[-1].value)]
         have = {m.name for m in found}
         reason = next(iter(surfaces.missing.values()), "no end of the roll is in view")
         absent = [Measurement.absent(n, u, reason) for n, u in self.declares.items() if n not in have]

@@ -69,8 +69,7 @@ def page(card: ModelCard, places: Sequence[Disagreement]) -> dict[str, Any]:
         "title": _title(len(failing)),
         "summary": _summary(scores, failing),
         "criteria": [
-            (c["id"], c["asked"], c["found"].replace("-", "−"), _MARKS[c["holds"]], _CSS[c["holds"]])
-            for c in criteria
+            (c["id"], c["asked"], _with_unit(c), _MARKS[c["holds"]], _CSS[c["holds"]]) for c in criteria
         ],
         "ladder": _ladder_table(scores["ladder"]["table"]),
         "ladder_rows": _ladder_rows(scores["ladder"]["rows"]),
@@ -84,6 +83,18 @@ def page(card: ModelCard, places: Sequence[Disagreement]) -> dict[str, Any]:
         "attribution": ATTRIBUTION,
         "facts": _facts(card),
     }
+
+
+def _with_unit(criterion: Json) -> str:
+    """What was found, in the unit in which it was asked for; Dice scores have none."""
+    found, asked = str(criterion["found"]).replace("-", "−"), str(criterion["asked"])
+    if not found[-1].isdigit():
+        return found
+    if "z voxel" in asked:
+        return f"{found} z voxels"
+    if "%" in asked:
+        return f"{found} %"
+    return f"{found} more" if " more than " in asked else found
 
 
 def _title(failing: int) -> str:
@@ -130,7 +141,8 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], te
     )
 
 
-def _ladder_table(table: Sequence[Json]) -> Table:
+def _ladder_table(table: Sequence[Json]) -> dict[str, Any]:
+    """With a heading over each segmenter's columns."""
     rows = []
     for line in table:
         row = [line["step"]]
@@ -144,17 +156,10 @@ def _ladder_table(table: Sequence[Json]) -> Table:
                 _signed(own["worst_error"]),
             ]
         rows.append(row)
-    columns = ["Scan"] + [
-        f"{_NAMES[name]}: {what}"
-        for name in SEGMENTERS
-        for what in (
-            "cells measured",
-            "places measured",
-            "to within a z voxel",
-            "worst mean error, z voxels",
-        )
-    ]
-    return _table("Both segmenters over the degradation ladder", columns, rows)
+    own_columns = ("cells measured", "places measured", "to within a z voxel", "worst mean error, z voxels")
+    columns = ["Scan", *own_columns * len(SEGMENTERS)]
+    shown = _table("Both segmenters over the degradation ladder", columns, rows)
+    return {**vars(shown), "groups": [(_NAMES[name], len(own_columns)) for name in SEGMENTERS]}
 
 
 def _ladder_rows(rows: Sequence[Json]) -> Table:
