@@ -20,9 +20,10 @@ from typer.testing import CliRunner, Result
 
 from xctrules import cli
 from xctrules.errors import ModelError
+from xctrules.litert import probabilities_of
 from xctrules.model_card import CommonError, find_model, sha256_of
 from xctrules.training import fit, network
-from xctrules.training.export import disagreement, run_tflite, to_tflite
+from xctrules.training.export import disagreement, to_tflite
 from xctrules.training.fit import (
     Options,
     batches,
@@ -34,9 +35,8 @@ from xctrules.training.pairs import UNKNOWN, PlaneSequence, read_pairs
 from xctrules.training.qc import outlines
 from xctrules.training.scores import counts_by_plane, dice_by_class, dice_of, mean_dice, predict
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow, the extra “train”, is not installed"
-)
+WITHOUT_TENSORFLOW = importlib.util.find_spec("tensorflow") is None
+pytestmark = pytest.mark.skipif(WITHOUT_TENSORFLOW, reason="TensorFlow, the extra “train”, is not installed")
 
 QUICK = ("--channels", 4, "--batch", 8, "--rate", 0.01)
 EPOCHS = 6
@@ -89,7 +89,7 @@ def test_it_learns_what_was_drawn(base):
     stripes guessed without looking score 0.4 at most, the share of the roll that they take.
     """
     grey, labels = stripes(4, width=208, seed=77)
-    guess = run_tflite(find_model(base[0].with_suffix(".json")).data, grey).argmax(axis=-1)
+    guess = probabilities_of(find_model(base[0].with_suffix(".json")).data, grey).argmax(axis=-1)
     for value in (CATHODE, COPPER):
         both = ((guess == value) & (labels == value)).sum()
         assert 2 * both / ((guess == value).sum() + (labels == value).sum()) > 0.6

@@ -19,14 +19,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 from xctrules_overhang.metric import OverhangMetric
-from xctrules_segmentation import litert
 from xctrules_segmentation.classical import ClassicalSegmenter
-from xctrules_segmentation.litert import TILE, run_model
 from xctrules_segmentation.quality import SegmentationQuality
 from xctrules_segmentation.unet import LEAST_PLANES, UnetSegmenter
 
 from tests.conftest import shared_data
-from xctrules import cli
+from xctrules import cli, litert
 from xctrules.cell import LABELS, MEASURED, UNCLEAR, Cell, EndEdges, Segmentation
 from xctrules.errors import ModelError, PluginError
 from xctrules.inspection import inspect
@@ -52,6 +50,10 @@ Network = Callable[[Planes], np.ndarray]
 def model(tmp_path: Path) -> str:
     """Path of a model that is never run."""
     return make_model(tmp_path)
+
+
+def run(model: FoundModel, grey: np.ndarray) -> litert.Probabilities:
+    return litert.probabilities_of(model.data, grey, model.tflite)
 
 
 def make_model(folder: Path, data: bytes = b"never run", common_mm: float | None = None, **scope: Any) -> str:
@@ -498,14 +500,14 @@ def test_more_half_planes_than_pixels_are_refused_before_the_scan_is_read(tmp_pa
 
 def test_an_empty_model_is_told_as_empty(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="empty"):
-        run_model(find_model(make_model(tmp_path, b"")), np.zeros((2, 96, 32), dtype=np.float32))
+        run(find_model(make_model(tmp_path, b"")), np.zeros((2, 96, 32), dtype=np.float32))
 
 
 @pytest.mark.parametrize("data", [b"", b"never run", b"TFL3" * 300])
 def test_a_file_that_is_no_model_is_told(tmp_path: Path, data: bytes) -> None:
     found = find_model(make_model(tmp_path, data))
     with pytest.raises(ModelError, match="cannot be run"):
-        run_model(found, np.zeros((2, 96, 32), dtype=np.float32))
+        run(found, np.zeros((2, 96, 32), dtype=np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -523,11 +525,11 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> FoundModel:
 
 
 def test_tiles_and_batches_leave_no_seam(tiny: FoundModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    grey = np.random.default_rng(1).normal(0.5, 0.4, (5, 96, 2 * TILE + 136)).astype(np.float32)
-    tiled = run_model(tiny, grey)
+    grey = np.random.default_rng(1).normal(0.5, 0.4, (5, 96, 2 * litert.TILE + 136)).astype(np.float32)
+    tiled = run(tiny, grey)
     monkeypatch.setattr(litert, "TILE", grey.shape[2])
     monkeypatch.setattr(litert, "BATCH", 5)
-    whole = run_model(tiny, grey)
+    whole = run(tiny, grey)
     assert tiled.shape == (5, 96, grey.shape[2], len(LABELS))
     assert np.allclose(tiled.sum(axis=-1), 1, atol=1e-4)
     assert np.ptp(whole) > 0.1, "an answer that does not depend on the image would show no seam"

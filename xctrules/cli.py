@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TextIO
 import typer
 
 from xctrules import __version__
+from xctrules.descriptors import redirected
 from xctrules.errors import XctrulesError
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ def _progress() -> Iterator[Progress | None]:
 
     Whatever plugins print meanwhile goes to stderr: stdout is for results.
     """
-    with contextlib.redirect_stdout(sys.stderr), _descriptor_to_stderr():
+    with redirected([1], to=2), contextlib.redirect_stdout(sys.stderr):
         if not sys.stderr.isatty():
             yield None
             return
@@ -307,22 +308,6 @@ def _progress() -> Iterator[Progress | None]:
                 bar.update(task, description=stage, completed=done, total=of or None)
 
             yield tell
-
-
-@contextlib.contextmanager
-def _descriptor_to_stderr() -> Iterator[None]:
-    """Sends what compiled libraries write straight to the process's stdout to its stderr."""
-    try:
-        kept = os.dup(1)
-    except OSError:  # no stdout at all
-        yield
-        return
-    try:
-        os.dup2(2, 1)
-        yield
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
 
 
 # --- demo and phantom --------------------------------------------------------------------------------------

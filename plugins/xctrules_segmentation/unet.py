@@ -35,11 +35,11 @@ from xctrules.cell import (
 )
 from xctrules.errors import ModelError, NotMeasurable
 from xctrules.frame import EndInView
+from xctrules.litert import Probabilities, probabilities_of
 from xctrules.model_card import FoundModel, ModelCard, find_model
 from xctrules.planes import STANDARD_MM, Planes, contrast, standard_planes
 from xctrules_segmentation.classical import ClassicalSegmenter, layout_near
 from xctrules_segmentation.ends import Layout, Window, find_end
-from xctrules_segmentation.litert import Probabilities, run_model
 from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
 from xctrules_segmentation.roll import CathodeFaces
 from xctrules_segmentation.unet_layout import Fit, faced, fit_of, trace_in
@@ -108,7 +108,7 @@ class UnetSegmenter:
         model = find_model(cell.settings.model or self.model)
         if cell.settings.mask_of is not None:
             return ClassicalSegmenter().segment(cell)  # two values: there is nothing for a network to see
-        run = self.run_network or (lambda planes: run_model(model, planes.grey))
+        run = self.run_network or (lambda planes: probabilities_of(model.data, planes.grey, model.tflite))
         looked = {}
         unseen: dict[str, str] = {}
         # Neither needs the other, and both leave Python for most of their time.

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from xctrules.cell import FOIL_MM, LABELS, CanSurface, Cell, Floats, FoilTrace
 from xctrules.errors import NotMeasurable
+from xctrules.litert import Probabilities
 from xctrules.planes import STANDARD_MM, Planes
 from xctrules_segmentation.ends import Layout
-from xctrules_segmentation.litert import Probabilities
 from xctrules_segmentation.roll import CathodeFaces, trace_in_masks
 
 _ROLL_MM = (-1.3, -0.3)

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from xctrules.cell import LABELS, MEASURED, Cell, EndEdges
 from xctrules.conformance import run_metric
 from xctrules.errors import NotMeasurable, PluginError
+from xctrules.litert import probabilities_of
 from xctrules.model_card import CommonError
 from xctrules.phantom import Greys, Imaging, PhantomSpec, draw, preset
 from xctrules.planes import contrast, standard_planes
 from xctrules.registry import Provided, Registry, load_plugins
 from xctrules.testing import cell_of
-from xctrules.training.export import run_tflite
 from xctrules.training.phantom_planes import UNKNOWN, PlaneStack, labels_in_frame, random_spec
 from xctrules.training.scan_planes import (
     Correction,
@@ -98,11 +98,8 @@ def held_out_scores(data: bytes, first: int, count: int) -> Json:
 
 
 def predicted(data: bytes, grey: NDArray[np.float32]) -> Labels:
-    """Labels of planes by a LiteRT model, some planes at a time."""
-    parts = [
-        run_tflite(data, grey[k : k + 16]).argmax(axis=-1).astype(np.uint8) for k in range(0, len(grey), 16)
-    ]
-    return np.concatenate(parts)
+    """Labels of planes by a LiteRT model."""
+    return np.asarray(probabilities_of(data, grey).argmax(axis=-1), dtype=np.uint8)
 
 
 def agreement(found: Labels, label: Labels) -> NDArray[np.int64]:

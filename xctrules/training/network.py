@@ -11,13 +11,13 @@ import contextlib
 import json
 import os
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from xctrules.cell import LABELS
+from xctrules.descriptors import redirected
 from xctrules.errors import ModelError, XctrulesError
 
 HALVINGS = 3
@@ -72,20 +72,8 @@ def quiet() -> Iterator[None]:
 
     Its log lines bypass Python, so the file descriptors themselves are turned away for the while.
     """
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    with tempfile.TemporaryFile() as heard:
-        kept = [os.dup(1), os.dup(2)]
-        try:
-            os.dup2(heard.fileno(), 1)
-            os.dup2(heard.fileno(), 2)
-            yield
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            for number, descriptor in zip((1, 2), kept, strict=True):
-                os.dup2(descriptor, number)
-                os.close(descriptor)
+    with redirected([1, 2]):
+        yield
 
 
 def build(channels: int = 8) -> Any:

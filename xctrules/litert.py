@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.cell import LABELS
+from xctrules.descriptors import redirected
 from xctrules.errors import ModelError
-from xctrules.model_card import FoundModel
 
 Probabilities = NDArray[np.float32]
 
@@ -26,15 +24,19 @@ pixels to either side that the bundled network looks at, so that no seam shows. 
 which keeps its pooling in step."""
 
 
-def run_model(model: FoundModel, grey: NDArray[np.float32]) -> Probabilities:
+def probabilities_of(
+    data: bytes, grey: NDArray[np.float32], where: Path | None = None, threads: int = THREADS
+) -> Probabilities:
     """Class probabilities (n, h, w, classes) of planes (n, h, w), w a multiple of eight.
+
+    ``data`` is the model's ``.tflite``, ``where`` the file that errors name.
 
     Raises
     ------
     ModelError
         When the model cannot be run, or gives something else than probabilities of the classes.
     """
-    interpreter = _interpreter(model)
+    interpreter = _interpreter(data, where, threads)
     put, get = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     n, h, w = grey.shape
     tiles = _tiles(w)
@@ -43,7 +45,7 @@ def run_model(model: FoundModel, grey: NDArray[np.float32]) -> Probabilities:
     result = np.empty((n, h, w, len(LABELS)), dtype=np.float32)
     try:
         interpreter.resize_tensor_input(put["index"], batch.shape)
-        with _quiet():
+        with redirected([2]):  # LiteRT tells of its own affairs there
             interpreter.allocate_tensors()
         for first in range(0, n, batch.shape[0]):
             planes = slice(first, min(first + batch.shape[0], n))
@@ -57,9 +59,9 @@ def run_model(model: FoundModel, grey: NDArray[np.float32]) -> Probabilities:
                     raise ValueError(f"an output of shape {found.shape}")
                 result[planes, :, low:high] = found[:count, :, low - begin : high - begin]
     except (ValueError, RuntimeError) as error:
-        raise _unusable(model, str(error)) from None
+        raise _unusable(where, str(error)) from None
     if not np.isfinite(result).all():
-        raise _unusable(model, "it answers with values that are no numbers")
+        raise _unusable(where, "it answers with values that are no numbers")
     return result
 
 
@@ -72,48 +74,30 @@ def _tiles(width: int) -> list[tuple[int, int, int, int]]:
     return [(s, s + TILE, low, high) for s, low, high in zip(starts, cuts, cuts[1:], strict=False)]
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep away what LiteRT's compiled part says of itself on stderr, past Python and any log level."""
-    try:
-        kept = os.dup(2)
-    except OSError:  # no stderr at all
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(nowhere)
-        os.close(kept)
-
-
-def _interpreter(model: FoundModel) -> Any:
+def _interpreter(data: bytes, where: Path | None, threads: int) -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise ModelError(
             f"LiteRT, which runs the model, cannot be loaded ({error})",
-            where=model.tflite,
+            where=where,
             todo="Install it with: python -m pip install ai-edge-litert. Or use --segmenter classical.",
         ) from None
-    if not model.data:
-        raise _unusable(model, "its file is empty")
+    if not data:
+        raise _unusable(where, "its file is empty")
     try:
-        interpreter = Interpreter(model_content=model.data, num_threads=THREADS)
+        interpreter = Interpreter(model_content=data, num_threads=threads)
         inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     except (ValueError, RuntimeError) as error:
-        raise _unusable(model, str(error)) from None
+        raise _unusable(where, str(error)) from None
     if len(inputs) != 1 or len(outputs) != 1 or inputs[0]["dtype"] != np.float32:
-        raise _unusable(model, "it does not take one image of floating point numbers and give one")
+        raise _unusable(where, "it does not take one image of floating point numbers and give one")
     return interpreter
 
 
-def _unusable(model: FoundModel, what: str) -> ModelError:
+def _unusable(where: Path | None, what: str) -> ModelError:
     return ModelError(
         f"the model cannot be run: {' '.join(what.split())[:200]}",
-        where=model.tflite,
+        where=where,
         todo="Train or export it again, or use --segmenter classical.",
     )
