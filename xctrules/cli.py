@@ -113,6 +113,19 @@ def _silence(stream: TextIO) -> None:
 
 # --- options that several commands share -------------------------------------------------------------------
 
+ScanPath = Annotated[
+    Path,
+    typer.Argument(help="Folder of TIFF slices, TIFF file, Zarr array, or raw volume beside its header."),
+]
+SpecName = Annotated[
+    str, typer.Option(help="Name of a cell-format spec, or its file.", metavar="NAME_OR_FILE")
+]
+Acquisition = Annotated[
+    Path | None, typer.Option(help="An acquisition.yaml other than the scan's own.", metavar="FILE")
+]
+VoxelSize = Annotated[
+    str | None, typer.Option(help="Voxel size in mm, z first; wins over all files.", metavar="Z,Y,X")
+]
 PluginsDir = Annotated[
     Path | None, typer.Option("--plugins-dir", metavar="DIR", help="Folder with further plugins.")
 ]
@@ -151,22 +164,13 @@ def parse_voxel_size(text: str | None) -> tuple[float, float, float] | None:
 @app.command(epilog=EXIT_CODES)
 @command
 def inspect(
-    scan: Annotated[
-        Path,
-        typer.Argument(help="Folder of TIFF slices, TIFF file, Zarr array, or raw volume beside its header."),
-    ],
-    spec: Annotated[
-        str, typer.Option(help="Name of a cell-format spec, or its file.", metavar="NAME_OR_FILE")
-    ],
+    scan: ScanPath,
+    spec: SpecName,
     out: Annotated[
         Path, typer.Option(help="Folder in which a folder for the cell is made.", metavar="DIR")
     ] = Path("xctrules-out"),
-    acquisition: Annotated[
-        Path | None, typer.Option(help="An acquisition.yaml other than the scan's own.", metavar="FILE")
-    ] = None,
-    voxel_size: Annotated[
-        str | None, typer.Option(help="Voxel size in mm, z first; wins over all files.", metavar="Z,Y,X")
-    ] = None,
+    acquisition: Acquisition = None,
+    voxel_size: VoxelSize = None,
     cell_id: Annotated[
         str | None, typer.Option(help="The cell's name in record and report.", metavar="ID")
     ] = None,

@@ -9,7 +9,16 @@ from typing import Annotated
 
 import typer
 
-from xctrules.cli import _complain, _say, command, parse_voxel_size
+from xctrules.cli import (
+    Acquisition,
+    ScanPath,
+    SpecName,
+    VoxelSize,
+    _complain,
+    _say,
+    command,
+    parse_voxel_size,
+)
 from xctrules.errors import XctrulesError
 
 EXIT_CODES = """\b
@@ -20,21 +29,12 @@ MOST_PLANES = 3600
 
 @command
 def planes(
-    scan: Annotated[
-        Path,
-        typer.Argument(help="Folder of TIFF slices, TIFF file, Zarr array, or raw volume beside its header."),
-    ],
-    spec: Annotated[
-        str, typer.Option(help="Name of a cell-format spec, or its file.", metavar="NAME_OR_FILE")
-    ],
+    scan: ScanPath,
+    spec: SpecName,
     out: Annotated[Path, typer.Option(help="Folder for images/ and labels/.", metavar="DATA")],
     count: Annotated[int, typer.Option(help="Half-planes around each end in view.", metavar="N")] = 24,
-    acquisition: Annotated[
-        Path | None, typer.Option(help="An acquisition.yaml other than the scan's own.", metavar="FILE")
-    ] = None,
-    voxel_size: Annotated[
-        str | None, typer.Option(help="Voxel size in mm, z first; wins over all files.", metavar="Z,Y,X")
-    ] = None,
+    acquisition: Acquisition = None,
+    voxel_size: VoxelSize = None,
 ) -> int:
     """Write half-planes of a scan as images with draft labels: correct them, then `xctrules train`.
 
