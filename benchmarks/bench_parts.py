@@ -74,7 +74,7 @@ def main() -> None:
     rows: list[tuple[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         if path is None:
-            from xctrules.phantom import draw, preset
+            from xctrules.cylinder.phantom import draw, preset
 
             spec = preset("21700", voxel_size_mm=(0.068, 0.034, 0.034))
             path = draw(spec).write(Path(folder) / "phantom")
@@ -96,13 +96,13 @@ def time_parts(path: Path, options: argparse.Namespace, rows: list[tuple[str, fl
     """Append a row for each part; returns the volume's shape."""
     import numpy as np
 
-    from xctrules.cell import Cell, Settings
-    from xctrules.conformance import run_metric
-    from xctrules.frame import CylinderFinder
-    from xctrules.inspection import inspect
-    from xctrules.registry import load_plugins
-    from xctrules.report import render_report
-    from xctrules.scan import open_scan
+    from xctrules.cylinder.frame import CylinderFinder
+    from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
+    from xctrules.engine.inspection import inspect
+    from xctrules.engine.registry import load_plugins
+    from xctrules.engine.run_metric import run_metric
+    from xctrules.pages.report import render_report
+    from xctrules.scans.opening import open_scan
 
     def part(name: str, function: Callable[[], Any]) -> Any:
         seconds, result = least(function, options.repeat)
@@ -112,7 +112,7 @@ def time_parts(path: Path, options: argparse.Namespace, rows: list[tuple[str, fl
     registry = part("loading the bundled plugins", lambda: load_plugins(third_party=False))
     scan = part("reading and hashing the scan", lambda: open_scan(path))
     frame = part("finding the cell", lambda: CylinderFinder().find(scan, {}))
-    cell = Cell(scan, frame, scan.scale, Settings(), {})
+    cell = CylinderCell(scan, frame, scan.scale, CylinderSettings(), {})
     segmenter = next(p.value for p in registry.segmenters if p.value.name == cell.settings.segmenter)
     found = part("segmenting", lambda: segmenter.segment(cell))
     cell = dataclasses.replace(cell, segmentation=found)

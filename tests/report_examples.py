@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from xctrules import colour
-from xctrules.measurement import Histogram, ImageFigure, LineChart, Polyline, Table, coverage_factor_95
-from xctrules.record import figure_to_json, plain
+from xctrules.core.measurement import Histogram, ImageFigure, LineChart, Polyline, Table, coverage_factor_95
+from xctrules.pages import colour
+from xctrules.records.record import figure_to_json, plain
 
 VERDICT_CODES = ("PASS", "CONDITIONAL_PASS", "CONDITIONAL_FAIL", "FAIL")
 DECISION_RULES = ("simple", "guarded", "iso14253", "four_state")
@@ -251,7 +251,7 @@ def full_record(
               at="21700.yaml:34", severity="critical"),
     ]  # fmt: skip
     record = {
-        "schema": "xctrules.record/1",
+        "schema": "xctrules.records.record/1",
         "cell_id": "UCL-21700-A",
         "verdict": "CONDITIONAL_FAIL",
         "reasons": [

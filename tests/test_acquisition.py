@@ -10,9 +10,9 @@ from conftest import shared_data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xctrules.acquisition import LAYOUT_KEYS, Acquisition, Found, merge, read_sidecar
-from xctrules.errors import ScanError
-from xctrules.readers.companions import find_sidecar, gather, read_scanner_file
+from xctrules.core.errors import ScanError
+from xctrules.scans.acquisition import LAYOUT_KEYS, Acquisition, Found, merge, read_sidecar
+from xctrules.scans.companions import find_sidecar, gather, read_scanner_file
 
 # --- acquisition.yaml ------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ def test_words_for_the_field_of_view(tmp_path: Path, word: str, meant: str) -> N
 
 
 def test_phantoms_sidecar_is_read_back(tmp_path: Path) -> None:
-    from xctrules.phantom import PhantomSpec, draw
+    from xctrules.cylinder.phantom import PhantomSpec, draw
 
     spec = PhantomSpec(view="top", voxel_size_mm=(0.2, 0.2, 0.2), seed=5)
     folder = draw(spec).write(tmp_path / "p")

@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from typer.testing import CliRunner, Result
 
-from xctrules import cli, scan
+from xctrules.cli import main as cli
+from xctrules.scans import opening as scan
 
 VOXEL = ("--voxel-size", "0.1")
 

@@ -9,10 +9,10 @@ import jsonschema
 import pytest
 import yaml
 
-from xctrules.cellspec import bundled_folder, list_specs, load_spec, parse_spec, spec_schema
-from xctrules.errors import SpecError
-from xctrules.measurement import Contribution, Measurement
-from xctrules.rules import judge
+from xctrules.core.errors import SpecError
+from xctrules.core.measurement import Contribution, Measurement
+from xctrules.rules.cellspec import bundled_folder, list_specs, load_spec, parse_spec, spec_schema
+from xctrules.rules.judging import judge
 
 HEAD = """\
 schema: xctrules.spec/1

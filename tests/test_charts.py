@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xctrules import charts
+from xctrules.pages import charts
 
 ranges = st.tuples(st.floats(-1e4, 1e4, allow_nan=False), st.floats(1e-6, 1e5, allow_nan=False)).map(
     lambda pair: (pair[0], pair[0] + pair[1])

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from xctrules import cli, inspection
-from xctrules.phantom import canister_mask, draw, small
+from xctrules.cli import main as cli
+from xctrules.cylinder.phantom import canister_mask, draw, small
+from xctrules.engine import inspection
 
 MASK_RULES = """\
 schema: xctrules.spec/1
@@ -188,7 +189,7 @@ def test_help_of_every_command_needs_no_heavy_import() -> None:
     """What is imported is what costs: none of these takes part in answering --help."""
     code = (
         "import sys; sys.argv = ['xctrules', '--help']\n"
-        "from xctrules.cli import main\n"
+        "from xctrules.cli.main import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
         "names = {'numpy', 'cv2', 'scipy', 'pydantic', 'jinja2', 'tifffile', 'skimage', 'rich'}\n"
@@ -275,7 +276,7 @@ def test_phantom_and_its_truth(tmp_path: Path) -> None:
 
 
 def test_demo_goes_the_whole_way_and_shows_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from xctrules import phantom
+    from xctrules.cylinder import phantom
 
     drawn = draw(small(roll_in_view_mm=1.6))
     monkeypatch.setattr(phantom, "draw", lambda spec: drawn)  # the demo's own cell takes many seconds

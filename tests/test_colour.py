@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from xctrules import colour
+from xctrules.pages import colour
 
 STEPS = np.linspace(-1.0, 1.0, 101)
 

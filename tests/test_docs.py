@@ -14,8 +14,9 @@ import yaml
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from xctrules import cli, hookspecs
-from xctrules.registry import HOOKS
+from xctrules.cli import main as cli
+from xctrules.core import hookspecs
+from xctrules.engine.registry import HOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -52,11 +53,11 @@ def test_every_hook_and_its_arguments_are_documented() -> None:
 def test_every_attribute_of_a_cell_is_documented() -> None:
     import dataclasses
 
-    from xctrules.cell import Cell
-    from xctrules.measurement import MetricResult
+    from xctrules.core.measurement import MetricResult
+    from xctrules.cylinder.surfaces import CylinderCell
 
     text = PLUGIN_GUIDE.read_text()
-    for field in dataclasses.fields(Cell):
+    for field in dataclasses.fields(CylinderCell):
         name = "surfaces" if field.name == "segmentation" else field.name
         assert f"`cell.{name}`" in text, name
     for field in dataclasses.fields(MetricResult):
@@ -106,7 +107,7 @@ def test_readme_spec_is_one(tmp_path: Path) -> None:
 
 def test_readme_python_runs(tmp_path: Path) -> None:
     """The README's Python on a drawn cell instead of the scan that it names."""
-    from xctrules.phantom import draw, small
+    from xctrules.cylinder.phantom import draw, small
 
     (code,) = blocks(ROOT / "README.md", "python")
     scan = draw(small(roll_in_view_mm=1.6)).write(tmp_path / "cell")
@@ -118,7 +119,7 @@ def test_readme_python_runs(tmp_path: Path) -> None:
 
 
 def test_readme_exit_codes_are_those_of_the_engine() -> None:
-    from xctrules.rules import EXIT_CODES
+    from xctrules.rules.judging import EXIT_CODES
 
     rows = re.findall(r"^\| `([A-Z_]+)` \|.*\| (\d) \|$", (ROOT / "README.md").read_text(), re.M)
     assert {verdict: int(code) for verdict, code in rows} == dict(EXIT_CODES)
@@ -126,7 +127,7 @@ def test_readme_exit_codes_are_those_of_the_engine() -> None:
 
 def test_plugin_of_the_guide_works_as_written(tmp_path: Path) -> None:
     """Its module in a folder, its spec beside it, and its test, all as they stand in the guide."""
-    from xctrules.phantom import draw, small
+    from xctrules.cylinder.phantom import draw, small
 
     plugin, test = blocks(PLUGIN_GUIDE, "python")
     (spec,) = blocks(PLUGIN_GUIDE, "yaml")

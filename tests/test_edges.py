@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from xctrules.edges import SlabPrior, crossings, fit_ellipses, fit_slab, noise_along, robust_sd
+from xctrules.cylinder.edges import SlabPrior, crossings, fit_ellipses, fit_slab, noise_along, robust_sd
 
 
 def slab(

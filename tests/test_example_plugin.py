@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from xctrules.cellspec import load_spec
-from xctrules.registry import load_plugins
+from xctrules.engine.registry import load_plugins
+from xctrules.rules.cellspec import load_spec
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "xctrules-centre-pin"
 

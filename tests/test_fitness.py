@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from xctrules.cell import Settings
-from xctrules.fitness import ScanQuality, assess, predict, quality_of, section, unmet_needs
-from xctrules.inspection import inspect
-from xctrules.measurement import Measurement, Scale
-from xctrules.phantom import draw, small
+from xctrules.core.measurement import Measurement, Scale
+from xctrules.cylinder.phantom import draw, small
+from xctrules.cylinder.surfaces import CylinderSettings
+from xctrules.engine.fit_for_purpose import ScanQuality, assess, predict, quality_of, section, unmet_needs
+from xctrules.engine.inspection import inspect
 
 QUALITY = ScanQuality(
     voxel_mm=(0.068, 0.034),
@@ -243,14 +243,14 @@ def test_no_quality_no_prediction_but_the_reason() -> None:
 def test_a_mask_has_no_noise_to_predict_from() -> None:
     @dataclasses.dataclass
     class Masked:
-        settings: Settings
+        settings: CylinderSettings
         frame: object
 
-    from xctrules.frame import CellFrame
+    from xctrules.cylinder.frame import CellFrame
 
     frame = CellFrame((1, 1), (0, 0, 1), (0.1,) * 3, (1, 9, 9), 1.0, None, None)
-    assert "mask" in str(quality_of(Masked(Settings(mask_of="canister"), frame), {}))
-    assert "cylindrical" in str(quality_of(Masked(Settings(), object()), {}))
+    assert "mask" in str(quality_of(Masked(CylinderSettings(mask_of="canister"), frame), {}))
+    assert "cylindrical" in str(quality_of(Masked(CylinderSettings(), object()), {}))
 
 
 def test_the_reports_section_shows_each_rule() -> None:

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xctrules.errors import NotMeasurable
-from xctrules.frame import CellFrame, CylinderFinder, robust_fit
-from xctrules.phantom import draw, small
-from xctrules.scan import Scan
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CellFrame, CylinderFinder, robust_fit
+from xctrules.cylinder.phantom import draw, small
 
 VOXEL = (0.05, 0.05, 0.05)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from xctrules.errors import OutputError, PluginError, ScanError, XctrulesError
-from xctrules.inspection import Inspection, inspect, name_of_scan
-from xctrules.phantom import PhantomSpec, canister_mask, draw, small
+from xctrules.core.errors import OutputError, PluginError, ScanError, XctrulesError
+from xctrules.cylinder.phantom import PhantomSpec, canister_mask, draw, small
+from xctrules.engine.inspection import Inspection, inspect, name_of_scan
 
 RULES = """\
 schema: xctrules.spec/1
@@ -106,7 +106,7 @@ def test_folder_holds_what_the_contract_names(sound: Inspection) -> None:
     names = {p.relative_to(sound.folder).as_posix() for p in sound.folder.rglob("*") if p.is_file()}
     assert {"record.json", "report.html", "samples/scan.sha256", "samples/overhang.csv"} <= names
     record = json.loads((sound.folder / "record.json").read_text())
-    assert record["schema"] == "xctrules.record/1"
+    assert record["schema"] == "xctrules.records.record/1"
     assert sound.folder.name == record["cell_id"]
     assert {f["name"] for f in record["files"]} == names - {"record.json", "report.html"}
     for key in ("started", "seconds", "host", "operator"):
@@ -214,7 +214,7 @@ def test_traceback_is_kept_without_paths_of_this_machine(tmp_path: Path, can: Pa
 
 
 def test_not_measurable_is_no_failure(tmp_path: Path, can: Path) -> None:
-    body = "from xctrules.errors import NotMeasurable; raise NotMeasurable('no pin in view')"
+    body = "from xctrules.core.errors import NotMeasurable; raise NotMeasurable('no pin in view')"
     result = with_plugin(tmp_path, can, THEIRS.format(body=body))
     assert not failures(result)
     found = result.measurements["theirs.length"]
@@ -289,7 +289,7 @@ class Needy:
 class Own:
     name = "own"
     def segment(self, cell):
-        return Segmentation("own", waives={waives})
+        return Segmentation(segmenter="own", waives={waives})
 
 @hookimpl
 def xctrules_screens():
@@ -406,7 +406,7 @@ class _Panic(BaseException):
 
 
 def test_a_panic_in_a_plugin_is_that_plugins_failure_alone() -> None:
-    from xctrules.registry import Registry
+    from xctrules.engine.registry import Registry
 
     registry = Registry()
 

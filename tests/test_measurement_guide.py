@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from xctrules.catalogue import UNITS, end_of
-from xctrules.conformance import run_metric
-from xctrules.measurement import VOXEL_SCALE
-from xctrules.phantom import Dent, NegativeOverhang, draw, small
-from xctrules.registry import load_plugins
-from xctrules.testing import cell_of
+from xctrules.core.measurement import VOXEL_SCALE
+from xctrules.core.names import UNITS, end_of
+from xctrules.cylinder.phantom import Dent, NegativeOverhang, draw, small
+from xctrules.engine.registry import load_plugins
+from xctrules.engine.run_metric import run_metric
+from xctrules.engine.testing import cell_of
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "docs" / "measurement_guide.md"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from xctrules.errors import ModelError, OutputError
-from xctrules.model_card import ModelCard, ModelScope, Training, find_model, read_card, write_card
+from xctrules.core.errors import ModelError, OutputError
+from xctrules.cylinder.model_card import ModelCard, ModelScope, Training, find_model, read_card, write_card
 
 
 def card(**changes: Any) -> ModelCard:

@@ -7,7 +7,7 @@ import pytest
 from xctrules_overhang.lengths import base_heights, deflections, extreme, lengths, scatter, smoothed
 from xctrules_segmentation.ends import best_path, change_point, crossing, rank
 
-from xctrules.cell import EndEdges
+from xctrules.cylinder.surfaces import EndEdges
 
 NAN = float("nan")
 
@@ -191,7 +191,7 @@ def test_an_unclear_stretch_goes_on_into_the_next_turn(handedness: int) -> None:
 
     from xctrules_overhang.metric import longest_unclear
 
-    from xctrules.cell import UNCLEAR
+    from xctrules.cylinder.surfaces import UNCLEAR
 
     state = np.zeros((3, 360), dtype=np.int8)
     line = state.reshape(-1) if handedness > 0 else state[:, ::-1].reshape(-1).copy()

@@ -65,11 +65,11 @@ def test_entry_points_lead_to_packages_of_the_wheel(wheel: set[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for module in project["entry-points"]["xctrules"].values():
         assert f"{module}/__init__.py" in wheel
-    assert project["scripts"]["xctrules"] == "xctrules.cli:main"
+    assert project["scripts"]["xctrules"] == "xctrules.cli.main:main"
 
 
 def test_version_is_said_once_and_the_same() -> None:
-    from xctrules import __version__
+    from xctrules.core.version import __version__
 
     assert tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"] == __version__
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from xctrules.errors import OutputError, ScanError
-from xctrules.phantom import (
+from xctrules.core.errors import OutputError, ScanError
+from xctrules.cylinder.phantom import (
     PRESETS,
     Buckle,
     CentrePin,

@@ -15,25 +15,25 @@ from xctrules_segmentation.classical import ClassicalSegmenter
 from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
 from xctrules_segmentation.roll import CathodeFaces
 
-from xctrules.cell import (
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.measurement import Scale
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CellFrame, EndInView
+from xctrules.cylinder.half_planes import INWARD_MM, ROWS, STANDARD_MM, Planes, standard_planes
+from xctrules.cylinder.phantom import draw, small
+from xctrules.cylinder.surfaces import (
     MEASURED,
     NO_FACING_CATHODE,
     TAB,
     UNCLEAR,
     CanSurface,
-    Cell,
+    CylinderCell,
+    CylinderSettings,
     EndEdges,
     FoilTrace,
     Segmentation,
-    Settings,
 )
-from xctrules.errors import NotMeasurable
-from xctrules.frame import CellFrame, EndInView
-from xctrules.measurement import Scale
-from xctrules.phantom import draw, small
-from xctrules.planes import INWARD_MM, ROWS, STANDARD_MM, Planes, standard_planes
-from xctrules.scan import Scan
-from xctrules.testing import cell_of
+from xctrules.engine.testing import cell_of
 
 BACKGROUND, CAN, CATHODE, COPPER, OVERHANG = range(5)
 
@@ -100,7 +100,7 @@ def surfaces(outward: int, handedness: int, nt: int = 72) -> tuple[Segmentation,
     can = CanSurface(
         z, theta, CAN_OUTER * wall, CAN_INNER * wall, np.ones(z.size, dtype=bool), 0.001, 0.001, 0.02
     )
-    found = Segmentation("classical", can=can, foil=foil, ends={edges.end: edges})
+    found = Segmentation(segmenter="classical", can=can, foil=foil, ends={edges.end: edges})
     return found, CathodeFaces(inner, outer, HALF_CATHODE)
 
 
@@ -112,7 +112,7 @@ def planes_at(theta_deg: np.ndarray, outward: int) -> Planes:
     return Planes(grey, np.ones(ROWS, dtype=bool), height, theta_deg, r, 0.0, 1.0, end)
 
 
-def cell_with(end: EndInView) -> Cell:
+def cell_with(end: EndInView) -> CylinderCell:
     frame = CellFrame(
         origin_mm=(6.0, 6.0),
         axis=(0.0, 0.0, 1.0),
@@ -125,7 +125,7 @@ def cell_with(end: EndInView) -> Cell:
         ends=(end,),
     )
     scan = Scan(Path("drawn"), np.zeros((200, 300, 300), dtype=np.uint8), (0.04, 0.04, 0.04), {})
-    return Cell(scan, frame, Scale(0.001, True), Settings(angles=72), {})
+    return CylinderCell(scan, frame, Scale(0.001, True), CylinderSettings(angles=72), {})
 
 
 def expected(planes: Planes, handedness: int, shift_h: float, shift_r: float) -> np.ndarray:

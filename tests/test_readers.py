@@ -20,10 +20,11 @@ from conftest import shared_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xctrules.errors import ScanError
-from xctrules.readers import BUNDLED
-from xctrules.readers.tiff import natural_key
-from xctrules.scan import Reader, Scan, open_scan
+from xctrules.core.errors import ScanError
+from xctrules.core.slices import Reader, Scan
+from xctrules.scans.bundled import BUNDLED
+from xctrules.scans.opening import open_scan
+from xctrules.scans.tiff import natural_key
 
 VOXEL = (0.06, 0.05, 0.04)
 DTYPES = ["uint8", "uint16", "uint32", "int8", "int16", "int32", "float16", "float32", "float64"]

@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import xctrules.record as record_module
-from xctrules.cellspec import parse_spec
-from xctrules.errors import OutputError
-from xctrules.measurement import (
+import xctrules.records.record as record_module
+from xctrules.core.errors import OutputError
+from xctrules.core.measurement import (
     Contribution,
     Histogram,
     ImageFigure,
@@ -27,7 +26,7 @@ from xctrules.measurement import (
     Scale,
     Table,
 )
-from xctrules.record import (
+from xctrules.records.record import (
     build_record,
     cell_files,
     check_cell_id,
@@ -39,6 +38,7 @@ from xctrules.record import (
     sealed,
     write_cell,
 )
+from xctrules.rules.cellspec import parse_spec
 
 SPEC = """\
 schema: xctrules.spec/1

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from xctrules import hookspecs
-from xctrules.catalogue import UNITS
-from xctrules.errors import PluginError
-from xctrules.registry import HOOKS, Registry, load_plugins
+from xctrules.core import hookspecs
+from xctrules.core.errors import PluginError
+from xctrules.core.names import UNITS
+from xctrules.engine.registry import HOOKS, Registry, load_plugins
 
 BUNDLED = ("segmentation", "overhang", "canister", "winding")
 
@@ -162,7 +162,7 @@ def test_third_party_switch_leaves_the_folder_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mark", ["@hookimpl\n", ""])
 @pytest.mark.parametrize("name", ["xctrules_metric", "xctrules_metrcis"])
 def test_misspelt_hook_is_named_with_the_nearest(tmp_path: Path, name: str, mark: str) -> None:
-    source = f"from xctrules.hookspecs import hookimpl\n{mark}def {name}():\n    return []\n"
+    source = f"from xctrules.core.hookspecs import hookimpl\n{mark}def {name}():\n    return []\n"
     registry = in_folder(tmp_path, typo=source, fine=good())
     assert name in problems(registry, "typo") and "xctrules_metrics" in problems(registry, "typo")
     assert plugin(registry, "fine").measurements == ("good.length",)

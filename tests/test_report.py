@@ -23,9 +23,8 @@ from report_examples import (
     with_verdict,
 )
 
-from xctrules.errors import RecordError
-from xctrules.record import record_bytes
-from xctrules.report import (
+from xctrules.core.errors import RecordError
+from xctrules.pages.report import (
     decimals_for,
     embedded_images,
     embedded_record,
@@ -34,6 +33,7 @@ from xctrules.report import (
     quantity,
     render_report,
 )
+from xctrules.records.record import record_bytes
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
 HOSTILE = (
@@ -412,7 +412,7 @@ def test_a_record_with_nothing_measured_is_drawn(verdict: str) -> None:
 
 def test_a_record_with_the_least_is_drawn() -> None:
     least = {
-        "schema": "xctrules.record/1",
+        "schema": "xctrules.records.record/1",
         "cell_id": "x",
         "verdict": "INCOMPLETE",
         "measurements": {},

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xctrules.measurement import Contribution, Measurement
-from xctrules.rules import (
+from xctrules.core.measurement import Contribution, Measurement
+from xctrules.rules.judging import (
     Interval,
     Quantity,
     decide,

@@ -16,8 +16,9 @@ import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xctrules.errors import ScanError
-from xctrules.scan import Scan, available_memory_bytes, checked_voxel_size, open_scan
+from xctrules.core.errors import ScanError
+from xctrules.core.slices import Scan
+from xctrules.scans.opening import available_memory_bytes, checked_voxel_size, open_scan
 
 VOXEL = (0.06, 0.05, 0.04)
 

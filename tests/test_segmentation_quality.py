@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from xctrules_segmentation.quality import SegmentationQuality
 
-from xctrules.cell import MEASURED, NO_FOIL, UNCLEAR, EndEdges, Segmentation
-from xctrules.phantom import small
-from xctrules.testing import assert_metric_conforms, phantom_cell
+from xctrules.cylinder.phantom import small
+from xctrules.cylinder.surfaces import MEASURED, NO_FOIL, UNCLEAR, EndEdges, Segmentation
+from xctrules.engine.testing import assert_metric_conforms, phantom_cell
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def edges(state: np.ndarray, **values: float) -> EndEdges:
 
 
 def quality(tube, found: EndEdges):
-    cell = dataclasses.replace(tube, segmentation=Segmentation("classical", ends={"top": found}))
+    cell = dataclasses.replace(tube, segmentation=Segmentation(segmenter="classical", ends={"top": found}))
     return assert_metric_conforms(SegmentationQuality(), cell)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from xctrules.spiral import about_centre, fit_spiral, fit_straight_turns, robust_scale, winding_angle
+from xctrules.cylinder.spiral import about_centre, fit_spiral, fit_straight_turns, robust_scale, winding_angle
 
 Floats = NDArray[np.float64]
 THETA = np.arange(0.0, 360.0, 2.0)

@@ -15,12 +15,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from xctrules import cli, inspect
-from xctrules.cellspec import load_spec
-from xctrules.errors import SpecError
-from xctrules.phantom import canister_mask, small
-from xctrules.record import record_bytes, sealed
-from xctrules.verify import verify_path
+from xctrules import inspect
+from xctrules.cli import main as cli
+from xctrules.core.errors import SpecError
+from xctrules.cylinder.phantom import canister_mask, small
+from xctrules.records.record import record_bytes, sealed
+from xctrules.records.verify import verify_path
+from xctrules.rules.cellspec import load_spec
 
 DIAMETER = "canister.outer_diameter"
 SPEC = """\
@@ -505,7 +506,7 @@ def test_tampering_with_a_study_inside_a_record_is_found(tmp_path, scan, record)
 
 
 def test_a_changed_study_is_refused_even_with_a_new_checksum(tmp_path, record):
-    from xctrules.budgets import _checksum
+    from xctrules.rules.stated_budgets import _checksum
 
     out = calibrated_file(tmp_path, record)
     spec = spec_with(tmp_path, f"{{measurement: {DIAMETER}, study: od.json}}")

@@ -18,22 +18,16 @@ import pytest
 from training_planes import CATHODE, COPPER, OVERHANG, stripes, write
 from typer.testing import CliRunner, Result
 
-from xctrules import cli
-from xctrules.errors import ModelError
-from xctrules.litert import probabilities_of
-from xctrules.model_card import CommonError, find_model, sha256_of
-from xctrules.training import fit, network
-from xctrules.training.export import disagreement, to_tflite
-from xctrules.training.fit import (
-    Options,
-    batches,
-    class_weights,
-    schedule,
-    train,
-)
-from xctrules.training.pairs import UNKNOWN, PlaneSequence, read_pairs
-from xctrules.training.qc import outlines
-from xctrules.training.scores import counts_by_plane, dice_by_class, dice_of, mean_dice, predict
+from xctrules.campaigns.training import fit, network
+from xctrules.campaigns.training.export import disagreement, to_tflite
+from xctrules.campaigns.training.fit import Options, batches, class_weights, schedule, train
+from xctrules.campaigns.training.pairs import UNKNOWN, PlaneSequence, read_pairs
+from xctrules.campaigns.training.qc import outlines
+from xctrules.campaigns.training.scores import counts_by_plane, dice_by_class, dice_of, mean_dice, predict
+from xctrules.cli import main as cli
+from xctrules.core.errors import ModelError
+from xctrules.cylinder.litert import probabilities_of
+from xctrules.cylinder.model_card import CommonError, find_model, sha256_of
 
 WITHOUT_TENSORFLOW = importlib.util.find_spec("tensorflow") is None
 pytestmark = pytest.mark.skipif(WITHOUT_TENSORFLOW, reason="TensorFlow, the extra “train”, is not installed")
@@ -169,7 +163,7 @@ def test_fine_tuning_that_gains_nothing_says_so_and_keeps_the_model(base, data, 
 
 
 def test_what_was_found_of_a_parents_lengths_goes_on_with_its_name(base):
-    from xctrules.training.fit import _common_error
+    from xctrules.campaigns.training.fit import _common_error
 
     card = find_model(base[0].with_suffix(".tflite")).card
     known = card.model_copy(update={"common_error": CommonError(sigma_mm=0.013, source="27 drawn scans")})

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from xctrules.cell import LABELS
-from xctrules.errors import OutputError
-from xctrules.phantom import Greys, Imaging, Tab, draw, small
-from xctrules.planes import ROWS, STANDARD_MM, Planes, standard_planes
-from xctrules.testing import cell_of
-from xctrules.training import build, evaluate, scan_planes
-from xctrules.training.phantom_planes import UNKNOWN, PhantomPlanes, labels_in_frame
+from xctrules.campaigns.training import build, evaluate, scan_planes
+from xctrules.campaigns.training.phantom_planes import UNKNOWN, PhantomPlanes, labels_in_frame
+from xctrules.core.errors import OutputError
+from xctrules.cylinder.half_planes import ROWS, STANDARD_MM, Planes, standard_planes
+from xctrules.cylinder.phantom import Greys, Imaging, Tab, draw, small
+from xctrules.cylinder.surfaces import LABELS
+from xctrules.engine.testing import cell_of
 
 NO_GREYS = {name: 0.0 for name in Greys.__dataclass_fields__}
 
@@ -198,8 +198,8 @@ def test_a_stopped_build_makes_what_is_missing_and_the_same_again(tmp_path: Path
 
 
 def test_planes_of_a_scan_can_be_trained_on(tmp_path: Path):
-    from xctrules.cli import app
-    from xctrules.training.pairs import read_pairs
+    from xctrules.campaigns.training.pairs import read_pairs
+    from xctrules.cli.main import app
 
     spec = small(turns=6.0, outer_diameter_mm=7.2, view="top", roll_in_view_mm=1.6, beyond_mm=1.4)
     draw(spec).write(tmp_path / "scan")
@@ -322,7 +322,7 @@ def test_the_least_contrast_is_the_last_that_was_right_above_all_that_were_wrong
 
 
 def test_what_the_evaluation_found_goes_into_the_card():
-    from xctrules.model_card import ModelCard, Training
+    from xctrules.cylinder.model_card import ModelCard, Training
 
     before = ModelCard(
         name="m", title="t", version="1", training=Training(data="d", seed=1), scope=build.SCOPE,
@@ -355,7 +355,7 @@ def test_halved_contrast_keeps_the_scanner_s_noise():
 
 
 def test_the_shipped_model_has_its_card_scores_and_page():
-    from xctrules.model_card import find_model, models_folder
+    from xctrules.cylinder.model_card import find_model, models_folder
 
     found = find_model("overhang_unet")
     scores = found.card.scores
@@ -379,8 +379,8 @@ def test_a_model_without_a_scan_says_so():
 
 
 def test_the_page_of_a_model_that_falls_short_says_where():
-    from xctrules.model_card import find_model
-    from xctrules.training.model_page import render
+    from xctrules.campaigns.training.model_page import render
+    from xctrules.cylinder.model_card import find_model
 
     card = find_model("overhang_unet").card
     worse = [{**line, "holds": False} if "copper" in line["id"] else line for line in card.scores["criteria"]]

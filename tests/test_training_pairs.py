@@ -9,9 +9,9 @@ import pytest
 import tifffile
 from training_planes import BACKGROUND, CAN, CATHODE, COPPER, HEIGHT, OVERHANG, save, stripes, write
 
-from xctrules.errors import XctrulesError
-from xctrules.training.augment import Augmentation, vary
-from xctrules.training.pairs import UNKNOWN, named, read_pairs, turned
+from xctrules.campaigns.training.augment import Augmentation, vary
+from xctrules.campaigns.training.pairs import UNKNOWN, named, read_pairs, turned
+from xctrules.core.errors import XctrulesError
 
 
 def read(data: Path, **options):

@@ -24,12 +24,13 @@ from xctrules_segmentation.quality import SegmentationQuality
 from xctrules_segmentation.unet import LEAST_PLANES, UnetSegmenter
 
 from tests.conftest import shared_data
-from xctrules import cli, litert
-from xctrules.cell import LABELS, MEASURED, UNCLEAR, Cell, EndEdges, Segmentation
-from xctrules.errors import ModelError, PluginError
-from xctrules.inspection import inspect
-from xctrules.measurement import Measurement
-from xctrules.model_card import (
+from xctrules.campaigns.training.phantom_planes import labels_in_frame
+from xctrules.cli import main as cli
+from xctrules.core.errors import ModelError, PluginError
+from xctrules.core.measurement import Measurement
+from xctrules.cylinder import litert
+from xctrules.cylinder.half_planes import STANDARD_MM, Planes
+from xctrules.cylinder.model_card import (
     CommonError,
     FoundModel,
     ModelCard,
@@ -38,10 +39,10 @@ from xctrules.model_card import (
     find_model,
     write_card,
 )
-from xctrules.phantom import NegativeOverhang, Phantom, PhantomSpec, draw, small
-from xctrules.planes import STANDARD_MM, Planes
-from xctrules.testing import assert_metric_conforms, cell_of
-from xctrules.training.phantom_planes import labels_in_frame
+from xctrules.cylinder.phantom import NegativeOverhang, Phantom, PhantomSpec, draw, small
+from xctrules.cylinder.surfaces import LABELS, MEASURED, UNCLEAR, CylinderCell, EndEdges, Segmentation
+from xctrules.engine.inspection import inspect
+from xctrules.engine.testing import assert_metric_conforms, cell_of
 
 Network = Callable[[Planes], np.ndarray]
 
@@ -73,7 +74,7 @@ def make_model(folder: Path, data: bytes = b"never run", common_mm: float | None
     return str(folder / "ideal")
 
 
-def ideal(spec: PhantomSpec, cell: Cell) -> Network:
+def ideal(spec: PhantomSpec, cell: CylinderCell) -> Network:
     def run(planes: Planes) -> np.ndarray:
         return soft(labels_in_frame(spec, cell.frame, planes))
 
@@ -98,7 +99,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 @cache
-def drawn(case: str) -> tuple[Phantom, Cell, Any]:
+def drawn(case: str) -> tuple[Phantom, CylinderCell, Any]:
     """A phantom, its cell, and what the classical segmenter finds in it."""
     phantom = draw(small(**CASES[case]))
     cell, _ = cell_of(phantom, angles=72, segmented=False)
@@ -514,7 +515,7 @@ def test_a_file_that_is_no_model_is_told(tmp_path: Path, data: bytes) -> None:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> FoundModel:
     """An untrained network of the shipped one's form, exported."""
     pytest.importorskip("tensorflow", reason="making a model needs TensorFlow: pip install xctrules[train]")
-    from xctrules.training import export, network
+    from xctrules.campaigns.training import export, network
 
     network.tensorflow()
     import keras

@@ -13,13 +13,13 @@ import pytest
 from scipy.special import ndtr
 from typer.testing import CliRunner
 
-from xctrules.cli import app
-from xctrules.errors import OutputError
-from xctrules.validation import run
-from xctrules.validation.ensemble import Ensemble
-from xctrules.validation.findings import COVERED, covered, error, fault_found, find, half_width
-from xctrules.validation.report import render
-from xctrules.validation.statistics import Optics, fit_detection, pooled_sd, upper_bound, wilson
+from xctrules.campaigns.validation import run
+from xctrules.campaigns.validation.ensemble import Ensemble
+from xctrules.campaigns.validation.findings import COVERED, covered, error, fault_found, find, half_width
+from xctrules.campaigns.validation.report import render
+from xctrules.campaigns.validation.statistics import Optics, fit_detection, pooled_sd, upper_bound, wilson
+from xctrules.cli.main import app
+from xctrules.core.errors import OutputError
 
 # --- the ensemble ------------------------------------------------------------------------------------------
 
@@ -364,7 +364,7 @@ def test_cases_of_another_ensemble_or_software_are_refused(tmp_path: Path) -> No
 
 
 def test_a_bug_in_one_case_does_not_lose_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    from xctrules.validation import measuring
+    from xctrules.campaigns.validation import measuring
 
     def broken(case: Any) -> Any:
         raise ZeroDivisionError("no such luck")

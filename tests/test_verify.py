@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from test_record import example
 
-from xctrules import __version__
-from xctrules.errors import RecordError
-from xctrules.record import record_bytes, sealed, write_cell
-from xctrules.report import render_report
-from xctrules.verify import verify_all, verify_path
+from xctrules.core.errors import RecordError
+from xctrules.core.version import __version__
+from xctrules.pages.report import render_report
+from xctrules.records.record import record_bytes, sealed, write_cell
+from xctrules.records.verify import verify_all, verify_path
 
 
 def cell(folder: Path, record=None, files=None) -> Path:
@@ -241,7 +241,7 @@ def test_another_version_says_what_was_not_checked(tmp_path):
 def test_a_spec_with_parents_is_resolved_again(tmp_path):
     from test_record import SPEC
 
-    from xctrules.cellspec import SpecText, parse_spec
+    from xctrules.rules.cellspec import SpecText, parse_spec
 
     child = (
         'schema: xctrules.spec/1\nname: child\nversion: "1"\nextends: mine\nrules: [{id: od, max: 21.3}]\n'
@@ -265,7 +265,7 @@ def test_a_spec_with_parents_is_resolved_again(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b'{"schema": "xctrules.record/99"}', b'{"a": NaN}', b"\xff\xfe",
+    [b"", b"{", b"[]", b"null", b'{"schema": "xctrules.records.record/99"}', b'{"a": NaN}', b"\xff\xfe",
      b"<html></html>", b"[" * 100_000],
 )  # fmt: skip
 def test_what_is_no_record_cannot_be_read(tmp_path, content):

@@ -1,5 +1,5 @@
 """``python -m xctrules``."""
 
-from xctrules.cli import main
+from xctrules.cli.main import main
 
 main()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.edges import Ellipses, fit_ellipses
+from xctrules.cylinder.edges import Ellipses, fit_ellipses
 
 Floats = NDArray[np.float64]
 

@@ -10,11 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import CanSurface, Cell
-from xctrules.colour import diverging
-from xctrules.edges import Ellipses, noise_along, robust_sd
-from xctrules.frame import robust_fit
-from xctrules.measurement import (
+from xctrules.core.measurement import (
     Contribution,
     Figure,
     ImageFigure,
@@ -24,6 +20,10 @@ from xctrules.measurement import (
     Polyline,
     Samples,
 )
+from xctrules.cylinder.edges import Ellipses, noise_along, robust_sd
+from xctrules.cylinder.frame import robust_fit
+from xctrules.cylinder.surfaces import CanSurface, CylinderCell
+from xctrules.pages.colour import diverging
 from xctrules_canister.form import (
     DRAWS,
     POOL_MM,
@@ -116,7 +116,7 @@ class Canister:
     # thickness and grey of the wall cannot be told apart.
     needs: Mapping[str, tuple[float | None, float | None]] = {"screening.resolution": (None, 0.35)}
 
-    def measure(self, cell: Cell) -> MetricResult:
+    def measure(self, cell: CylinderCell) -> MetricResult:
         """All canister measurements.
 
         Raises
@@ -157,7 +157,7 @@ class Canister:
 # --- the maps ----------------------------------------------------------------------------------------------
 
 
-def _pooled_maps(surface: CanSurface, cell: Cell) -> _Maps:
+def _pooled_maps(surface: CanSurface, cell: CylinderCell) -> _Maps:
     z = surface.z_mm[surface.straight]
     theta = surface.theta_deg
     outer, inner = surface.outer_mm[surface.straight], surface.inner_mm[surface.straight]
@@ -269,7 +269,7 @@ def _grey_lines(surface: CanSurface, of: Callable[[float, float], float]) -> lis
 # --- diameters ---------------------------------------------------------------------------------------------
 
 
-def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: _Model) -> list[Measurement]:
+def _diameters(surface: CanSurface, maps: _Maps, cell: CylinderCell, model: _Model) -> list[Measurement]:
     straight = surface.straight
     found = []
     for name, radius, sigma, u_model, side in (
@@ -326,7 +326,7 @@ def _diameters(surface: CanSurface, maps: _Maps, cell: Cell, model: _Model) -> l
 # --- wall --------------------------------------------------------------------------------------------------
 
 
-def _wall(surface: CanSurface, maps: _Maps, cell: Cell, model: _Model) -> list[Measurement]:
+def _wall(surface: CanSurface, maps: _Maps, cell: CylinderCell, model: _Model) -> list[Measurement]:
     names = [f"canister.wall_thickness.{part}" for part in ("mean", "min", "max", "std")]
     wall = maps.wall
     n = int(np.isfinite(wall).sum())
@@ -397,7 +397,7 @@ def _window_samples(maps: _Maps) -> float:
 # --- form --------------------------------------------------------------------------------------------------
 
 
-def _form(maps: _Maps, cell: Cell, voxel: float) -> list[Measurement]:
+def _form(maps: _Maps, cell: CylinderCell, voxel: float) -> list[Measurement]:
     axes = maps.ellipses.semi_axes
     fitted = np.isfinite(axes).all(axis=1) & maps.whole
     names = ("canister.eccentricity", "canister.ovality", "canister.roundness")
@@ -452,7 +452,7 @@ def _eccentricity(ovality: float, mean_radius: float) -> float:
     return math.sqrt(max(0.0, 1.0 - (b / a) ** 2))
 
 
-def _tilt_ovality(cell: Cell, radius: float) -> float:
+def _tilt_ovality(cell: CylinderCell, radius: float) -> float:
     """A section oblique by the axis's uncertainty is longer one way by 1 / cos - 1."""
     return radius * math.radians(min(cell.frame.tilt_sigma_deg, 1.0)) ** 2
 
@@ -471,7 +471,7 @@ def _ovality_free_of_noise(maps: _Maps, fitted: NDArray[np.bool_]) -> Corrected:
     return Corrected(float(np.abs(vector).max()) - bias, bias, float(drawn.std()))
 
 
-def _roundness(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
+def _roundness(maps: _Maps, cell: CylinderCell, voxel: float) -> Measurement:
     """Peak-to-valley deviation from the least-squares circle, worst height (ISO 12181-1)."""
     whole = np.isfinite(maps.outer).mean(axis=1) >= 0.9
     if not whole.any():
@@ -530,7 +530,7 @@ def _most_that_noise_makes(statistic: Callable[[Floats], float], noise: Floats, 
     return float(drawn.mean() + 2.5 * drawn.std())
 
 
-def _dent(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
+def _dent(maps: _Maps, cell: CylinderCell, voxel: float) -> Measurement:
     """Deepest place below the sound can's ellipse; 0 where noise alone would explain it."""
     deviation = maps.deviation
     if not np.isfinite(deviation).any():
@@ -581,7 +581,7 @@ def _flattening(maps: _Maps, row: int, column: int) -> float:
     return max(change, 0.0) if math.isfinite(change) else 0.0
 
 
-def _tilt(maps: _Maps, cell: Cell, voxel: float) -> Measurement:
+def _tilt(maps: _Maps, cell: CylinderCell, voxel: float) -> Measurement:
     """The frame's axis, corrected by how far the ellipses' centres run off it."""
     frame = cell.frame
     rows = np.flatnonzero(np.isfinite(maps.ellipses.semi_axes).all(axis=1) & maps.whole)
@@ -643,7 +643,7 @@ def _samples(surface: CanSurface, maps: _Maps) -> Samples:
 
 
 def _figures(
-    surface: CanSurface, maps: _Maps, cell: Cell, measurements: Sequence[Measurement], voxel: float
+    surface: CanSurface, maps: _Maps, cell: CylinderCell, measurements: Sequence[Measurement], voxel: float
 ) -> list[Figure]:
     by_name = {m.name: m for m in measurements}
     dent, ovality = by_name["canister.dent_depth"], by_name["canister.ovality"]
@@ -691,7 +691,9 @@ def _deviation_map(maps: _Maps, dent: Measurement, voxel: float) -> ImageFigure:
     )
 
 
-def _slice(surface: CanSurface, maps: _Maps, cell: Cell, row: int, dent: Measurement | None) -> ImageFigure:
+def _slice(
+    surface: CanSurface, maps: _Maps, cell: CylinderCell, row: int, dent: Measurement | None
+) -> ImageFigure:
     frame = cell.frame
     z = float(maps.z_mm[row])
     theta = maps.theta_deg

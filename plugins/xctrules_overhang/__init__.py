@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xctrules.hookspecs import hookimpl
+from xctrules.core.hookspecs import hookimpl
 
 
 @hookimpl

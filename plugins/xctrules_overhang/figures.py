@@ -5,16 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import MEASURED, Cell, EndEdges
-from xctrules.colour import sequential
-from xctrules.measurement import Figure, Histogram, ImageFigure, Polyline, Table
+from xctrules.core.measurement import Figure, Histogram, ImageFigure, Polyline, Table
+from xctrules.cylinder.surfaces import MEASURED, CylinderCell, EndEdges
+from xctrules.pages.colour import sequential
 from xctrules_overhang.lengths import SMOOTHING_ANGLES_DEG, Floats
 
 BESIDE_MM = 0.9
 """How much is shown below the lowest cathode edge and above the highest tip."""
 
 
-def draw(cell: Cell, edges: EndEdges, length: Floats, deflection: Floats, base: Floats) -> list[Figure]:
+def draw(
+    cell: CylinderCell, edges: EndEdges, length: Floats, deflection: Floats, base: Floats
+) -> list[Figure]:
     """Planes, map, histograms and table for one end."""
     end = edges.end
     worst = int(np.unravel_index(np.nanargmin(length), length.shape)[1])
@@ -55,7 +57,7 @@ def draw(cell: Cell, edges: EndEdges, length: Floats, deflection: Floats, base: 
 
 
 def _plane(
-    cell: Cell, edges: EndEdges, length: Floats, angle: int, figure_id: str, which: str
+    cell: CylinderCell, edges: EndEdges, length: Floats, angle: int, figure_id: str, which: str
 ) -> ImageFigure:
     """One half-plane through the axis with the edges found in it; the end's outside is at the top."""
     frame = cell.frame

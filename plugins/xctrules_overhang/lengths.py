@@ -9,7 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import EndEdges
+from xctrules.cylinder.surfaces import EndEdges
 
 Floats = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from xctrules.cell import MEASURED, STATE_NAMES, TAB, UNCLEAR, Cell, EndEdges
-from xctrules.errors import NotMeasurable
-from xctrules.measurement import Contribution, Figure, Measurement, MetricResult, Samples
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.measurement import Contribution, Figure, Measurement, MetricResult, Samples
+from xctrules.cylinder.surfaces import MEASURED, STATE_NAMES, TAB, UNCLEAR, CylinderCell, EndEdges
 from xctrules_overhang import figures
 from xctrules_overhang.lengths import (
     Floats,
@@ -74,7 +74,7 @@ class OverhangMetric:
         "screening.ring_index": (None, 0.6),
     }
 
-    def measure(self, cell: Cell) -> MetricResult:
+    def measure(self, cell: CylinderCell) -> MetricResult:
         surfaces = cell.surfaces
         found: list[Measurement] = []
         charts: list[Figure] = []
@@ -111,7 +111,7 @@ class OverhangMetric:
 class EndValues:
     """The single values at one end, and their noise."""
 
-    def __init__(self, cell: Cell, edges: EndEdges) -> None:
+    def __init__(self, cell: CylinderCell, edges: EndEdges) -> None:
         self.edges = edges
         self.step_mm = cell.frame.voxel_mm[0]
         self.length: Floats = lengths(edges)
@@ -153,7 +153,7 @@ def _nothing_measured(edges: EndEdges | None) -> str:
     return f"no overhang could be measured: {STATE_NAMES[worst]} at most turns and angles"
 
 
-def statistics(cell: Cell, ends: list[EndValues], prefix: str) -> list[Measurement]:
+def statistics(cell: CylinderCell, ends: list[EndValues], prefix: str) -> list[Measurement]:
     """All statistics over the given ends together, as measurements named ``prefix`` + statistic."""
     length = np.concatenate([e.length.ravel() for e in ends])
     length = length[np.isfinite(length)]
@@ -316,7 +316,7 @@ def _extreme(
     return best, {"z_mm": float(z), "theta_deg": float(end.edges.theta_deg[angle]), "turn": float(turn)}
 
 
-def _deflection_statistics(cell: Cell, ends: list[EndValues], made: Any) -> list[Measurement]:
+def _deflection_statistics(cell: CylinderCell, ends: list[EndValues], made: Any) -> list[Measurement]:
     values = np.concatenate([e.deflection.ravel() for e in ends])
     values = values[np.isfinite(values)]
     names = ("deflection.mean", "deflection.std", "deflection.max_abs")

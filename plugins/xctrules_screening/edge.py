@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xctrules.cell import Floats
+from xctrules.cylinder.surfaces import Floats
 from xctrules_screening.sampling import EdgeBand
 
 TEN_TO_NINETY = 2.5631031310892007

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import Cell
-from xctrules.frame import CellFrame
+from xctrules.cylinder.frame import CellFrame
+from xctrules.cylinder.surfaces import CylinderCell
 
 PILED_UP = 0.001
 """Share of voxels with the very highest value from which it is a limit and no chance."""
@@ -27,7 +27,7 @@ class Saturation:
     dark_grey: float
 
 
-def saturation(cell: Cell, inner_mm: float, outer_mm: float, slices: NDArray[np.intp]) -> Saturation:
+def saturation(cell: CylinderCell, inner_mm: float, outer_mm: float, slices: NDArray[np.intp]) -> Saturation:
     """Count voxels at the type's largest value, or at a largest value at which they pile up.
 
     Parameters
@@ -64,7 +64,7 @@ def saturation(cell: Cell, inner_mm: float, outer_mm: float, slices: NDArray[np.
     )
 
 
-def _limit(roll: NDArray[np.generic], cell: Cell) -> float:
+def _limit(roll: NDArray[np.generic], cell: CylinderCell) -> float:
     """The value at which the grey scale ends: the type's own, or a lower one to which greys were clipped."""
     dtype = np.dtype(cell.scan.volume.dtype)
     end = float(np.iinfo(dtype).max) if dtype.kind in "iu" else math.inf
@@ -78,13 +78,13 @@ def _limit(roll: NDArray[np.generic], cell: Cell) -> float:
     return highest if at >= PILED_UP * roll.size and at > 3 * next_one else end
 
 
-def truncation(cell: Cell) -> float:
+def truncation(cell: CylinderCell) -> float:
     """Share of the can's outline that lies beyond the image, or beyond a circular field of view."""
     frame = cell.frame
     return max(frame.outline_missing, _beyond_circle(cell))
 
 
-def _beyond_circle(cell: Cell) -> float:
+def _beyond_circle(cell: CylinderCell) -> float:
     """Share of the outline beyond the reconstructed circle, where the image outside of it is constant.
 
     A scan that was clipped outside the can is constant there, too, but its can ends inside what was kept.
@@ -142,7 +142,7 @@ def _cut_by_circle(image: NDArray[np.generic], reach_mm: float, frame: CellFrame
     return float((outline > reach_mm + 0.5 * voxel).mean())
 
 
-def undersampling(cell: Cell) -> str | None:
+def undersampling(cell: CylinderCell) -> str | None:
     """A warning where there are too few projections for the voxels; ``None`` where enough or not known.
 
     A view of N projections resolves a body of diameter D down to D * pi / (2 N) at its rim

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import Floats
-from xctrules.frame import CellFrame
+from xctrules.cylinder.frame import CellFrame
+from xctrules.cylinder.surfaces import Floats
 from xctrules_screening.levels import APART
 from xctrules_screening.sampling import INTERPOLATED_NOISE, Unrolled, robust_sd
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from xctrules.cell import Cell, Floats
-from xctrules.measurement import Contribution, Figure, LineChart, Measurement, MetricResult, Table
+from xctrules.core.measurement import Contribution, Figure, LineChart, Measurement, MetricResult, Table
+from xctrules.cylinder.surfaces import CylinderCell, Floats
 from xctrules_screening.edge import TEN_TO_NINETY, EdgeFit, Heights, by_height, fit_edge
 from xctrules_screening.field import Saturation, saturation, truncation, undersampling
 from xctrules_screening.layers import Layers, cathode_by_turn, find_layers, ring_sd, separation
@@ -102,7 +102,7 @@ class Screening:
         "screening.voxel_scale": "1",
     }
 
-    def measure(self, cell: Cell) -> MetricResult:
+    def measure(self, cell: CylinderCell) -> MetricResult:
         """All figures that the scan allows; a mask is judged by its geometry alone."""
         found = _Findings(cell.segmentation.waives if cell.segmentation else {})
         figures: list[Figure] = []
@@ -139,7 +139,7 @@ _LAYERED = ("screening.snr", "screening.cnr", "screening.layer_separation", "scr
 # --- by grey levels ----------------------------------------------------------------------------------------
 
 
-def _by_grey(cell: Cell, found: _Findings, figures: list[Figure]) -> None:
+def _by_grey(cell: CylinderCell, found: _Findings, figures: list[Figure]) -> None:
     segmentation = cell.segmentation
     foil = None if segmentation is None else segmentation.foil
     roll = None if foil is None or foil.followed != "copper" else unroll(cell, foil)
@@ -160,7 +160,7 @@ def _by_grey(cell: Cell, found: _Findings, figures: list[Figure]) -> None:
     _sharpness(cell, USUAL_PITCH_MM if roll is None else roll.pitch_mm, grey.wall > 0.05, found, figures)
 
 
-def _saturation(cell: Cell, roll: Unrolled | None, found: _Findings) -> Saturation:
+def _saturation(cell: CylinderCell, roll: Unrolled | None, found: _Findings) -> Saturation:
     frame = cell.frame
     radius = frame.outer_radius_mm or 0.0
     inner, outer = 0.2 * radius, 0.93 * radius
@@ -187,7 +187,7 @@ def _saturation(cell: Cell, roll: Unrolled | None, found: _Findings) -> Saturati
     return grey
 
 
-def _slices(cell: Cell) -> np.ndarray:
+def _slices(cell: CylinderCell) -> np.ndarray:
     """Slices in which the roll is looked at: where the foil was followed, else the roll's, else the can's."""
     foil = None if cell.segmentation is None else cell.segmentation.foil
     if foil is not None:
@@ -195,7 +195,7 @@ def _slices(cell: Cell) -> np.ndarray:
     return _between(cell, cell.frame.roll_mm or cell.frame.straight_mm)
 
 
-def _between(cell: Cell, heights_mm: tuple[float, float] | None) -> np.ndarray:
+def _between(cell: CylinderCell, heights_mm: tuple[float, float] | None) -> np.ndarray:
     """Slices in the middle four fifths of some heights; of all heights where none are given."""
     low, high = heights_mm or (0.0, math.inf)
     z = cell.frame.z_grid_mm()
@@ -204,7 +204,7 @@ def _between(cell: Cell, heights_mm: tuple[float, float] | None) -> np.ndarray:
     return nearest_slices(cell.frame, inside if inside.size else z, MAX_SLICES)
 
 
-def _why_no_layers(cell: Cell, grey: Saturation) -> str | None:
+def _why_no_layers(cell: CylinderCell, grey: Saturation) -> str | None:
     """A rejection where the noise hides the layers; ``None`` where there may be none to see, or they show.
 
     Rays are averaged over all slices looked at and arcs of 5 degrees. Layers are hidden when what changes
@@ -242,7 +242,12 @@ def _why_no_layers(cell: Cell, grey: Saturation) -> str | None:
 
 
 def _layers(
-    cell: Cell, roll: Unrolled, layers: Layers, grey: Saturation, found: _Findings, figures: list[Figure]
+    cell: CylinderCell,
+    roll: Unrolled,
+    layers: Layers,
+    grey: Saturation,
+    found: _Findings,
+    figures: list[Figure],
 ) -> None:
     u_noise = layers.noise * 0.06  # interpolation, see sampling.INTERPOLATED_NOISE
     counted = layers.noise / math.sqrt(max(layers.n / 10, 1.0))
@@ -349,7 +354,9 @@ def _cupping(
 # --- sharpness ---------------------------------------------------------------------------------------------
 
 
-def _sharpness(cell: Cell, pitch_mm: float, saturated: bool, found: _Findings, figures: list[Figure]) -> None:
+def _sharpness(
+    cell: CylinderCell, pitch_mm: float, saturated: bool, found: _Findings, figures: list[Figure]
+) -> None:
     names = ("screening.resolution", "screening.cone_beam_index")
     voxel = max(cell.frame.voxel_mm[1:])
     if voxel > pitch_mm / 4:
@@ -398,7 +405,7 @@ def _sharpness(cell: Cell, pitch_mm: float, saturated: bool, found: _Findings, f
     figures.append(_edge_chart(fit))
 
 
-def _cone_beam(cell: Cell, heights: Heights | None, found: _Findings) -> None:
+def _cone_beam(cell: CylinderCell, heights: Heights | None, found: _Findings) -> None:
     name = "screening.cone_beam_index"
     low, high = cell.frame.straight_mm or (0.0, 0.0)
     diameter = 2 * (cell.frame.outer_radius_mm or math.inf)
@@ -417,7 +424,7 @@ def _cone_beam(cell: Cell, heights: Heights | None, found: _Findings) -> None:
 # --- by geometry -------------------------------------------------------------------------------------------
 
 
-def _by_geometry(cell: Cell, found: _Findings) -> None:
+def _by_geometry(cell: CylinderCell, found: _Findings) -> None:
     frame = cell.frame
     if frame.outer_radius_mm is None:
         found.absent(_GEOMETRIC, "the scan shows no can")
@@ -452,7 +459,7 @@ def _by_geometry(cell: Cell, found: _Findings) -> None:
     _voxel_scale(cell, found)
 
 
-def _voxel_scale(cell: Cell, found: _Findings) -> None:
+def _voxel_scale(cell: CylinderCell, found: _Findings) -> None:
     name = "screening.voxel_scale"
     nominal = cell.nominal.get("outer_diameter")
     if not nominal:

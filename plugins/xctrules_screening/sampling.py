@@ -1,7 +1,7 @@
 """Grey values at the places that screening compares: along the wound layers, and across the can's edge.
 
 Screening judges noise, so it reads single slices, without averaging neighbours as
-:meth:`xctrules.frame.CellFrame.cylinder` does between slices.
+:meth:`xctrules.cylinder.frame.CellFrame.cylinder` does between slices.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import CanSurface, Cell, Floats, FoilTrace
-from xctrules.frame import CellFrame
-from xctrules.scan import Scan
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CellFrame
+from xctrules.cylinder.surfaces import CanSurface, CylinderCell, Floats, FoilTrace
 
 Greys = NDArray[np.float32]
 
@@ -92,7 +92,7 @@ class Unrolled:
     pitch_mm: float
 
 
-def unroll(cell: Cell, foil: FoilTrace) -> Unrolled | None:
+def unroll(cell: CylinderCell, foil: FoilTrace) -> Unrolled | None:
     """Sample between each turn of the foil and the next; ``None`` where no two turns lie side by side."""
     frame = cell.frame
     every = max(1, foil.theta_deg.size // 360)
@@ -136,7 +136,7 @@ class EdgeBand:
     edge_sigma_mm: float
 
 
-def edge_band(cell: Cell, can: CanSurface, heights: int = 12) -> EdgeBand | None:
+def edge_band(cell: CylinderCell, can: CanSurface, heights: int = 12) -> EdgeBand | None:
     """Sample across the straight part of the can; ``None`` where its outer surface was not located."""
     frame = cell.frame
     voxel = max(frame.voxel_mm[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from xctrules.hookspecs import hookimpl
+from xctrules.core.hookspecs import hookimpl
 
 
 @hookimpl

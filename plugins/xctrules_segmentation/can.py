@@ -1,9 +1,9 @@
 """The can's outer and inner surface, below the voxel, wherever its straight part is in view.
 
 The band around the wall is sampled in the cell's own coordinates and every radial profile is fitted with
-what a scanner shows of a wall: a slab a few voxels thick under blur (:func:`xctrules.edges.fit_slab`). The
-blur and the metal's grey are found first, on a sample of profiles, and then held: one profile alone cannot
-tell a thin bright wall from a thick dim one.
+what a scanner shows of a wall: a slab a few voxels thick under blur
+(:func:`xctrules.cylinder.edges.fit_slab`). The blur and the metal's grey are found first, on a sample of
+profiles, and then held: one profile alone cannot tell a thin bright wall from a thick dim one.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import CanSurface, Cell
-from xctrules.edges import Floats, SlabFit, SlabPrior, crossings, fit_slab, noise_along, robust_sd
-from xctrules.errors import NotMeasurable
-from xctrules.frame import CellFrame
-from xctrules.scan import Scan
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.slices import Scan
+from xctrules.cylinder.edges import Floats, SlabFit, SlabPrior, crossings, fit_slab, noise_along, robust_sd
+from xctrules.cylinder.frame import CellFrame
+from xctrules.cylinder.surfaces import CanSurface, CylinderCell
 
 MAX_HEIGHTS = 128
 """Heights at which the can is looked at; the slices are thinned out evenly when there are more."""
@@ -57,7 +57,7 @@ class _Wall:
     blur_shift: tuple[float, float]
 
 
-def segment_can(cell: Cell) -> CanSurface:
+def segment_can(cell: CylinderCell) -> CanSurface:
     """Locate both surfaces of the can at every angle and up to 128 heights.
 
     With ``cell.settings.mask_of == "canister"`` the scan is a two-valued image of the wall, of one slice or
@@ -75,7 +75,7 @@ def segment_can(cell: Cell) -> CanSurface:
     return _locate(cell, cell.scan)
 
 
-def can_from_labels(cell: Cell, labels: NDArray[np.integer]) -> CanSurface:
+def can_from_labels(cell: CylinderCell, labels: NDArray[np.integer]) -> CanSurface:
     """The can's surfaces from a label image instead of the scan's greys.
 
     Parameters
@@ -106,12 +106,12 @@ class _MaskSlices:
         return np.asarray(cv2.GaussianBlur(solid.astype(np.float32), (0, 0), MASK_BLUR_PX))
 
 
-def _locate_in_mask(cell: Cell, mask: NDArray[np.generic], label: int | None) -> CanSurface:
+def _locate_in_mask(cell: CylinderCell, mask: NDArray[np.generic], label: int | None) -> CanSurface:
     scan = dataclasses.replace(cell.scan, volume=_MaskSlices(mask, label))  # type: ignore[arg-type]
     return _locate(dataclasses.replace(cell, frame=dataclasses.replace(cell.frame, can_grey=1.0)), scan)
 
 
-def _locate(cell: Cell, scan: Scan) -> CanSurface:
+def _locate(cell: CylinderCell, scan: Scan) -> CanSurface:
     frame = cell.frame
     if frame.outer_radius_mm is None:
         raise NotMeasurable("the frame shows no can")

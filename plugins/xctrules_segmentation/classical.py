@@ -15,9 +15,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from xctrules.cell import LABELS, CanSurface, Cell, End, EndEdges, FoilTrace, Segmentation
-from xctrules.errors import NotMeasurable
-from xctrules.planes import Planes
+from xctrules.core.errors import NotMeasurable
+from xctrules.cylinder.half_planes import Planes
+from xctrules.cylinder.surfaces import (
+    LABELS,
+    CanSurface,
+    CylinderCell,
+    End,
+    EndEdges,
+    FoilTrace,
+    Segmentation,
+)
 from xctrules_segmentation.can import can_from_labels, segment_can
 from xctrules_segmentation.ends import Layout, find_end
 from xctrules_segmentation.labels import Labels, as_greys, checked_labels, write_label_image
@@ -31,10 +39,10 @@ class ClassicalSegmenter:
 
     name = "classical"
 
-    def segment(self, cell: Cell) -> Segmentation:
+    def segment(self, cell: CylinderCell) -> Segmentation:
         return self.segment_with_cathodes(cell)[0]
 
-    def segment_with_cathodes(self, cell: Cell) -> tuple[Segmentation, CathodeFaces | None]:
+    def segment_with_cathodes(self, cell: CylinderCell) -> tuple[Segmentation, CathodeFaces | None]:
         """:meth:`segment`, and the cathodes facing the foil where they were found on the way."""
         missing: dict[str, str] = {}
 
@@ -73,11 +81,11 @@ class ClassicalSegmenter:
         )
         return found, faces
 
-    def export_labels(self, cell: Cell, path: Path) -> None:
+    def export_labels(self, cell: CylinderCell, path: Path) -> None:
         """Draw what was found into the scan's voxels, as a TIFF file; for ``--export-labels``."""
         write_label_image(path, cell)
 
-    def label_planes(self, cell: Cell, planes: Planes) -> Labels:
+    def label_planes(self, cell: CylinderCell, planes: Planes) -> Labels:
         """Draft labels (nt, nh, nr) of ``planes`` of that cell; 255 where nothing was measured.
 
         Raises
@@ -94,7 +102,7 @@ class ClassicalSegmenter:
 
     @staticmethod
     def _ends(
-        cell: Cell,
+        cell: CylinderCell,
         foil: FoilTrace | None,
         faces: CathodeFaces | None,
         can: CanSurface | None,
@@ -144,7 +152,7 @@ def layout_near(foil: FoilTrace, faces: CathodeFaces, z_mm: float, angles: int) 
     )
 
 
-def _foil(cell: Cell) -> tuple[FoilTrace, CathodeFaces]:
+def _foil(cell: CylinderCell) -> tuple[FoilTrace, CathodeFaces]:
     if cell.settings.mask_of == "canister":
         raise NotMeasurable("the scan is a mask of the can: it shows no winding")
     if cell.settings.mask_of is None and cell.frame.roll_mm is None:
@@ -152,7 +160,7 @@ def _foil(cell: Cell) -> tuple[FoilTrace, CathodeFaces]:
     return trace_with_cathodes(cell)
 
 
-def _foil_in_labels(cell: Cell, labels: Labels, can: CanSurface | None) -> FoilTrace:
+def _foil_in_labels(cell: CylinderCell, labels: Labels, can: CanSurface | None) -> FoilTrace:
     """Copper and overhang are one foil."""
     if cell.frame.roll_mm is None:
         raise NotMeasurable("no electrode roll is in view")
@@ -162,7 +170,7 @@ def _foil_in_labels(cell: Cell, labels: Labels, can: CanSurface | None) -> FoilT
     return trace_from_labels(cell, foil, 1, can)
 
 
-def _why_no_end(cell: Cell, end: str, foil: FoilTrace | None, missing: dict[str, str]) -> str:
+def _why_no_end(cell: CylinderCell, end: str, foil: FoilTrace | None, missing: dict[str, str]) -> str:
     if cell.settings.mask_of:
         return f"a mask of the {cell.settings.mask_of} shows no electrode edges"
     if cell.frame.roll_mm is None:
@@ -174,7 +182,7 @@ def _why_no_end(cell: Cell, end: str, foil: FoilTrace | None, missing: dict[str,
     return missing.get("faces", f"the {end} end could not be segmented")
 
 
-def _separability(cell: Cell) -> float | None:
+def _separability(cell: CylinderCell) -> float | None:
     """Between-class over total variance of the roll's grey values at the best threshold (Otsu's eta).
 
     Near 1 the electrodes stand out of what lies between them; Pietsch 2018 uses it to predict how uncertain

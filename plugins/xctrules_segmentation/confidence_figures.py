@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from xctrules.cell import LABELS, ConfidenceMap, End
-from xctrules.colour import sequential
-from xctrules.measurement import ImageFigure, Polyline
+from xctrules.core.measurement import ImageFigure, Polyline
+from xctrules.cylinder.surfaces import LABELS, ConfidenceMap, End
+from xctrules.pages.colour import sequential
 
 _ENLARGED = 4
 """Drawn pixels for each pixel of an example: outlines of foils two pixels wide need the room."""

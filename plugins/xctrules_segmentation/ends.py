@@ -24,17 +24,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import (
+from xctrules.core.errors import NotMeasurable
+from xctrules.cylinder.frame import EndInView
+from xctrules.cylinder.surfaces import (
     MEASURED,
     NO_FACING_CATHODE,
     NO_FOIL,
     TAB,
     UNCLEAR,
-    Cell,
+    CylinderCell,
     EndEdges,
 )
-from xctrules.errors import NotMeasurable
-from xctrules.frame import EndInView
 
 Floats = NDArray[np.float64]
 Greys = NDArray[np.float32]
@@ -123,7 +123,7 @@ class Window:
         return np.where(inside, value, np.nan).astype(np.float32)
 
 
-def sample_window(cell: Cell, end: EndInView, theta_deg: Floats) -> Window:
+def sample_window(cell: CylinderCell, end: EndInView, theta_deg: Floats) -> Window:
     """Read the grey values around one end of the roll on half-planes at ``theta_deg``."""
     frame = cell.frame
     assert frame.outer_radius_mm is not None
@@ -221,7 +221,7 @@ class _Sampling:
         return cls(skip, max(3, round(0.25 / step_mm)), max(3, round(0.3 / step_mm)), voxel_mm, side_mm)
 
 
-def find_end(cell: Cell, end: EndInView, layout: Layout, window: Window | None = None) -> EndEdges:
+def find_end(cell: CylinderCell, end: EndInView, layout: Layout, window: Window | None = None) -> EndEdges:
     """Locate the electrode edges at one end, at every turn and angle of ``layout``.
 
     ``window`` holds the greys on the half-planes of ``layout`` where they are not the scan's own, such as

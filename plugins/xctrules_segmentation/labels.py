@@ -22,9 +22,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import FOIL_MM, LABELS, TAB, CanSurface, Cell, EndEdges, Floats, FoilTrace
-from xctrules.errors import NotMeasurable, OutputError, ScanError
-from xctrules.frame import CellFrame
+from xctrules.core.errors import NotMeasurable, OutputError, ScanError
+from xctrules.cylinder.frame import CellFrame
+from xctrules.cylinder.surfaces import (
+    FOIL_MM,
+    LABELS,
+    TAB,
+    CanSurface,
+    CylinderCell,
+    EndEdges,
+    Floats,
+    FoilTrace,
+)
 from xctrules_segmentation.roll import CathodeFaces, facing_cathodes
 
 Labels = NDArray[np.uint8]
@@ -82,7 +91,7 @@ def checked_labels(labels: NDArray[Any]) -> Labels:
     return result
 
 
-def as_greys(cell: Cell, labels: Labels) -> Cell:
+def as_greys(cell: CylinderCell, labels: Labels) -> CylinderCell:
     """The cell with its labels turned into a scan, so that edges in labels are found as in any scan."""
     return dataclasses.replace(
         cell, scan=dataclasses.replace(cell.scan, volume=_GREY_OF_LABEL[labels]), labels=None
@@ -92,7 +101,7 @@ def as_greys(cell: Cell, labels: Labels) -> Cell:
 # --- out ---------------------------------------------------------------------------------------------------
 
 
-def label_image(cell: Cell) -> Iterator[Labels]:
+def label_image(cell: CylinderCell) -> Iterator[Labels]:
     """The surfaces that were found, drawn into the scan's voxels slice by slice.
 
     The can is drawn where its wall was located; the roll over its whole height in view: what was followed at
@@ -125,8 +134,8 @@ def label_image(cell: Cell) -> Iterator[Labels]:
     return _draw(frame, cell.scan.shape, roll, tube)
 
 
-def write_label_image(path: str | Path, cell: Cell) -> None:
-    """Write :func:`label_image` as a TIFF file that napari, Fiji and :func:`xctrules.scan.open_scan` read.
+def write_label_image(path: str | Path, cell: CylinderCell) -> None:
+    """Write :func:`label_image` as a TIFF file that napari, Fiji and xctrules itself read.
 
     One zlib-compressed page for each slice, with the voxel size in millimetres in ImageJ's metadata. The file
     is there whole or not at all.
@@ -190,7 +199,7 @@ def _umask() -> int:
     return mask
 
 
-def _faces(cell: Cell, foil: FoilTrace, can: CanSurface | None) -> CathodeFaces:
+def _faces(cell: CylinderCell, foil: FoilTrace, can: CanSurface | None) -> CathodeFaces:
     try:
         return facing_cathodes(cell, foil, can)
     except NotMeasurable:

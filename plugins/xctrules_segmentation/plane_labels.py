@@ -14,9 +14,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import FOIL_MM, LABELS, MEASURED, Cell, EndEdges, Floats, Segmentation
-from xctrules.errors import NotMeasurable
-from xctrules.planes import STANDARD_MM, Planes
+from xctrules.core.errors import NotMeasurable
+from xctrules.cylinder.half_planes import STANDARD_MM, Planes
+from xctrules.cylinder.surfaces import (
+    FOIL_MM,
+    LABELS,
+    MEASURED,
+    CylinderCell,
+    EndEdges,
+    Floats,
+    Segmentation,
+)
 from xctrules_segmentation.labels import CLASS_OF_COUNT, Labels, PolarGrid, Roll, Tube
 from xctrules_segmentation.roll import CathodeFaces, facing_cathodes
 
@@ -27,14 +35,14 @@ _BELOW_MM = 0.3
 
 
 def label_planes(
-    cell: Cell, planes: Planes, surfaces: Segmentation, faces: CathodeFaces | None = None
+    cell: CylinderCell, planes: Planes, surfaces: Segmentation, faces: CathodeFaces | None = None
 ) -> Labels:
     """Labels (nt, nh, nr) of ``planes``, drawn from the surfaces found in that cell.
 
     Parameters
     ----------
     planes
-        As :func:`xctrules.planes.standard_planes` samples them from ``cell``.
+        As :func:`xctrules.cylinder.half_planes.standard_planes` samples them from ``cell``.
     faces
         The cathodes facing ``surfaces.foil``, where they were found already.
 

@@ -7,8 +7,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xctrules.cell import MEASURED, NO_FACING_CATHODE, NO_FOIL, STATE_NAMES, Cell, Segmentation
-from xctrules.measurement import Contribution, Figure, Measurement, MetricResult, Table
+from xctrules.core.measurement import Contribution, Figure, Measurement, MetricResult, Table
+from xctrules.cylinder.surfaces import (
+    MEASURED,
+    NO_FACING_CATHODE,
+    NO_FOIL,
+    STATE_NAMES,
+    CylinderCell,
+    Segmentation,
+)
 from xctrules_segmentation.confidence_figures import draw_confidence, draw_example
 
 
@@ -24,7 +31,7 @@ class SegmentationQuality:
         "segmentation.agreement": "1",
     }
 
-    def measure(self, cell: Cell) -> MetricResult:
+    def measure(self, cell: CylinderCell) -> MetricResult:
         surfaces = cell.surfaces
         found: list[Measurement] = []
         figures: list[Figure] = []

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import CanSurface, Cell, Floats, FoilTrace
-from xctrules.errors import NotMeasurable
+from xctrules.core.errors import NotMeasurable
+from xctrules.cylinder.surfaces import CanSurface, CylinderCell, Floats, FoilTrace
 
 Image = NDArray[np.float32]
 
@@ -103,7 +103,7 @@ def _columns(angles: int) -> int:
     return angles * max(1, -(-360 // angles))
 
 
-def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
+def _band_heights(cell: CylinderCell) -> tuple[Floats, Floats]:
     """Heights (nbands, nslices) to sample in the roll clear of the electrode's edges, and the bands' mean
     heights."""
     frame = cell.frame
@@ -133,7 +133,7 @@ def _band_heights(cell: Cell) -> tuple[Floats, Floats]:
 
 
 def _unroll(
-    cell: Cell, can: CanSurface | None, *, two_valued: bool = False, sharpen: bool = True
+    cell: CylinderCell, can: CanSurface | None, *, two_valued: bool = False, sharpen: bool = True
 ) -> _Unrolled:
     """Sample the roll on bands of height, all angles, and radii half a voxel apart."""
     frame = cell.frame
@@ -857,7 +857,7 @@ def _noise(radius: Floats) -> float:
 # --- the two public entrances -----------------------------------------------------------------------------
 
 
-def trace_foil(cell: Cell, can: CanSurface | None = None) -> FoilTrace:
+def trace_foil(cell: CylinderCell, can: CanSurface | None = None) -> FoilTrace:
     """Follow the copper foil (or the masked electrode) from its inner to its outer end.
 
     Parameters
@@ -876,7 +876,7 @@ def trace_foil(cell: Cell, can: CanSurface | None = None) -> FoilTrace:
     return _trace(_unroll(cell, can, two_valued=mask), mask)
 
 
-def trace_with_cathodes(cell: Cell) -> tuple[FoilTrace, CathodeFaces]:
+def trace_with_cathodes(cell: CylinderCell) -> tuple[FoilTrace, CathodeFaces]:
     """:func:`trace_foil` and :func:`facing_cathodes` on one sampling of the roll, which costs the most."""
     mask = cell.settings.mask_of == "electrode"
     unrolled = _unroll(cell, None, two_valued=mask)
@@ -887,7 +887,7 @@ def trace_with_cathodes(cell: Cell) -> tuple[FoilTrace, CathodeFaces]:
 
 
 def trace_from_labels(
-    cell: Cell, labels: NDArray[np.integer[Any]], copper_value: int, can: CanSurface | None = None
+    cell: CylinderCell, labels: NDArray[np.integer[Any]], copper_value: int, can: CanSurface | None = None
 ) -> FoilTrace:
     """:func:`trace_foil` in a label image (nz, ny, nx) in which voxels of the copper have the value
     ``copper_value``."""
@@ -967,7 +967,7 @@ def trace_in_masks(
     return trace, _faces(replace(unrolled, raw=cathode), trace)
 
 
-def facing_cathodes(cell: Cell, foil: FoilTrace, can: CanSurface | None = None) -> CathodeFaces:
+def facing_cathodes(cell: CylinderCell, foil: FoilTrace, can: CanSurface | None = None) -> CathodeFaces:
     """Where a cathode lies next to the foil, on either side, at every turn and angle.
 
     A gap between neighbouring turns holds a cathode where a slab as wide and bright as the roll's typical one

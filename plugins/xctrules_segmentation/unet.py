@@ -18,26 +18,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import (
+from xctrules.core.errors import ModelError, NotMeasurable
+from xctrules.cylinder.frame import EndInView
+from xctrules.cylinder.half_planes import STANDARD_MM, Planes, contrast, standard_planes
+from xctrules.cylinder.litert import Probabilities, probabilities_of
+from xctrules.cylinder.model_card import FoundModel, ModelCard, find_model
+from xctrules.cylinder.surfaces import (
     LABELS,
     MEASURED,
     NO_FACING_CATHODE,
     UNCLEAR,
     Agreement,
-    Cell,
     ConfidenceMap,
+    CylinderCell,
+    CylinderSettings,
     End,
     EndEdges,
     Floats,
     FoilTrace,
     Segmentation,
-    Settings,
 )
-from xctrules.errors import ModelError, NotMeasurable
-from xctrules.frame import EndInView
-from xctrules.litert import Probabilities, probabilities_of
-from xctrules.model_card import FoundModel, ModelCard, find_model
-from xctrules.planes import STANDARD_MM, Planes, contrast, standard_planes
 from xctrules_segmentation.classical import ClassicalSegmenter, layout_near
 from xctrules_segmentation.ends import Layout, Window, find_end
 from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
@@ -93,7 +93,7 @@ class UnetSegmenter:
         self.model = model
         self.run_network = run_network
 
-    def check(self, settings: Settings) -> None:
+    def check(self, settings: CylinderSettings) -> None:
         """Find the model, or raise ModelError; so too for more half-planes than it is asked on."""
         find_model(settings.model or self.model)
         if settings.angles > MOST_PLANES and settings.mask_of is None:
@@ -104,7 +104,7 @@ class UnetSegmenter:
                 todo=f"Give {MOST_PLANES} or fewer, or use --segmenter classical.",
             )
 
-    def segment(self, cell: Cell) -> Segmentation:
+    def segment(self, cell: CylinderCell) -> Segmentation:
         model = find_model(cell.settings.model or self.model)
         if cell.settings.mask_of is not None:
             return ClassicalSegmenter().segment(cell)  # two values: there is nothing for a network to see
@@ -178,7 +178,7 @@ class _Looked:
     warnings: tuple[str, ...]
 
 
-def _ask(cell: Cell, end: EndInView, card: ModelCard, run: RunNetwork) -> _Answer:
+def _ask(cell: CylinderCell, end: EndInView, card: ModelCard, run: RunNetwork) -> _Answer:
     """Have the network look at an end, if that is within the model's scope."""
     if cell.frame.outer_radius_mm is None:
         raise NotMeasurable("the can is not in view, and the model was trained on cells in their can")
@@ -198,7 +198,7 @@ def _ask(cell: Cell, end: EndInView, card: ModelCard, run: RunNetwork) -> _Answe
 
 
 def _look(
-    cell: Cell, answer: _Answer, card: ModelCard, found: Segmentation, faces: CathodeFaces | None
+    cell: CylinderCell, answer: _Answer, card: ModelCard, found: Segmentation, faces: CathodeFaces | None
 ) -> _Looked:
     """Locate the edges in the network's answer."""
     end, planes, probabilities, every = answer.end, answer.planes, answer.probabilities, answer.every
@@ -241,7 +241,7 @@ def _waived(card: ModelCard, looked: Mapping[End, _Looked], ends: int) -> dict[s
     return {"screening.layer_separation": reason}
 
 
-def _check_voxel(cell: Cell, card: ModelCard) -> None:
+def _check_voxel(cell: CylinderCell, card: ModelCard) -> None:
     low, high = card.scope.voxel_mm
     sides = cell.frame.voxel_mm
     if min(sides) < 0.999 * low or max(sides) > 1.001 * high:
@@ -253,7 +253,7 @@ def _check_voxel(cell: Cell, card: ModelCard) -> None:
 
 
 def _layout(
-    cell: Cell,
+    cell: CylinderCell,
     end: EndInView,
     planes: Planes,
     probabilities: Probabilities,
@@ -406,7 +406,7 @@ def _map(
 
 
 def _agreement(
-    cell: Cell, classical: Segmentation, faces: CathodeFaces | None, looked: dict[End, _Looked]
+    cell: CylinderCell, classical: Segmentation, faces: CathodeFaces | None, looked: dict[End, _Looked]
 ) -> Agreement:
     """Dice scores between the network's classes and the classical segmenter's, where that measured."""
     both = [name for name in looked if name in classical.ends]

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import FOIL_MM, LABELS, CanSurface, Cell, Floats, FoilTrace
-from xctrules.errors import NotMeasurable
-from xctrules.litert import Probabilities
-from xctrules.planes import STANDARD_MM, Planes
+from xctrules.core.errors import NotMeasurable
+from xctrules.cylinder.half_planes import STANDARD_MM, Planes
+from xctrules.cylinder.litert import Probabilities
+from xctrules.cylinder.surfaces import FOIL_MM, LABELS, CanSurface, CylinderCell, Floats, FoilTrace
 from xctrules_segmentation.ends import Layout
 from xctrules_segmentation.roll import CathodeFaces, trace_in_masks
 
@@ -86,7 +86,7 @@ def faced(layout: Layout, planes: Planes, probabilities: Probabilities, every: i
 
 
 def trace_in(
-    cell: Cell, planes: Planes, probabilities: Probabilities, can: CanSurface | None
+    cell: CylinderCell, planes: Planes, probabilities: Probabilities, can: CanSurface | None
 ) -> tuple[FoilTrace, CathodeFaces]:
     """Follow the foil in a network's answer for half-planes equally spaced over the turn.
 
@@ -129,7 +129,7 @@ def _rows(planes: Planes, low_mm: float, high_mm: float) -> NDArray[np.bool_]:
     return np.asarray(planes.seen & inside)
 
 
-def _limit(cell: Cell, can: CanSurface | None, theta_deg: Floats) -> Floats:
+def _limit(cell: CylinderCell, can: CanSurface | None, theta_deg: Floats) -> Floats:
     """Radius (nt,) beyond which there is no roll."""
     assert cell.frame.outer_radius_mm is not None
     limit = np.full(theta_deg.size, 0.985 * cell.frame.outer_radius_mm)

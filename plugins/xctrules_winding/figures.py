@@ -7,16 +7,16 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules import colour
-from xctrules.cell import Cell, Floats, FoilTrace
-from xctrules.measurement import Figure, ImageFigure, LineChart, Polyline, Table
+from xctrules.core.measurement import Figure, ImageFigure, LineChart, Polyline, Table
+from xctrules.cylinder.surfaces import CylinderCell, Floats, FoilTrace
+from xctrules.pages import colour
 from xctrules_winding.metric import Fits, smoothed
 
 _MAX_POINTS = 6000
 """Points of the foil drawn over one image; the record has to stay small."""
 
 
-def figures(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Figure]:
+def figures(cell: CylinderCell, foil: FoilTrace, fits: Fits) -> list[Figure]:
     """Unrolled winding, slice, error map, chart and table, worst place first where one has a place."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # rows of turns that are not full
@@ -46,7 +46,7 @@ def _worst_place(error: Floats) -> tuple[int, int] | None:
     return int(turn), int(column)
 
 
-def _unrolled(cell: Cell, foil: FoilTrace, radius: Floats, error: Floats) -> ImageFigure:
+def _unrolled(cell: CylinderCell, foil: FoilTrace, radius: Floats, error: Floats) -> ImageFigure:
     pixel = max(cell.frame.voxel_mm[1:])
     z = float(foil.z_mm[foil.z_mm.size // 2])
     low = max(0.0, float(np.nanmin(radius)) - 0.6)
@@ -122,7 +122,7 @@ def _error_map(foil: FoilTrace, error: Floats) -> ImageFigure:
     )
 
 
-def _slice(cell: Cell, foil: FoilTrace, radius: Floats, error: Floats) -> ImageFigure:
+def _slice(cell: CylinderCell, foil: FoilTrace, radius: Floats, error: Floats) -> ImageFigure:
     """A cut across the cell's axis, in the cell's own plane, with the foil as one line from end to end."""
     import cv2
 

@@ -1,8 +1,8 @@
 """The winding: number of turns, pitch, errors of each turn, core collapse, and how the roll sits in the can.
 
 All of it comes from one thing, the copper foil as the segmenter followed it
-(:class:`xctrules.cell.FoilTrace`), at several heights. Each height is fitted by itself; means are taken over
-the heights, extremes are the worst of them.
+(:class:`xctrules.cylinder.surfaces.FoilTrace`), at several heights. Each height is fitted by itself; means
+are taken over the heights, extremes are the worst of them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import CanSurface, Cell, Floats, FoilTrace
-from xctrules.errors import NotMeasurable
-from xctrules.measurement import Contribution, Measurement, MetricResult, Samples
-from xctrules.spiral import (
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.measurement import Contribution, Measurement, MetricResult, Samples
+from xctrules.cylinder.spiral import (
     StraightTurns,
     about_centre,
     fit_spiral,
@@ -26,6 +25,7 @@ from xctrules.spiral import (
     plain_centre,
     winding_angle,
 )
+from xctrules.cylinder.surfaces import CanSurface, CylinderCell, Floats, FoilTrace
 
 _FULL = 0.95
 """Share of its angles at which a turn has to be located to count as a full one."""
@@ -325,7 +325,7 @@ class WindingMetric:
     # Where most layers run into one, a foil followed may be any layer.
     needs: Mapping[str, tuple[float | None, float | None]] = {"screening.layer_separation": (0.5, None)}
 
-    def measure(self, cell: Cell) -> MetricResult:
+    def measure(self, cell: CylinderCell) -> MetricResult:
         """All that the contract lists under ``winding.``, figures, and every located point."""
         foil = cell.surfaces.need_foil()
         with warnings.catch_warnings():
@@ -334,7 +334,7 @@ class WindingMetric:
             )  # heights, turns or angles at which nothing was located
             return self._measure(cell, foil)
 
-    def _measure(self, cell: Cell, foil: FoilTrace) -> MetricResult:
+    def _measure(self, cell: CylinderCell, foil: FoilTrace) -> MetricResult:
         from xctrules_winding.figures import figures
 
         fits = fit_all(foil)
@@ -359,7 +359,7 @@ class WindingMetric:
         )
 
 
-def _end_touches_can(cell: Cell, foil: FoilTrace) -> bool:
+def _end_touches_can(cell: CylinderCell, foil: FoilTrace) -> bool:
     """Whether the outer end of the foil was lost against the can rather than seen to end."""
     can = cell.surfaces.can
     if can is None:
@@ -403,7 +403,7 @@ def _scatter(source: str, values: Floats) -> Contribution:
     )
 
 
-def _pitch(cell: Cell, fits: Fits) -> Measurement:
+def _pitch(cell: CylinderCell, fits: Fits) -> Measurement:
     pitch = float(fits.pitch_mm.mean())
     sectors = np.nanmean(fits.sector_pitch_mm, axis=0)
     return Measurement(
@@ -437,7 +437,9 @@ def _smoothing(foil: FoilTrace) -> int:
     return 2 * (round(1.5 * foil.theta_deg.size / 360.0)) + 1
 
 
-def _extreme(cell: Cell, foil: FoilTrace, found: Corrected, by_height: Floats) -> tuple[Contribution, ...]:
+def _extreme(
+    cell: CylinderCell, foil: FoilTrace, found: Corrected, by_height: Floats
+) -> tuple[Contribution, ...]:
     """Budget of the largest of many smoothed values: scale, noise, and its scatter over the heights."""
     scatter = float(np.std(by_height, ddof=1)) if by_height.size > 1 else 0.0
     # The largest of n heights lies about one standard deviation above their mean; what is noise there is not
@@ -454,12 +456,12 @@ def _extreme(cell: Cell, foil: FoilTrace, found: Corrected, by_height: Floats) -
     )  # fmt: skip
 
 
-def _pixel(cell: Cell) -> float:
+def _pixel(cell: CylinderCell) -> float:
     """Side of a voxel across the axis."""
     return max(cell.frame.voxel_mm[1:])
 
 
-def _errors(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
+def _errors(cell: CylinderCell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     largest, place = _largest(fits.error_mm, foil, either_sign=True)
     largest = Corrected(max(largest.value, 0.0), largest.noise)
     n = int(np.isfinite(fits.error_mm).sum())
@@ -505,7 +507,7 @@ def _errors(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     ]  # fmt: skip
 
 
-def _core_collapse(cell: Cell, foil: FoilTrace, fits: Fits) -> Measurement:
+def _core_collapse(cell: CylinderCell, foil: FoilTrace, fits: Fits) -> Measurement:
     """Deepest inward departure of the inner third from the spiral through the outer ones, at least 0."""
     inward = -fits.departure_mm
     inward[:, ~fits.inner] = np.nan
@@ -524,7 +526,7 @@ def _core_collapse(cell: Cell, foil: FoilTrace, fits: Fits) -> Measurement:
     )  # fmt: skip
 
 
-def _seat(cell: Cell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
+def _seat(cell: CylinderCell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
     """How the roll sits in the can."""
     names = ("winding.concentricity", "winding.can_gap.min", "winding.can_gap.mean")
     if cell.frame.outer_radius_mm is None or cell.surfaces.can is None:

@@ -18,10 +18,10 @@ from xctrules_canister.metric import Canister
 from xctrules_segmentation.can import segment_can
 
 from tests.conftest import shared_data
-from xctrules.cell import Cell, Segmentation, Settings
-from xctrules.frame import CylinderFinder
-from xctrules.measurement import Measurement, Scale
-from xctrules.scan import Scan
+from xctrules.core.measurement import Measurement, Scale
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation
 
 IN_PLANE = 0.03397
 
@@ -35,9 +35,9 @@ def cell_21700() -> Scan:
 
 def measure(scan: Scan, mask_of: str | None = None, angles: int = 180) -> dict[str, Measurement]:
     frame = CylinderFinder().find(scan, {}, mask_of)
-    chosen = Settings(angles=angles, mask_of=mask_of)  # type: ignore[arg-type]
-    cell = Cell(scan, frame, Scale(0.0, True), chosen, {})
-    with_can = replace(cell, segmentation=Segmentation("test", can=segment_can(cell)))
+    chosen = CylinderSettings(angles=angles, mask_of=mask_of)  # type: ignore[arg-type]
+    cell = CylinderCell(scan, frame, Scale(0.0, True), chosen, {})
+    with_can = replace(cell, segmentation=Segmentation(segmenter="test", can=segment_can(cell)))
     return {m.name.removeprefix("canister."): m for m in Canister().measure(with_can).measurements}
 
 

@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from tests.conftest import shared_data
-from xctrules.inspection import Inspection, inspect
+from xctrules.engine.inspection import Inspection, inspect
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
 
 from tests.conftest import shared_data
-from xctrules.cell import Cell, Settings
-from xctrules.frame import CylinderFinder
-from xctrules.measurement import Measurement
-from xctrules.scan import Scan, open_scan
+from xctrules.core.measurement import Measurement
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
+from xctrules.scans.opening import open_scan
 
 Volume = np.ndarray[Any, Any]
 
@@ -27,13 +28,13 @@ def scan() -> Scan:
     return open_scan(shared_data("cell_21700_top"))
 
 
-def segmented(one: Scan, angles: int) -> Cell:
-    cell = Cell(one, CylinderFinder().find(one, {}), one.scale, Settings(angles=angles), {})
+def segmented(one: Scan, angles: int) -> CylinderCell:
+    cell = CylinderCell(one, CylinderFinder().find(one, {}), one.scale, CylinderSettings(angles=angles), {})
     return dataclasses.replace(cell, segmentation=ClassicalSegmenter().segment(cell))
 
 
 @cache
-def original(angles: int = 72) -> tuple[Cell, dict[str, Measurement]]:
+def original(angles: int = 72) -> tuple[CylinderCell, dict[str, Measurement]]:
     cell = segmented(scan(), angles)
     return cell, {m.name: m for m in OverhangMetric().measure(cell).measurements}
 

@@ -12,19 +12,20 @@ import pytest
 from conftest import shared_data
 from xctrules_screening.metric import Screening
 
-from xctrules.cell import Cell, Settings
-from xctrules.frame import CylinderFinder
-from xctrules.inspection import inspect
-from xctrules.measurement import Measurement, MetricResult
-from xctrules.registry import load_plugins
-from xctrules.scan import Scan, open_scan
+from xctrules.core.measurement import Measurement, MetricResult
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
+from xctrules.engine.inspection import inspect
+from xctrules.engine.registry import load_plugins
+from xctrules.scans.opening import open_scan
 
 NOMINAL = {"outer_diameter": 21.2, "wall_thickness": 0.28}
 
 
-def _cell(scan: Scan, nominal: dict[str, float]) -> Cell:
+def _cell(scan: Scan, nominal: dict[str, float]) -> CylinderCell:
     frame = CylinderFinder().find(scan, nominal)
-    cell = Cell(scan, frame, scan.scale, Settings(angles=180), nominal)
+    cell = CylinderCell(scan, frame, scan.scale, CylinderSettings(angles=180), nominal)
     segmenter = load_plugins(third_party=False).segmenters[0].value
     return dataclasses.replace(cell, segmentation=segmenter.segment(cell))
 

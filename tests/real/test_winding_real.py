@@ -15,10 +15,15 @@ from xctrules_segmentation.roll import facing_cathodes, trace_foil
 from xctrules_winding.metric import WindingMetric
 
 from tests.conftest import shared_data
-from xctrules.cell import Cell, FoilTrace, Segmentation, Settings
-from xctrules.frame import CylinderFinder
-from xctrules.measurement import Measurement, MetricResult, Scale
-from xctrules.scan import Scan
+from xctrules.core.measurement import Measurement, MetricResult, Scale
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.surfaces import (
+    CylinderCell,
+    CylinderSettings,
+    FoilTrace,
+    Segmentation,
+)
 
 VOXEL_18650_MM = 0.036  # not published; gives the can some 18.2 mm. All bounds on that scan are in voxels.
 
@@ -32,35 +37,35 @@ NOTEBOOK_RMS_PX = (
 
 def _cell(
     volume: NDArray[np.generic], voxel: tuple[float, float, float], diameter: float, mask: bool
-) -> Cell:
+) -> CylinderCell:
     scan = Scan(Path("real"), volume, voxel, {})
     mask_of = "electrode" if mask else None
     frame = CylinderFinder().find(scan, {"diameter": diameter}, mask_of)
-    return Cell(
+    return CylinderCell(
         scan,
         frame,
         Scale(0.001, False),
-        Settings(mask_of="electrode" if mask else None),
+        CylinderSettings(mask_of="electrode" if mask else None),
         {"diameter": diameter},
     )
 
 
-def _measure(cell: Cell) -> tuple[FoilTrace, dict[str, Measurement], MetricResult]:
+def _measure(cell: CylinderCell) -> tuple[FoilTrace, dict[str, Measurement], MetricResult]:
     can = None if cell.settings.mask_of else segment_can(cell)
     foil = trace_foil(cell, can)
-    result = WindingMetric().measure(replace(cell, segmentation=Segmentation("test", can=can, foil=foil)))
+    result = WindingMetric().measure(replace(cell, segmentation=Segmentation(segmenter="test", can=can, foil=foil)))
     return foil, {m.name: m for m in result.measurements}, result
 
 
 @pytest.fixture(scope="module")
-def cell_21700() -> Cell:
+def cell_21700() -> CylinderCell:
     folder = shared_data("cell_21700_top")
     volume = np.stack([tifffile.imread(p) for p in sorted(folder.glob("*.tif"))])
     return _cell(volume, (0.06794, 0.03397, 0.03397), 21.2, mask=False)
 
 
 @pytest.fixture(scope="module")
-def found_21700(cell_21700: Cell) -> tuple[FoilTrace, dict[str, Measurement], MetricResult]:
+def found_21700(cell_21700: CylinderCell) -> tuple[FoilTrace, dict[str, Measurement], MetricResult]:
     return _measure(cell_21700)
 
 
@@ -75,7 +80,7 @@ def test_21700_pitch_and_turns(found_21700: tuple[FoilTrace, dict[str, Measureme
 
 
 def test_21700_cathode_is_missing_only_where_it_is(
-    cell_21700: Cell, found_21700: tuple[FoilTrace, dict[str, Measurement], MetricResult]
+    cell_21700: CylinderCell, found_21700: tuple[FoilTrace, dict[str, Measurement], MetricResult]
 ) -> None:
     """By eye: it begins at 20 degrees inside the second full turn, is bare beside the tab between some 115
     and 260 degrees in

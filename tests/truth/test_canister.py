@@ -14,13 +14,13 @@ from scipy.ndimage import gaussian_filter
 from xctrules_canister.metric import Canister
 from xctrules_segmentation.can import can_from_labels, segment_can, straight_run, without_formed_mouth
 
-from xctrules.cell import Cell, Segmentation, Settings
-from xctrules.errors import NotMeasurable
-from xctrules.frame import CylinderFinder
-from xctrules.measurement import ImageFigure, LineChart, Measurement, MetricResult, Scale
-from xctrules.phantom import Imaging, small
-from xctrules.scan import Scan
-from xctrules.testing import phantom_cell
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.measurement import ImageFigure, LineChart, Measurement, MetricResult, Scale
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.phantom import Imaging, small
+from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation
+from xctrules.engine.testing import phantom_cell
 
 VOXEL = 0.035
 
@@ -111,17 +111,17 @@ def draw(c: Can) -> Scan:
     return Scan(Path("drawn"), grey, (dz, dx, dx), {})
 
 
-def cell_of(scan: Scan, angles: int = 180, mask_of: str | None = None) -> Cell:
+def cell_of(scan: Scan, angles: int = 180, mask_of: str | None = None) -> CylinderCell:
     frame = CylinderFinder().find(scan, {}, mask_of)
-    chosen = Settings(angles=angles, mask_of=mask_of)  # type: ignore[arg-type]
-    return Cell(scan, frame, Scale(0.0, True), chosen, {})
+    chosen = CylinderSettings(angles=angles, mask_of=mask_of)  # type: ignore[arg-type]
+    return CylinderCell(scan, frame, Scale(0.0, True), chosen, {})
 
 
 def measure(
     scan: Scan, angles: int = 180, mask_of: str | None = None
 ) -> tuple[dict[str, Measurement], MetricResult]:
     cell = cell_of(scan, angles, mask_of)
-    result = Canister().measure(replace(cell, segmentation=Segmentation("test", can=segment_can(cell))))
+    result = Canister().measure(replace(cell, segmentation=Segmentation(segmenter="test", can=segment_can(cell))))
     return {m.name: m for m in result.measurements}, result
 
 
@@ -352,7 +352,7 @@ def test_no_can_no_number() -> None:
     scan = draw(Can(heights=8))
     cell = cell_of(scan)
     with pytest.raises(NotMeasurable):
-        Canister().measure(replace(cell, segmentation=Segmentation("test", missing={"can": "not in view"})))
+        Canister().measure(replace(cell, segmentation=Segmentation(segmenter="test", missing={"can": "not in view"})))
     nothing = replace(scan, volume=np.zeros_like(scan.volume))
     with pytest.raises(NotMeasurable):
         segment_can(replace(cell, scan=nothing))

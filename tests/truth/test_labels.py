@@ -24,13 +24,14 @@ from xctrules_segmentation.labels import checked_labels, label_image, write_labe
 from xctrules_winding.metric import WindingMetric
 
 from tests.conftest import shared_data
-from xctrules.cell import Cell, Settings
-from xctrules.errors import NotMeasurable, OutputError, ScanError, XctrulesError
-from xctrules.frame import CylinderFinder
-from xctrules.inspection import inspect
-from xctrules.measurement import Scale
-from xctrules.phantom import Dent, NegativeOverhang, Phantom, Tab, draw, small
-from xctrules.scan import Scan, open_scan
+from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
+from xctrules.core.measurement import Scale
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.phantom import Dent, NegativeOverhang, Phantom, Tab, draw, small
+from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
+from xctrules.engine.inspection import inspect
+from xctrules.scans.opening import open_scan
 
 CAN, CATHODE, COPPER, OVERHANG = 1, 2, 3, 4
 ANGLES = 180
@@ -52,14 +53,14 @@ def phantom(case: str) -> Phantom:
     return draw(dataclasses.replace(small(), **CASES[case]))
 
 
-def segmented(scan: Scan, labels: np.ndarray | None = None) -> Cell:
+def segmented(scan: Scan, labels: np.ndarray | None = None) -> CylinderCell:
     frame = CylinderFinder().find(scan, {})
-    cell = Cell(scan, frame, Scale(0.0005, True), Settings(angles=ANGLES), {}, labels=labels)
+    cell = CylinderCell(scan, frame, Scale(0.0005, True), CylinderSettings(angles=ANGLES), {}, labels=labels)
     return dataclasses.replace(cell, segmentation=ClassicalSegmenter().segment(cell))
 
 
 @cache
-def found(case: str) -> Cell:
+def found(case: str) -> CylinderCell:
     made = phantom(case)
     return segmented(Scan(Path(case), made.volume, made.spec.voxel_size_mm, {}))
 
@@ -70,11 +71,11 @@ def labels(case: str) -> np.ndarray:
 
 
 @cache
-def again(case: str) -> Cell:
+def again(case: str) -> CylinderCell:
     return segmented(found(case).scan, labels(case))
 
 
-def values(cell: Cell) -> dict[str, float | None]:
+def values(cell: CylinderCell) -> dict[str, float | None]:
     metrics = (OverhangMetric(), Canister(), WindingMetric())
     return {m.name: m.value for metric in metrics for m in metric.measure(cell).measurements}
 

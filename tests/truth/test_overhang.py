@@ -17,11 +17,17 @@ from xctrules_overhang.lengths import lengths
 from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
 
-from xctrules.cell import MEASURED, TAB, Cell, EndEdges, Settings
-from xctrules.frame import CylinderFinder
-from xctrules.measurement import Measurement, Scale
-from xctrules.phantom import CentrePin, NegativeOverhang, Phantom, Tab, draw, small
-from xctrules.scan import Scan
+from xctrules.core.measurement import Measurement, Scale
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.phantom import CentrePin, NegativeOverhang, Phantom, Tab, draw, small
+from xctrules.cylinder.surfaces import (
+    MEASURED,
+    TAB,
+    CylinderCell,
+    CylinderSettings,
+    EndEdges,
+)
 
 CASES: dict[str, dict[str, Any]] = {
     "sound": {},
@@ -62,10 +68,10 @@ def phantom(case: str) -> Phantom:
 
 
 @cache
-def segmented(case: str) -> Cell:
+def segmented(case: str) -> CylinderCell:
     made = phantom(case)
     scan = Scan(Path(case), made.volume, made.spec.voxel_size_mm, {})
-    cell = Cell(scan, CylinderFinder().find(scan, {}), Scale(0.0005, True), Settings(), {})
+    cell = CylinderCell(scan, CylinderFinder().find(scan, {}), Scale(0.0005, True), CylinderSettings(), {})
     return dataclasses.replace(cell, segmentation=ClassicalSegmenter().segment(cell))
 
 
@@ -222,7 +228,7 @@ def test_a_stub_shorter_than_the_blur_is_not_stated_too_long() -> None:
     drawn = draw(dataclasses.replace(small(), negative_overhangs=(stub,)))
     dz = drawn.spec.voxel_size_mm[0]
     scan = Scan(Path("stub"), drawn.volume, drawn.spec.voxel_size_mm, {})
-    cell = Cell(scan, CylinderFinder().find(scan, {}), Scale(0.0005, True), Settings(), {})
+    cell = CylinderCell(scan, CylinderFinder().find(scan, {}), Scale(0.0005, True), CylinderSettings(), {})
     cell = dataclasses.replace(cell, segmentation=ClassicalSegmenter().segment(cell))
     found = {m.name: m for m in OverhangMetric().measure(cell).measurements}["overhang.length.min"]
     assert found.value is not None

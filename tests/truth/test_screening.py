@@ -15,10 +15,10 @@ from xctrules_screening.layers import find_layers
 from xctrules_screening.metric import Screening
 from xctrules_screening.sampling import unroll
 
-from xctrules.cell import Cell
-from xctrules.measurement import Measurement, MetricResult
-from xctrules.phantom import Imaging, Phantom, canister_mask, draw, small
-from xctrules.testing import assert_metric_conforms, cell_of
+from xctrules.core.measurement import Measurement, MetricResult
+from xctrules.cylinder.phantom import Imaging, Phantom, canister_mask, draw, small
+from xctrules.cylinder.surfaces import CylinderCell
+from xctrules.engine.testing import assert_metric_conforms, cell_of
 
 NOMINAL = {"outer_diameter": 8.0, "wall_thickness": 0.25}
 VOXEL = 0.04
@@ -32,7 +32,7 @@ def drawn(**changes: Any) -> Phantom:
 
 def screened(
     phantom: Phantom, volume: np.ndarray | None = None, nominal: dict[str, float] | None = None
-) -> tuple[dict[str, Measurement], MetricResult, Cell]:
+) -> tuple[dict[str, Measurement], MetricResult, CylinderCell]:
     if volume is not None:
         phantom = dataclasses.replace(phantom, volume=volume)
     cell, _ = cell_of(phantom, nominal=NOMINAL if nominal is None else nominal)
@@ -355,15 +355,17 @@ def test_too_few_projections(projections: int | None, warned: bool) -> None:
 def test_a_mask_has_no_grey_levels_to_judge() -> None:
     from pathlib import Path
 
-    from xctrules.cell import Settings
-    from xctrules.frame import CylinderFinder
-    from xctrules.measurement import Scale
-    from xctrules.scan import Scan
+    from xctrules.core.measurement import Scale
+    from xctrules.core.slices import Scan
+    from xctrules.cylinder.frame import CylinderFinder
+    from xctrules.cylinder.surfaces import CylinderSettings
 
     mask = canister_mask(small(view="roll", roll_in_view_mm=0.4)).volume > 0
     scan = Scan(Path("mask"), mask.astype(np.uint8), (VOXEL,) * 3, {})
     frame = CylinderFinder().find(scan, {}, "canister")
-    cell = Cell(scan, frame, Scale(0.001, True), Settings(mask_of="canister"), {"outer_diameter": 21.2})
+    cell = CylinderCell(
+        scan, frame, Scale(0.001, True), CylinderSettings(mask_of="canister"), {"outer_diameter": 21.2}
+    )
     result = Screening().measure(cell)
     found = {m.name: m for m in result.measurements}
     assert set(found) == set(Screening.declares)

@@ -17,9 +17,9 @@ from xctrules_canister.metric import Canister
 from xctrules_overhang.metric import OverhangMetric
 from xctrules_winding.metric import WindingMetric
 
-from xctrules.cli import app
-from xctrules.errors import ScanError
-from xctrules.phantom import (
+from xctrules.cli.main import app
+from xctrules.core.errors import ScanError
+from xctrules.cylinder.phantom import (
     CentrePin,
     Greys,
     Imaging,
@@ -30,11 +30,11 @@ from xctrules.phantom import (
     small,
     spec_from_dict,
 )
-from xctrules.phantom.beam import MATERIALS, attenuation, mass_attenuation, spectrum
-from xctrules.phantom.drawing import Drawing
-from xctrules.phantom.geometry import Winding
-from xctrules.phantom.tomography import Rays, Tomograph, Views, blurred_along, curves, exposure
-from xctrules.testing import cell_of
+from xctrules.cylinder.phantom.beam import MATERIALS, attenuation, mass_attenuation, spectrum
+from xctrules.cylinder.phantom.drawing import Drawing
+from xctrules.cylinder.phantom.geometry import Winding
+from xctrules.cylinder.phantom.tomography import Rays, Tomograph, Views, blurred_along, curves, exposure
+from xctrules.engine.testing import cell_of
 
 VOXEL = 0.05
 CLEAN = Imaging(noise=0.0, dtype="float32", clip_outside=False)

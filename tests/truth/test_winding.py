@@ -13,14 +13,20 @@ from numpy.typing import NDArray
 from xctrules_segmentation.roll import facing_cathodes, trace_foil, trace_from_labels
 from xctrules_winding.metric import WindingMetric
 
-from xctrules.cell import CanSurface, Cell, FoilTrace, Segmentation, Settings
-from xctrules.errors import NotMeasurable
-from xctrules.frame import CellFrame
-from xctrules.measurement import Measurement, Scale
-from xctrules.phantom import CentrePin, Imaging, PhantomSpec, small
-from xctrules.phantom import draw as draw_cell
-from xctrules.scan import Scan
-from xctrules.testing import cell_of
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.measurement import Measurement, Scale
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CellFrame
+from xctrules.cylinder.phantom import CentrePin, Imaging, PhantomSpec, small
+from xctrules.cylinder.phantom import draw as draw_cell
+from xctrules.cylinder.surfaces import (
+    CanSurface,
+    CylinderCell,
+    CylinderSettings,
+    FoilTrace,
+    Segmentation,
+)
+from xctrules.engine.testing import cell_of
 
 Floats = NDArray[np.float64]
 
@@ -161,7 +167,7 @@ def copper_labels(roll: Roll) -> NDArray[np.uint8]:
     return np.repeat(np.where(copper, 3, 0).astype(np.uint8)[None], 9, axis=0)
 
 
-def make_cell(volume: NDArray[np.float32], *, mask_of: str | None = None, angles: int = 360) -> Cell:
+def make_cell(volume: NDArray[np.float32], *, mask_of: str | None = None, angles: int = 360) -> CylinderCell:
     nz = volume.shape[0]
     outer = None if mask_of == "electrode" else CAN_PX * VOXEL_MM
     span = (0.0, (nz - 1) * VOXEL_MM)
@@ -171,7 +177,7 @@ def make_cell(volume: NDArray[np.float32], *, mask_of: str | None = None, angles
         straight_mm=None if outer is None else span, roll_mm=span,
     )  # fmt: skip
     scan = Scan(Path("drawn"), volume, (VOXEL_MM,) * 3, {})
-    return Cell(scan, frame, Scale(0.001, True), Settings(angles=angles, mask_of=mask_of), {})  # type: ignore[arg-type]
+    return CylinderCell(scan, frame, Scale(0.001, True), CylinderSettings(angles=angles, mask_of=mask_of), {})  # type: ignore[arg-type]
 
 
 def drawn_can() -> CanSurface:
@@ -182,10 +188,10 @@ def drawn_can() -> CanSurface:
 
 
 def measure(
-    cell: Cell, foil: FoilTrace | None = None, can: CanSurface | None = None
+    cell: CylinderCell, foil: FoilTrace | None = None, can: CanSurface | None = None
 ) -> dict[str, Measurement]:
     foil = foil or trace_foil(cell, can)
-    found = replace(cell, segmentation=Segmentation("drawn", can=can, foil=foil))
+    found = replace(cell, segmentation=Segmentation(segmenter="drawn", can=can, foil=foil))
     return {m.name: m for m in WindingMetric().measure(found).measurements}
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from xctrules_centre_pin.metric import CentrePinMetric
 
-from xctrules.cell import Cell, Settings
-from xctrules.frame import CylinderFinder
-from xctrules.measurement import Scale
-from xctrules.phantom import CentrePin, draw, small
-from xctrules.scan import Scan
-from xctrules.testing import assert_metric_conforms, cell_of
+from xctrules.core.measurement import Scale
+from xctrules.core.slices import Scan
+from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.phantom import CentrePin, draw, small
+from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
+from xctrules.engine.testing import assert_metric_conforms, cell_of
 
 VOXEL_MM = 0.04
 
@@ -35,7 +35,7 @@ def ring(
     return disc(outer_mm) - (disc(inner_mm) if inner_mm > 0 else 0.0)
 
 
-def drawn_cell(pin_diameter_mm: float | None, centre_mm: tuple[float, float] = (0.0, 0.0)) -> Cell:
+def drawn_cell(pin_diameter_mm: float | None, centre_mm: tuple[float, float] = (0.0, 0.0)) -> CylinderCell:
     """A can with a roll of concentric layers and, if asked for, a steel tube with a wall of 0.2 mm."""
     n, blur = 231, 0.04
     image = 197.0 * ring(n, 0, 0, 4.2, 4.0, blur)
@@ -50,7 +50,7 @@ def drawn_cell(pin_diameter_mm: float | None, centre_mm: tuple[float, float] = (
     scan = Scan(Path("drawn"), volume, (VOXEL_MM,) * 3, {})
     frame = CylinderFinder().find(scan, {})
     frame = dataclasses.replace(frame, roll_mm=(0.0, 19 * VOXEL_MM))  # open rings show no end to find it by
-    return Cell(scan, frame, Scale(0.0005, stated=True), Settings(), {})
+    return CylinderCell(scan, frame, Scale(0.0005, stated=True), CylinderSettings(), {})
 
 
 @pytest.mark.parametrize("diameter_mm", [1.2, 1.5, 1.83])
@@ -105,8 +105,8 @@ def test_the_whole_way(tmp_path: Path) -> None:
 
 
 def test_its_spec_is_known_by_name() -> None:
-    from xctrules.cellspec import load_spec
-    from xctrules.registry import load_plugins
+    from xctrules.engine.registry import load_plugins
+    from xctrules.rules.cellspec import load_spec
 
     registry = load_plugins()
     spec = load_spec("21700-centre-pin", folders=registry.spec_folders, known=registry.measurements)

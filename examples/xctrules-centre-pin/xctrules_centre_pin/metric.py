@@ -13,17 +13,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cell import Cell
-from xctrules.edges import fit_slab
-from xctrules.errors import NotMeasurable
-from xctrules.measurement import (
-    Contribution,
-    ImageFigure,
-    Measurement,
-    MetricResult,
-    Polyline,
-    Samples,
-)
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.measurement import Contribution, ImageFigure, Measurement, MetricResult, Polyline, Samples
+from xctrules.cylinder.edges import fit_slab
+from xctrules.cylinder.surfaces import CylinderCell
 
 PRESENT, DIAMETER = "centre_pin.present", "centre_pin.diameter"
 
@@ -48,7 +41,7 @@ class CentrePinMetric:
     title = "Centre pin"
     declares: Mapping[str, str] = {PRESENT: "1", DIAMETER: "mm"}
 
-    def measure(self, cell: Cell) -> MetricResult:
+    def measure(self, cell: CylinderCell) -> MetricResult:
         frame = cell.frame
         if frame.outer_radius_mm is None or frame.roll_mm is None:
             raise NotMeasurable("neither can nor roll is in view, so the core cannot be told")
@@ -128,7 +121,7 @@ def _circle(
     return float(a), float(b), size, spread
 
 
-def _section(cell: Cell, z_mm: float, x0: float, y0: float, size: float) -> ImageFigure:
+def _section(cell: CylinderCell, z_mm: float, x0: float, y0: float, size: float) -> ImageFigure:
     """The core in one slice with the circle that was found."""
     frame = cell.frame
     t = np.linspace(0, 2 * np.pi, 181)

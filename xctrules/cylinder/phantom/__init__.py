@@ -1,0 +1,241 @@
+"""Synthetic cylindrical cells with known truth.
+
+``draw(preset("21700"))`` gives a volume as a scanner would deliver it, and what a perfect measurement of it
+would find. The cell is drawn from its geometry by area, so the truth holds far below the voxel.
+:func:`canister_mask` and :func:`electrode_mask` draw the two-valued images that some labs work from.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.core.errors import OutputError
+from xctrules.cylinder.phantom.drawing import Drawing
+from xctrules.cylinder.phantom.geometry import turned
+from xctrules.cylinder.phantom.imaging import Scanner, blur_height, blur_plane
+from xctrules.cylinder.phantom.spec import (
+    PRESETS,
+    Buckle,
+    CentrePin,
+    Dent,
+    Greys,
+    Imaging,
+    Layers,
+    NegativeOverhang,
+    PhantomSpec,
+    Tab,
+    Tomography,
+    preset,
+    small,
+    spec_from_dict,
+    spec_from_options,
+)
+from xctrules.cylinder.phantom.truth import truth
+
+__all__ = [
+    "PRESETS",
+    "Buckle",
+    "CentrePin",
+    "Dent",
+    "Greys",
+    "Imaging",
+    "Layers",
+    "NegativeOverhang",
+    "Phantom",
+    "PhantomSpec",
+    "Tab",
+    "Tomography",
+    "canister_mask",
+    "draw",
+    "electrode_mask",
+    "preset",
+    "small",
+    "spec_from_dict",
+    "spec_from_options",
+    "truth",
+    "turned",
+]
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A drawn cell.
+
+    Attributes
+    ----------
+    volume : (nz, ny, nx)
+        As a scanner would store it.
+    spec
+        What was drawn.
+    truth
+        ``measurements``, ``samples``, ``frame``, ``definitions``; see
+        :func:`xctrules.cylinder.phantom.truth.truth`.
+    """
+
+    volume: NDArray[Any]
+    spec: PhantomSpec
+    truth: dict[str, Any]
+
+    def truth_json(self) -> str:
+        """Truth and spec as JSON; one line for the long tables of samples, indented for the rest."""
+        parts = {**self.truth, "spec": self.spec.to_dict()}
+        lines = [f'"{k}": {json.dumps(v, indent=None if k == "samples" else 1)}' for k, v in parts.items()]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    def write(self, folder: str | Path, force: bool = False) -> Path:
+        """Write TIFF slices, ``acquisition.yaml`` and ``truth.json`` into ``folder``; all of it or nothing.
+
+        Raises
+        ------
+        OutputError
+            When the folder exists and ``force`` is not given, or cannot be written.
+        """
+        import tifffile
+
+        folder = Path(folder)
+        if folder.exists() and not force:
+            raise OutputError(
+                "this folder exists already", where=folder, todo="Name another one, or use --force."
+            )
+        if folder.exists() and not _is_phantom(folder):
+            raise OutputError(
+                "this holds something that is no phantom", where=folder, todo="Name another folder."
+            )
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        except OSError as error:
+            raise OutputError(f"cannot be written ({error.strerror})", where=folder.parent) from error
+        try:
+            digits = max(4, len(str(len(self.volume))))
+            for k, image in enumerate(self.volume):
+                tifffile.imwrite(made / f"slice_{k + 1:0{digits}d}.tif", image)
+            (made / "acquisition.yaml").write_text(_acquisition(self.spec), encoding="utf-8")
+            (made / "truth.json").write_text(self.truth_json(), encoding="utf-8")
+            made.chmod(0o777 & ~_umask())
+            if folder.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+                folder.replace(old / folder.name)
+                made.replace(folder)
+                shutil.rmtree(old)
+            else:
+                made.replace(folder)
+        except OSError as error:
+            shutil.rmtree(made, ignore_errors=True)
+            raise OutputError(f"cannot be written ({error.strerror})", where=folder) from error
+        return folder
+
+
+def _is_phantom(folder: Path) -> bool:
+    """Whether a folder may be replaced: empty, or one that :meth:`Phantom.write` made."""
+    return folder.is_dir() and (not any(folder.iterdir()) or (folder / "truth.json").exists())
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _acquisition(spec: PhantomSpec) -> str:
+    """The scan's sidecar, in the format that inspect reads beside a scan."""
+    import yaml
+
+    z, y, x = spec.voxel_size_mm
+    view = {"top": "top", "bottom": "bottom", "both": "whole"}.get(spec.view, "middle")
+    values = {
+        "cell_id": f"PHANTOM-{spec.format}-{spec.seed}",
+        "format": spec.format,
+        "field_of_view": view,
+        "slice_order": spec.slice_order,
+        "voxel_size_mm": {"z": z, "y": y, "x": x},
+        "voxel_scale_relative_uncertainty": spec.voxel_scale_relative_uncertainty,
+        "sleeve": spec.sleeve_mm > 0,
+        "instrument": "xctrules phantom",
+        **_tube(spec),
+        "notes": "Synthetic cell; its true dimensions are in truth.json.",
+    }
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _tube(spec: PhantomSpec) -> dict[str, Any]:
+    """What the sidecar says of a projected phantom's beam; nothing for a painted one."""
+    tube = spec.tomography
+    if tube is None:
+        return {}
+    from xctrules.cylinder.phantom.tomography import rays
+
+    filtered = None if tube.filter_material is None else f"{tube.filter_mm:g} mm {tube.filter_material}"
+    through = rays(spec, tube)
+    return {
+        "tube_voltage_kv": tube.tube_voltage_kv if tube.energy_kev is None else tube.energy_kev,
+        "filter": None if tube.energy_kev is not None else filtered,
+        "projections": 2 * through.angles_rad.size,
+        "full_turn": True,
+        "detector_pixels_x": through.detector,
+    }
+
+
+def draw(spec: PhantomSpec, noise_seed: int | None = None) -> Phantom:
+    """Draw a cell: its geometry by area, then blur, artefacts, noise and grey scale.
+
+    Where the spec has a ``tomography``, the drawn cell is projected and reconstructed instead; see
+    :func:`xctrules.cylinder.phantom.tomography.tomogram`.
+
+    Memory is that of the volume in float32 and in its own dtype. The same spec gives the same bytes.
+    ``noise_seed`` draws other noise over the same cell and the same rings: the cell scanned once more.
+    """
+    if spec.tomography is not None:
+        from xctrules.cylinder.phantom.tomography import tomogram
+
+        return Phantom(tomogram(spec, noise_seed), spec, truth(spec))
+    drawing = Drawing(spec)
+    place = drawing.place
+    _, dy, dx = spec.voxel_size_mm
+    im = spec.imaging
+    blur_mm = im.blur_px * dx
+    blurred = np.empty(place.shape, np.float32)
+    last: tuple[Any, Any] = (None, None)
+    for k in range(place.shape[0]):
+        image = drawing.slice(k)
+        if image is not last[0]:  # the same slice again needs no second blur
+            last = (image, blur_plane(image, (blur_mm / dy, im.blur_px)))
+        blurred[k] = last[1]
+    blur_height(blurred, blur_mm / spec.voxel_size_mm[0] if im.blur_z_px is None else im.blur_z_px)
+    scanner = Scanner(spec, place, noise_seed)
+    volume = np.empty(place.shape, scanner.dtype)
+    for k in range(place.shape[0]):
+        volume[k] = scanner.expose(k, blurred[k])
+    return Phantom(volume, spec, truth(spec))
+
+
+def canister_mask(spec: PhantomSpec) -> Phantom:
+    """Two-valued image (0, 255) of the can's sheet: 255 where it fills at least half of a voxel."""
+    g = {name: 0.0 for name in spec.to_dict()["greys"]} | {"can": 1.0}
+    return _mask(replace(spec, greys=Greys(**g)))
+
+
+def electrode_mask(spec: PhantomSpec) -> Phantom:
+    """Two-valued image (0, 255) of the anode (copper with its coating), the electrode that winds outermost.
+
+    ``winding`` truth is that of the copper, which lies in the anode's middle.
+    """
+    g = {name: 0.0 for name in spec.to_dict()["greys"]} | {"copper": 1.0, "anode_coating": 1.0}
+    return _mask(replace(spec, greys=Greys(**g)))
+
+
+def _mask(spec: PhantomSpec) -> Phantom:
+    drawing = Drawing(spec)
+    volume = np.empty(drawing.place.shape, np.uint8)
+    for k in range(volume.shape[0]):
+        np.multiply(drawing.slice(k) >= 0.5, 255, out=volume[k], casting="unsafe")
+    return Phantom(volume, spec, truth(spec))

@@ -1,0 +1,552 @@
+"""Draw a cell by area: each voxel gets the grey of what it holds, layer by layer.
+
+A layer a few micrometres thick is far below the voxel, so nothing is sampled. The shadow that a rectangular
+pixel casts along a surface's normal is a trapezoid; a layer's share of a pixel is the part of the trapezoid
+between its two faces: its exact area, as far as the curvature within a pixel may be neglected. Along the axis
+an edge covers a voxel by its exact share of the height.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cylinder.phantom.geometry import (
+    PHASES_PER_TURN,
+    Can,
+    Pose,
+    Winding,
+    dent_depth,
+    dent_height,
+    pose,
+    wrap_deg,
+)
+from xctrules.cylinder.phantom.spec import EndName, PhantomSpec, Tab
+
+Image = NDArray[np.float32]
+
+_BINS = 2048
+"""Entries of a layer table over one pitch: steps of 0.2 um."""
+_ANGLES = 4096
+"""Entries of a table over the full angle."""
+_SHADOWS = 64
+"""Directions for which the layers' shares are tabled, over the quadrant that stands for all."""
+
+
+def share(distance: Any, width: Any) -> Any:
+    """Share of a box of ``width`` centred ``distance`` inside an edge that lies on the edge's inner side."""
+    return np.clip(distance / width + 0.5, 0.0, 1.0)
+
+
+def trapezoid_share(distance: Any, wide: Any, narrow: Any) -> Any:
+    """Share of a rectangular pixel on the inner side of a straight edge, ``distance`` from its centre.
+
+    ``wide`` and ``narrow`` are the lengths of the shadows of the pixel's two sides on the edge's normal; the
+    pixel's own shadow is the box of one convolved with the box of the other.
+    """
+    away = np.abs(distance)
+    flat, foot = (wide - narrow) / 2, (wide + narrow) / 2
+    slope = away / wide
+    rest = np.maximum(foot - away, 0.0)
+    # beyond the flat part a corner is left over: a triangle of legs rest / wide and rest / narrow
+    beyond = 0.5 - rest * rest / np.maximum(2 * wide * narrow, 1e-12)
+    return 0.5 + np.sign(distance) * np.where(away <= flat, slope, beyond)
+
+
+@dataclass(frozen=True)
+class _Pixels:
+    """The pixels of one slice near the can, flat: where they are in the cell, and in the spiral."""
+
+    index: NDArray[np.int64]
+    s: Image | float
+    r: Image
+    theta_bin: NDArray[np.int32]
+    phase: Image
+    """Continuous phase of copper whose centre would lie here, from radius and angle."""
+    within: Image
+    """Share of a turn that the angle is past the copper's start, 0 to 1."""
+    shadow: NDArray[np.int32]
+    """First entry of the direction's row in the layer tables."""
+    in_tab: tuple[Image, ...]
+    """For each tab: share of the pixel inside the metal strip, without regard to height."""
+    opened: Image | None
+    """Share of the pixel in a gap that a tab holds open, or ``None`` without tabs."""
+
+
+class Drawing:
+    """Draws single slices of one cell, before blur and noise, in the spec's own pose or another one."""
+
+    def __init__(self, spec: PhantomSpec, place: Pose | None = None) -> None:
+        self.spec = spec
+        self.place = pose(spec) if place is None else place
+        self.winding = Winding(spec)
+        self.can = Can(spec)
+        dz, dy, dx = spec.voxel_size_mm
+        tilt = math.radians(spec.tilt_deg)
+        plane = (dy * dy + dx * dx) / 2
+        # along radius and axis: width of the box that has the same variance as the voxel's shadow
+        self.width_mm = math.sqrt(plane * (1 + math.cos(tilt) ** 2) / 2 + (dz * math.sin(tilt)) ** 2 / 2)
+        self.width_z_mm = math.sqrt((dz * math.cos(tilt)) ** 2 + plane * math.sin(tilt) ** 2)
+        self._plain: tuple[_Pixels, Image] | None = None
+
+    # tables ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def stack(self) -> dict[str, Image]:
+        """Share of each layer in a pixel: tables over (direction, offset from the electrode's centre), flat.
+
+        Column i stands for an offset of (i + 0.5) / n - 0.5 pitches.
+        """
+        layers, pitch = self.spec.layers, self.spec.pitch_mm
+        offset = ((np.arange(_BINS) + 0.5) / _BINS - 0.5)[None, :] * pitch
+        across = (np.arange(_SHADOWS) + 0.5) * (np.pi / 2 / _SHADOWS)
+        wide, narrow = (w[:, None] for w in self._shadow(across))
+
+        def band(inner: float, outer: float) -> NDArray[np.float64]:
+            upper = trapezoid_share(outer - offset, wide, narrow)
+            return np.asarray(upper - trapezoid_share(inner - offset, wide, narrow))
+
+        def both(inner: float, outer: float) -> NDArray[np.float64]:
+            return band(inner, outer) + band(-outer, -inner)
+
+        cathode = layers.cathode_mm / 2
+        separator = pitch / 2 - cathode
+        coat = separator - layers.separator_mm
+        shares = {
+            "copper": band(-layers.copper_mm / 2, layers.copper_mm / 2),
+            "anode_coating": both(layers.copper_mm / 2, coat),
+            "separator": both(coat, separator),
+            "aluminium": band(-layers.aluminium_mm / 2, layers.aluminium_mm / 2),
+            "cathode_coating": both(layers.aluminium_mm / 2, cathode),
+        }
+        return {name: value.astype(np.float32).ravel() for name, value in shares.items()}
+
+    def _shadow(self, angle: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Longer and shorter shadow of a pixel's two sides on directions ``angle`` (radians) in the plane.
+
+        A tilted cell sees a little of the voxel's height as well: both are widened to the true variance.
+        """
+        _, dy, dx = self.spec.voxel_size_mm
+        sides = np.abs(dx * np.cos(angle)), np.abs(dy * np.sin(angle))
+        widen = self.width_mm / math.sqrt((dy * dy + dx * dx) / 2)
+        return np.maximum(*sides) * widen, np.minimum(*sides) * widen
+
+    @cached_property
+    def shadows(self) -> tuple[Image, Image]:
+        """:meth:`_shadow` over ``_ANGLES`` bins of the angle."""
+        wide, narrow = self._shadow((np.arange(_ANGLES) + 0.5) * (2 * np.pi / _ANGLES))
+        return wide.astype(np.float32), narrow.astype(np.float32)
+
+    def within(self, edge_mm: Any, px: _Pixels, here: Any = slice(None)) -> Any:
+        """Share of each pixel that lies inside a radius about the axis."""
+        wide, narrow = (w[px.theta_bin[here]] for w in self.shadows)
+        return trapezoid_share(edge_mm - px.r[here], wide, narrow)
+
+    @cached_property
+    def edges(self) -> dict[EndName, dict[str, Image]]:
+        """For each end in view: outward heights of the edges, and the lean's tangent, over the tape."""
+        margin = self.spec.anode_margin_mm
+        found: dict[EndName, dict[str, Image]] = {}
+        for end in self.place.edges:
+            anode = self.winding.anode_edge(end)
+            shift = self.winding.tape_shift_mm * (1.0 if end == "top" else -1.0)
+            base = self.winding.base_edge(end)
+            found[end] = {
+                "copper": anode.astype(np.float32),
+                "coating": np.minimum(anode, np.maximum(base, anode - margin)).astype(np.float32),
+                "separator": base.astype(np.float32),
+                "cathode": shift.astype(np.float32),
+                "base": base.astype(np.float32),
+                "lean": np.tan(np.radians(self.winding.deflection_deg(end))).astype(np.float32),
+            }
+        return found
+
+    @cached_property
+    def surfaces(self) -> tuple[Image, Image]:
+        """Outer and inner radius of the sound can over ``_ANGLES`` bins of the angle."""
+        theta = (np.arange(_ANGLES) + 0.5) * 360.0 / _ANGLES
+        outer = self.can.sound_outer(theta)
+        return outer.astype(np.float32), (outer - self.can.wall(theta)).astype(np.float32)
+
+    @cached_property
+    def fittings(self) -> dict[EndName, tuple[Image, float, float]]:
+        """For each end in view: (maps, first height, step) of its round parts over (height outward, r).
+
+        Channels: signed distance to the sheet's surface (positive outside the metal), box width along its
+        normal, grey of all else.
+        """
+        if not self.spec.fittings:
+            return {}
+        first, last = self.place.seen_mm
+        lean = self.can.outer_radius_mm * math.tan(math.radians(self.spec.tilt_deg))
+        return {
+            end: self._fitting_maps(end)
+            for end, (edge, outward) in self.place.edges.items()
+            if (last - edge if outward > 0 else edge - first) + lean > self.can.straight_out_mm(end) - 0.1
+        }
+
+    def _fitting_maps(self, end: EndName) -> tuple[Image, float, float]:
+        from scipy.spatial import cKDTree
+
+        spec, greys = self.spec, self.spec.greys
+        profile = self.can.top_profile() if end == "top" else self.can.bottom_profile()
+        step = max(0.01, min(0.5 * min(spec.voxel_size_mm), 0.04))
+        first = self.can.straight_out_mm(end) - 2 * step
+        top = self.can.end_height_mm(end) + spec.border_mm + 1.0
+        z = first + step * np.arange(math.ceil((top - first) / step))
+        r = step * np.arange(math.ceil((self.can.outer_radius_mm + spec.border_mm + 1.5) / step))
+        grid = np.stack(np.meshgrid(z, r, indexing="ij"), axis=-1)
+
+        distance, nearest = cKDTree(profile[:, :2]).query(grid.reshape(-1, 2))
+        near = profile[nearest]
+        normal = (grid.reshape(-1, 2) - near[:, :2]) / np.maximum(distance, 1e-9)[:, None]
+        width = np.hypot(normal[:, 0] * self.width_z_mm, normal[:, 1] * self.width_mm)
+        width = np.where(distance < step, (self.width_z_mm + self.width_mm) / 2, width)
+
+        closed = np.vstack([profile[:, :2], [profile[-1, 0], -1.0], [profile[0, 0], -1.0]])
+        inside = np.zeros(grid.shape[:2], np.uint8)  # its outline lies in the metal, so whole pixels do
+        cv2.fillPoly(inside, [np.rint((closed - [first, 0.0]) / step).astype(np.int32)[:, ::-1]], 1)
+        grey = np.where(inside > 0, greys.void, greys.outside)
+        for z0, z1, r0, r1, value in self._parts(end):
+            low_z, high_z = share(z - z0, self.width_z_mm), share(z1 - z, self.width_z_mm)
+            low_r, high_r = share(r - r0, self.width_mm), share(r1 - r, self.width_mm)
+            cover = np.minimum(low_z, high_z)[:, None] * np.minimum(low_r, high_r)[None, :]
+            grey = grey + cover * (value - grey)
+        flat = (distance - near[:, 2] / 2, width, grey.ravel())
+        return np.stack([c.reshape(grid.shape[:2]) for c in flat], axis=-1).astype(np.float32), first, step
+
+    def _parts(self, end: EndName) -> list[tuple[float, float, float, float, float]]:
+        """Rings and discs at an end, (z0, z1, r0, r1, grey): insulator, gasket, cap and its terminal."""
+        spec, greys = self.spec, self.spec.greys
+        inner = self.can.outer_radius_mm - spec.wall_mm
+        if end == "bottom":
+            face = self.can.end_height_mm("bottom") - spec.bottom_mm
+            return [(face - 0.3, face - 0.1, 0.3 * inner, inner - 0.15, greys.gasket)]
+        profile = self.can.top_profile()
+        lip = float(profile[-1, 0]) - spec.wall_mm / 2
+        throat = float(profile[:, 1].min())
+        z_outer = profile[profile[:, 1] > inner - 0.05]
+        groove = float(z_outer[z_outer[:, 0] > spec.bead_out_mm + spec.bead_depth_mm / 2, 0].min())
+        seat = groove + spec.wall_mm / 2
+        rim = max(throat, inner - 0.4)
+        thick = 0.35 * (lip - seat)
+        return [
+            (seat, lip, rim - 0.1, inner, greys.gasket),
+            (seat + 0.2 * thick, seat + 1.4 * thick, -1.0, rim - 0.15, greys.cap),
+            (seat + 1.0 * thick, lip + 0.25, -1.0, 0.35 * inner, greys.cap),
+        ]
+
+    # where the pixels are ----------------------------------------------------------------------------------
+
+    def pixels(self, k: int) -> _Pixels:
+        """The pixels of slice ``k`` that lie in or near the can."""
+        spec, place = self.spec, self.place
+        dz, dy, dx = spec.voxel_size_mm
+        _, ny, nx = place.shape
+        x = (np.arange(nx) * dx - place.origin_mm[0])[None, :]
+        y = (np.arange(ny) * dy - place.origin_mm[1])[:, None]
+        e = place.basis
+        across = [np.float32(e[i, 0]) * x + np.float32(e[i, 1]) * y + e[i, 2] * (k * dz) for i in range(3)]
+        reach = self.can.outer_radius_mm + abs(spec.ovality_mm) + spec.sleeve_mm + 3 * self.width_mm
+        index = np.flatnonzero((across[0] ** 2 + across[1] ** 2 < reach**2).ravel())
+        u, v = (a.astype(np.float32).ravel()[index] for a in across[:2])
+        s: Image | float = across[2].astype(np.float32).ravel()[index] if spec.tilt_deg else k * dz
+        return self._place(index, u, v, s)
+
+    def _place(self, index: NDArray[np.int64], u: Image, v: Image, s: Image | float) -> _Pixels:
+        """Points at (u, v) across the cell's axis and s along it, all in mm."""
+        spec = self.spec
+        r, angle = np.hypot(u, v), np.arctan2(v, u)
+        theta_bin = (angle * np.float32(_ANGLES / (2 * np.pi))).astype(np.int32) & (_ANGLES - 1)
+        ox, oy = spec.roll_offset_mm
+        r_roll, roll_angle = r, angle
+        if ox or oy:
+            r_roll, roll_angle = (
+                np.hypot(u - np.float32(ox), v - np.float32(oy)),
+                np.arctan2(v - np.float32(oy), u - np.float32(ox)),
+            )
+        r_roll, in_tab, opened = self._undisturb(r_roll, roll_angle)
+        fold = np.abs(roll_angle)
+        fold = np.minimum(fold, np.float32(np.pi) - fold) * np.float32(2 / np.pi * _SHADOWS)
+        shadow = np.clip(fold.astype(np.int32), 0, _SHADOWS - 1) * _BINS
+        away = roll_angle * np.float32(1 / (2 * np.pi)) - np.float32(self.winding.start_deg / 360.0)
+        within = np.float32(spec.handedness) * away
+        within -= np.floor(within)
+        phase = (r_roll - np.float32(spec.core_radius_mm)) * np.float32(1 / spec.pitch_mm)
+        return _Pixels(index, s, r, theta_bin, phase, within, shadow, in_tab, opened)
+
+    def _undisturb(self, r: Image, angle: Image) -> tuple[Image, tuple[Image, ...], Image | None]:
+        """Nominal radius of the material at each pixel (tabs, then the buckle, taken back); tabs and gaps."""
+        spec, winding = self.spec, self.winding
+        if not spec.tabs and not spec.buckle:
+            return r, (), None
+        theta = np.degrees(angle)
+        strips: list[Image] = []
+        gap: Image | None = None
+        for tab in reversed(spec.tabs):
+            seat = winding.seat_radius(tab, theta).astype(np.float32)
+            lift = winding.tab_lift(tab, theta).astype(np.float32)
+            strips.append(self._strip(tab, r, theta, seat))
+            free = (r > seat) & (r < seat + lift)
+            low = np.maximum(r - self.width_mm / 2, seat)
+            high = np.minimum(r + self.width_mm / 2, seat + lift)
+            opened = np.maximum(high - low, 0) / np.float32(self.width_mm)
+            gap = opened if gap is None else np.minimum(gap + opened, 1)
+            lifted = np.flatnonzero((lift > 0) & (r >= seat + lift))
+            r = np.where(free, seat, r)
+            r[lifted] = _unlift(r[lifted], seat[lifted], lift[lifted], tab.decay_mm)
+        if spec.buckle:
+            push = winding.buckle_push(spec.buckle, theta).astype(np.float32)
+            pushed = np.flatnonzero(push)
+            r = r.copy()
+            r[pushed] = _unlift(r[pushed], spec.core_radius_mm, -push[pushed], spec.buckle.decay_mm)
+        return r, tuple(reversed(strips)), gap
+
+    def _strip(self, tab: Tab, r: Image, theta: NDArray[Any], seat: NDArray[Any]) -> Image:
+        arc = np.radians(wrap_deg(theta - tab.theta_deg)) * r
+        cover = share(tab.width_mm / 2 - np.abs(arc), self.width_mm)
+        low = np.maximum(r - self.width_mm / 2, seat)
+        high = np.minimum(r + self.width_mm / 2, seat + tab.thickness_mm)
+        return np.asarray(cover * np.maximum(high - low, 0.0) / self.width_mm, dtype=np.float32)
+
+    # any points, one slice ---------------------------------------------------------------------------------
+
+    def at(self, u_mm: NDArray[Any], v_mm: NDArray[Any], s_mm: NDArray[Any]) -> Image:
+        """Greys at points (u, v) across the cell's axis and s along it, each a mean over a voxel there.
+
+        The three arrays have one shape, which is the result's. ``u`` points to the cell's angle 0.
+        """
+        u, v, s = (np.asarray(a, dtype=np.float32).ravel() for a in (u_mm, v_mm, s_mm))
+        return self._greys(self._place(np.arange(u.size), u, v, s)).reshape(np.shape(u_mm))
+
+    def slice(self, k: int) -> Image:
+        """Slice ``k`` of the volume, float32 (ny, nx), in :class:`Greys` units."""
+        untilted = self.spec.tilt_deg == 0
+        plain = untilted and self._is_plain(k * self.spec.voxel_size_mm[0])
+        if plain and self._plain is not None and self._plain[1].size:
+            return self._plain[1]
+        pixels = self._plain[0] if untilted and self._plain is not None else self.pixels(k)
+        if untilted:
+            pixels = replace(pixels, s=k * self.spec.voxel_size_mm[0])
+        image = np.full(self.place.shape[1:], self.spec.greys.outside, np.float32)
+        image.ravel()[pixels.index] = self._greys(pixels)
+        if untilted and (self._plain is None or plain):
+            self._plain = (pixels, image if plain else np.empty((0, 0), np.float32))
+        return image
+
+    def _is_plain(self, s: float) -> bool:
+        """Whether an untilted slice lies where nothing changes along the axis."""
+        half = self.width_z_mm
+        for end, (edge, outward) in self.place.edges.items():
+            tables = self.edges[end]
+            lows = [float(table.min()) for name, table in tables.items() if name != "lean"]
+            low = min([*lows, -(self.spec.pin.short_mm if self.spec.pin else 0.0), 0.0])
+            if outward * (s - edge) > low - half:
+                return False
+        for dent in self.spec.dents:
+            at = dent_height(dent.out_mm, dent.end, self.place)
+            if at is not None and abs(s - at) < dent.height_mm / 2 + half:
+                return False
+        return True
+
+    def _greys(self, px: _Pixels) -> Image:
+        greys = self.spec.greys
+        outward = {
+            end: (direction * (px.s - np.float32(edge)))
+            for end, (edge, direction) in self.place.edges.items()
+        }
+        grey = np.full(px.r.shape, greys.electrolyte, np.float32)
+        for (
+            out
+        ) in outward.values():  # core and can's gap are full of liquid up to the nominal edge, gas beyond
+            grey += share(np.asarray(out), self.width_z_mm) * np.float32(greys.void - greys.electrolyte)
+        metal_maps = self._add_fittings(grey, px, outward)
+        self._add_roll(grey, px, outward)
+        self._add_tabs_and_pin(grey, px, outward)
+        self._add_can(grey, px, metal_maps)
+        return grey
+
+    def _add_fittings(
+        self, grey: Image, px: _Pixels, outward: dict[EndName, Any]
+    ) -> list[tuple[Any, Image, Image]]:
+        """Replace the filler where an end's parts are; return what the can's sheet needs there."""
+        found: list[tuple[Any, Image, Image]] = []
+        for end, (maps, first, step) in self.fittings.items():
+            out = np.asarray(outward[end])
+            if float(out.max()) <= first + step:
+                continue
+            here = np.flatnonzero(np.broadcast_to(out > first + step, px.r.shape))
+            outer, _ = self.surfaces
+            shift = np.float32(self.can.outer_radius_mm) - outer[px.theta_bin[here]]
+            radius = (px.r[here] + shift) * np.float32(1 / step)
+            height = np.broadcast_to((out - np.float32(first)) * np.float32(1 / step), px.r.shape)[here]
+            sampled = _sample(maps, np.minimum(height, maps.shape[0] - 1.001), radius)
+            grey[here] = sampled[:, 2]
+            found.append((here, sampled[:, 0], sampled[:, 1]))
+        return found
+
+    def _add_roll(self, grey: Image, px: _Pixels, outward: dict[EndName, Any]) -> None:
+        greys, stack = self.spec.greys, self.stack
+        tables = self.edges
+        reach = max((float(t["copper"].max()) for t in tables.values()), default=0.0) + 1.0
+        if any(float(np.min(out)) > reach for out in outward.values()):
+            return
+        void = grey.copy()
+        phase = px.phase - px.within
+        in_roll = np.flatnonzero((phase > -1.0) & (phase < self.spec.turns + 1.0))
+        phase, within, under = phase[in_roll], px.within[in_roll], void[in_roll]
+        shadow = px.shadow[in_roll]
+        out = {end: _take(o, in_roll) for end, o in outward.items()}
+
+        if out:  # within the roll the liquid ends where the winding does
+            _, entry, _ = self._locate(phase, within)
+            wet = np.ones_like(phase)
+            nominally: Any = np.float32(1.0)
+            for end, o in out.items():
+                wet *= self._covers(o, tables[end]["base"], entry)
+                nominally = nominally * share(-o, self.width_z_mm)
+            under = under + np.float32(greys.electrolyte - greys.void) * (wet - nominally)
+
+        def add(layer_shares: Sequence[tuple[str, Image]], total: Image) -> None:
+            for name, amount in layer_shares:
+                total += amount * (np.float32(getattr(greys, name)) - under)
+
+        total = np.zeros_like(under)
+        # cathode: does not lean
+        offset, entry, along = self._locate(phase - np.float32(0.5), within)
+        present = self._on_tape(along, *self.winding.cathode_range)
+        for end, o in out.items():
+            present *= self._covers(o, tables[end]["cathode"], entry)
+        add([(n, stack[n][shadow + offset] * present) for n in ("cathode_coating", "aluminium")], total)
+        # anode with its separators: leans where it is free
+        offset, entry, along = self._locate(self._unlean(phase, within, out), within)
+        present = self._on_tape(along, 0.0, self.spec.turns)
+        for name, edge in (("copper", "copper"), ("anode_coating", "coating"), ("separator", "separator")):
+            amount = stack[name][shadow + offset] * present
+            for end, o in out.items():
+                amount *= self._covers(o, tables[end][edge], entry)
+            add([(name, amount)], total)
+        if px.opened is not None:
+            total *= 1 - px.opened[in_roll]
+        grey[in_roll] = under + total
+
+    def _locate(self, phase: Image, within: Image) -> tuple[NDArray[np.int32], NDArray[np.int32], Image]:
+        """Entries in the layer table and on the tape, and the phase on the tape, where a pixel lies."""
+        turn = np.floor(phase + np.float32(0.5))
+        offset = ((phase - turn + np.float32(0.5)) * np.float32(_BINS)).astype(np.int32)
+        np.clip(offset, 0, _BINS - 1, out=offset)
+        along = turn + within
+        entry = (along * np.float32(PHASES_PER_TURN)).astype(np.int32)
+        np.clip(entry, 0, self.winding.phases.size - 1, out=entry)
+        return offset, entry, along
+
+    def _on_tape(self, along: Image, first: float, last: float) -> Image:
+        """Share of each pixel between two phases of the tape, whose ends are cut along the radius."""
+        if last <= first:
+            return np.zeros_like(along)
+        arc = np.float32(2 * np.pi) * (self.spec.core_radius_mm + np.float32(self.spec.pitch_mm) * along)
+        begun, ended = (along - np.float32(first)) * arc, (np.float32(last) - along) * arc
+        return np.asarray(share(np.minimum(begun, ended), self.width_mm), dtype=np.float32)
+
+    def _covers(self, out: Any, edge: Image, entry: NDArray[np.int32]) -> Any:
+        """Share of the voxel's height inside an edge; 1 without a look at the table where far inside."""
+        if float(np.max(out)) < float(edge.min()) - self.width_z_mm:
+            return np.float32(1.0)
+        return share(edge[entry] - out, self.width_z_mm)
+
+    def _unlean(self, phase: Image, within: Image, out: dict[EndName, Any]) -> Image:
+        """Phase that the material had before its foil leaned."""
+        leaned = phase
+        for end, o in out.items():
+            tables = self.edges[end]
+            if float(np.max(o)) < float(tables["base"].min()):
+                continue
+            upright = phase
+            for _ in range(2):
+                _, entry, _ = self._locate(upright, within)
+                free = np.clip(o - tables["base"][entry], 0.0, None)
+                upright = phase - tables["lean"][entry] * free * np.float32(1 / self.spec.pitch_mm)
+            leaned = upright
+        return leaned
+
+    def _add_tabs_and_pin(self, grey: Image, px: _Pixels, outward: dict[EndName, Any]) -> None:
+        greys = self.spec.greys
+        for tab, strip in zip(self.spec.tabs, px.in_tab, strict=True):
+            cover = strip
+            if tab.end in outward:
+                cover = cover * share(tab.beyond_mm - outward[tab.end], self.width_z_mm)
+            other = [o for end, o in outward.items() if end != tab.end]
+            for o in other:  # it is welded along most of the roll and ends short of the other edge
+                cover = cover * share(-o - 1.0, self.width_z_mm)
+            metal = greys.tab if tab.grey is None else tab.grey
+            grey += cover * (np.float32(metal) - grey)
+        pin = self.spec.pin
+        if pin:
+            outer = pin.outer_diameter_mm / 2
+            cover = self.within(outer, px) - self.within(outer - pin.wall_mm, px)
+            for o in outward.values():
+                cover = cover * share(-pin.short_mm - o, self.width_z_mm)
+            grey += cover * (np.float32(greys.pin) - grey)
+
+    def _add_can(self, grey: Image, px: _Pixels, fittings: list[tuple[Any, Image, Image]]) -> None:
+        greys = self.spec.greys
+        kept = [(here, grey[here].copy()) for here, _, _ in fittings]
+        deepest = sum(dent.depth_mm for dent in self.spec.dents)
+        near = np.flatnonzero(px.r > self.surfaces[1].min() - deepest - 2 * self.width_mm)
+        outer, inner = (surface[px.theta_bin[near]] for surface in self.surfaces)
+        if self._dented(px):
+            theta = (px.theta_bin[near] + 0.5) * (360.0 / _ANGLES)
+            push = dent_depth(self.spec, self.place, theta, np.asarray(_take(px.s, near))).astype(np.float32)
+            outer, inner = outer - push, inner - push
+        in_outer, in_inner = self.within(outer, px, near), self.within(inner, px, near)
+        around: Any = np.float32(greys.outside)
+        if self.spec.sleeve_mm:
+            sleeve = self.within(outer + np.float32(self.spec.sleeve_mm), px, near)
+            around = greys.outside + sleeve * (greys.sleeve - greys.outside)
+        can = (in_outer - in_inner) * np.float32(greys.can)
+        grey[near] = grey[near] * in_inner + can + (1 - in_outer) * around
+        for (here, before), (_, distance, width) in zip(kept, fittings, strict=True):
+            thicker = (self.can.wall((px.theta_bin[here] + 0.5) * (360.0 / _ANGLES)) - self.spec.wall_mm) / 2
+            metal = share(thicker.astype(np.float32) - distance, width)
+            grey[here] = before + metal * (np.float32(greys.can) - before)
+
+    def _dented(self, px: _Pixels) -> bool:
+        low, high = float(np.min(px.s)), float(np.max(px.s))
+        for dent in self.spec.dents:
+            at = dent_height(dent.out_mm, dent.end, self.place)
+            if at is not None and low - dent.height_mm / 2 < at < high + dent.height_mm / 2:
+                return True
+        return False
+
+
+def _take(value: Any, index: NDArray[np.int64]) -> Any:
+    return value[index] if isinstance(value, np.ndarray) and value.ndim else value
+
+
+def _unlift(r: Image, seat: Image | float, lift: Image, decay_mm: float) -> Image:
+    """Solve y + lift exp(-max(y - seat, 0) / decay) = r for y by Newton's method."""
+    y = r - lift
+    for _ in range(4):  # quadratic from a start within the lift, which is a fraction of the decay
+        e = lift * np.exp(np.minimum(seat - y, 0) * np.float32(1 / decay_mm))
+        slope = np.where(y > seat, 1 - e * np.float32(1 / decay_mm), np.float32(1))
+        y = y - (y + e - r) / np.maximum(slope, np.float32(0.2))
+    return np.asarray(y)
+
+
+def _sample(maps: Image, row: Image, column: Image) -> Image:
+    """Bilinear values (n, channels) of ``maps`` (rows, columns, channels) at fractional places."""
+    wide = 1024
+    n = row.size
+    rows = -(-n // wide)
+    places = np.zeros((2, rows * wide), np.float32)
+    places[0, :n], places[1, :n] = column, row
+    grid = places.reshape(2, rows, wide)
+    sampled = cv2.remap(maps, grid[0], grid[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(sampled).reshape(-1, maps.shape[2])[:n]

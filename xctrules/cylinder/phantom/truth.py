@@ -1,0 +1,245 @@
+"""What a perfect measurement of a phantom would find, under the names of the contract."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xctrules.cylinder.phantom.geometry import (
+    PHASES_PER_TURN,
+    Can,
+    Pose,
+    Winding,
+    dent_depth,
+    dent_height,
+    pose,
+)
+from xctrules.cylinder.phantom.spec import EndName, PhantomSpec
+
+Floats = NDArray[np.floating[Any]]
+
+SAMPLE_ANGLES = 360
+
+
+def truth(spec: PhantomSpec) -> dict[str, Any]:
+    """Measurements and single values of a drawn cell, computed from its geometry and never from its voxels.
+
+    Returns
+    -------
+    dict
+        ``measurements``: contract name -> value; ``samples``: overhang, deflection and edge heights for
+        each turn and angle, per end; ``frame``: axis, origin, straight part; ``definitions``: what a name
+        leaves open.
+    """
+    place = pose(spec)
+    measurements: dict[str, float | int] = {"canister.tilt": spec.tilt_deg}
+    measurements |= _canister(spec, place)
+    measurements |= _winding(spec, place)
+    overhang, samples = _overhang(spec, place)
+    measurements |= overhang
+    return {
+        "measurements": measurements,
+        "samples": samples,
+        "frame": {
+            "origin_mm": list(place.origin_mm),
+            "axis": list(place.axis),
+            "outer_radius_mm": spec.outer_diameter_mm / 2,
+            "straight_mm": list(straight_part(spec, place)),
+            "edges": {end: {"z_mm": s, "outward": out} for end, (s, out) in place.edges.items()},
+            "slice_order": spec.slice_order,
+        },
+        "definitions": {
+            "winding.turns": "angle of the copper from its inner to its outer end, over 360 degrees",
+            "winding.max_abs_error": "of full turns, from the undisturbed spiral; likewise rms_error",
+            "winding.can_gap": "from the centre of the copper's outermost turn to the can's inner surface",
+            "overhang": "every turn and angle at which a cathode faces the copper from at least one side",
+        },
+    }
+
+
+# --- can -------------------------------------------------------------------------------------------------
+
+
+def straight_part(spec: PhantomSpec, place: Pose) -> tuple[float, float]:
+    """First and last height s of the can's straight part in view."""
+    low, high = place.seen_mm
+    can = Can(spec)
+    for end, (edge, outward) in place.edges.items():
+        limit = edge + outward * min(can.straight_out_mm(end), can.end_height_mm(end))
+        low, high = (max(low, limit), high) if outward < 0 else (low, min(high, limit))
+    return low, high
+
+
+def can_surfaces(spec: PhantomSpec, s_mm: Floats, theta_deg: Floats) -> tuple[Floats, Floats]:
+    """Outer and inner radius (ns, nt) of the straight can about its axis."""
+    can, place = Can(spec), pose(spec)
+    push = dent_depth(spec, place, theta_deg[None, :], s_mm[:, None])
+    outer = can.sound_outer(theta_deg)[None, :] - push
+    return outer, outer - can.wall(theta_deg)[None, :]
+
+
+def _canister(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
+    low, high = straight_part(spec, place)
+    if high <= low:
+        return {}
+    s = np.linspace(low, high, 1 if spec.view == "slice" else 161)
+    theta = np.arange(1440) * 0.25
+    outer, inner = can_surfaces(spec, s, theta)
+
+    def diameter(r: Floats) -> float:
+        return float(np.mean(2 * np.sqrt(np.mean(r**2, axis=1))))  # area is half the integral of r^2
+
+    # radial thickness to thickness along the normal of the wall's middle surface
+    middle = (outer + inner) / 2
+    slope_round = (
+        np.gradient(np.c_[middle[:, -1:], middle, middle[:, :1]], axis=1)[:, 1:-1] / np.radians(0.25) / middle
+    )
+    slope_along = np.gradient(middle, s, axis=0) if s.size > 1 else np.zeros_like(middle)
+    wall = (outer - inner) / np.sqrt(1 + slope_round**2 + slope_along**2)
+
+    depth = dent_depth(spec, place, theta[None, :], s[:, None])
+    peaks = [dent_height(d.out_mm, d.end, place) for d in spec.dents]
+    at_peak = np.array([p for p in peaks if p is not None and low <= p <= high])
+    if at_peak.size:  # the deepest point need not lie on the grid
+        angles = np.array([d.theta_deg for d in spec.dents])
+        depth = np.append(depth.ravel(), dent_depth(spec, place, angles[None, :], at_peak[:, None]).ravel())
+    a, b = spec.outer_diameter_mm / 2 + spec.ovality_mm / 4, spec.outer_diameter_mm / 2 - spec.ovality_mm / 4
+    return {
+        "canister.outer_diameter": diameter(outer),
+        "canister.inner_diameter": diameter(inner),
+        "canister.wall_thickness.mean": float(wall.mean()),
+        "canister.wall_thickness.min": float(wall.min()),
+        "canister.wall_thickness.max": float(wall.max()),
+        "canister.wall_thickness.std": float(wall.std()),
+        "canister.ovality": spec.ovality_mm,
+        "canister.eccentricity": math.sqrt(max(0.0, 1 - (b / a) ** 2)),
+        "canister.roundness": max(roundness(row, theta) for row in outer),
+        "canister.dent_depth": float(depth.max(initial=0.0)),
+    }
+
+
+def roundness(radius: Floats, theta_deg: Floats) -> float:
+    """Peak-to-valley deviation from the least-squares circle (ISO 12181) of a full outline."""
+    t = np.radians(theta_deg)
+    x, y = radius * np.cos(t), radius * np.sin(t)
+    centre = np.zeros(2)
+    for _ in range(6):  # Gauss-Newton on the distances
+        dx, dy = x - centre[0], y - centre[1]
+        d = np.hypot(dx, dy)
+        design = np.c_[dx / d, dy / d, np.ones_like(d)]
+        centre = centre + np.linalg.lstsq(design, d, rcond=None)[0][:2]
+    return float(np.ptp(np.hypot(x - centre[0], y - centre[1])))
+
+
+# --- winding ---------------------------------------------------------------------------------------------
+
+
+def _winding(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
+    winding = Winding(spec)
+    p = np.linspace(0.0, spec.turns, round(spec.turns * 720) + 1)
+    nominal, drawn = winding.nominal_radius(p), winding.foil_radius(p)
+    theta = np.radians(winding.theta_deg(p))
+    ox, oy = spec.roll_offset_mm
+    x, y = drawn * np.cos(theta) + ox, drawn * np.sin(theta) + oy
+    outermost = p >= spec.turns - 1
+    turn = winding.turn(p)
+    size = np.bincount(turn, minlength=1)[turn]
+    full = size >= 719  # turns that go all the way round; 720 steps a turn, less one at a seam
+    low, high = straight_part(spec, place)
+    s = np.linspace(low, high, 1 if spec.view == "slice" else 81)
+    grid = np.arange(1440) * 0.25
+    _, inner = can_surfaces(spec, s, grid)
+    angle = np.degrees(np.arctan2(y, x))[outermost] % 360.0
+    foil = np.hypot(x, y)[outermost]
+    gap = inner[:, np.rint(angle / 0.25).astype(int) % 1440] - foil[None, :]
+    # a can dented into the roll hides the foil there; the drawing has no gap that could be measured
+    gaps = {"winding.can_gap.min": float(gap.min()), "winding.can_gap.mean": float(gap.mean())}
+    return {
+        "winding.turns": spec.turns,
+        "winding.pitch": spec.pitch_mm,
+        "winding.max_abs_error": float(np.abs(drawn - nominal)[full].max(initial=0.0)),
+        "winding.rms_error": float(np.sqrt(np.mean((drawn - nominal)[full] ** 2))) if full.any() else 0.0,
+        "winding.core_collapse": float(max(0.0, (nominal - drawn).max())),
+        "winding.spiral_rms_error": float(np.sqrt(np.mean((drawn - nominal) ** 2))),
+        "winding.concentricity": math.hypot(ox, oy),
+    } | (gaps if gap.min() > 0 else {})
+
+
+# --- overhang --------------------------------------------------------------------------------------------
+
+
+def _overhang(spec: PhantomSpec, place: Pose) -> tuple[dict[str, float | int], dict[str, Any]]:
+    """Statistics over all turns and angles, for both ends together and each end, and the single values."""
+    winding = Winding(spec)
+    theta = np.arange(SAMPLE_ANGLES) * 360.0 / SAMPLE_ANGLES
+    turns = int(winding.turn(spec.turns)) + 1
+    phase = winding.phase(np.arange(turns)[:, None], theta[None, :])
+    there = (phase >= 0) & (phase < spec.turns)
+    entry = np.clip((phase * PHASES_PER_TURN).astype(int), 0, winding.phases.size - 1)
+
+    measurements: dict[str, float | int] = {}
+    samples: dict[str, Any] = {"theta_deg": theta.tolist()}
+    per_end: dict[EndName, tuple[Floats, Floats, Floats]] = {}
+    for end, (edge, outward) in place.edges.items():
+        facing = np.where(there, winding.facing_edge(end)[entry], -np.inf)
+        measured = np.isfinite(facing)
+        length = np.where(measured, winding.anode_edge(end)[entry] - np.where(measured, facing, 0.0), np.nan)
+        lean = np.where(measured & (length > 0), winding.deflection_deg(end)[entry], np.nan)
+        cathode = np.where(there, winding.cathode_edge(end)[entry], -np.inf)
+        height = np.where(np.isfinite(cathode), edge + outward * cathode, np.nan)
+        per_end[end] = (length, lean, height)
+        anode = np.where(there, edge + outward * winding.anode_edge(end)[entry], np.nan)
+        samples[end] = {
+            "length_mm": _listed(length),
+            "deflection_deg": _listed(lean),
+            "cathode_z_mm": _listed(height),
+            "anode_z_mm": _listed(anode),
+            "radius_mm": _listed(
+                np.where(there, winding.foil_radius(phase.ravel()).reshape(phase.shape), np.nan)
+            ),
+        }
+        measurements |= _statistics(f"overhang.{end}", [length], [lean], [height])
+    if per_end:
+        lengths, leans, heights = (list(group) for group in zip(*per_end.values(), strict=True))
+        measurements |= _statistics("overhang", lengths, leans, heights)
+    return measurements, samples
+
+
+def _statistics(
+    prefix: str, lengths: list[Floats], leans: list[Floats], heights: list[Floats]
+) -> dict[str, float | int]:
+    """The contract's statistics; base heights about each end's own mean, since the ends lie a cell apart."""
+    length = np.concatenate([a[np.isfinite(a)] for a in lengths])
+    lean = np.concatenate([a[np.isfinite(a)] for a in leans])
+    base = [a[np.isfinite(a)] for a in heights]
+    if not length.size:
+        return {f"{prefix}.count": 0}
+    found: dict[str, float | int] = {
+        "length.mean": float(length.mean()),
+        "length.std": float(length.std()),
+        "length.min": float(length.min()),
+        "length.max": float(length.max()),
+        "count": int(length.size),
+        "negative_fraction": float(np.mean(length < 0)),
+    }
+    if lean.size:
+        found |= {
+            "deflection.mean": float(lean.mean()),
+            "deflection.std": float(lean.std()),
+            "deflection.max_abs": float(np.abs(lean).max()),
+        }
+    if all(b.size for b in base):
+        centred = np.concatenate([b - b.mean() for b in base])
+        found |= {
+            "base_height.std": float(centred.std()),
+            "base_height.range": max(float(np.ptp(b)) for b in base),
+        }
+    return {f"{prefix}.{name}": value for name, value in found.items()}
+
+
+def _listed(values: Floats) -> list[list[float | None]]:
+    """Nested lists for JSON; ``None`` for NaN."""
+    return [[None if math.isnan(v) else round(float(v), 7) for v in row] for row in values]

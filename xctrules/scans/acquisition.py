@@ -1,0 +1,393 @@
+"""How a scan was acquired: one flat set of named values, gathered from every file that tells of it.
+
+The sources, each winning over those before it: the scanner's own file (Nikon ``.xtekct``, phoenix ``.pca``,
+SkyScan ``.log``), the image's metadata or header, ``acquisition.yaml``, the command line. Where two of them
+disagree on the voxel size, or the geometry contradicts it, a warning names both.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from xctrules.core.errors import ScanError
+
+COMMAND_LINE = "command line"
+DISAGREEMENT = 0.005
+"""Relative difference from which two sources of one voxel size are said to disagree."""
+
+Voxel = tuple[float | None, float | None, float | None]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+
+_VIEWS = {"both": "whole", "full": "whole", "none": "middle"}  # other words that people use
+
+
+def _view(value: Any) -> Any:
+    return _VIEWS.get(value.lower(), value.lower()) if isinstance(value, str) else value
+
+
+FieldOfView = Annotated[Literal["top", "bottom", "whole", "middle"], BeforeValidator(_view)]
+SliceOrder = Literal["top_to_bottom", "bottom_to_top"]
+
+
+class Acquisition(BaseModel):
+    """Every value that may be known of an acquisition; ``None`` where it is not.
+
+    The names are the keys of ``acquisition.yaml`` (there ``calibration: {artefact: ...}`` may be nested), and
+    units are part of the name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    cell_id: str | None = None
+    format: str | None = None
+    field_of_view: FieldOfView | None = None
+    slice_order: SliceOrder | None = None
+    voxel_size_mm: tuple[Positive, Positive, Positive] | None = None
+    voxel_scale_relative_uncertainty: Annotated[float, Field(gt=0, le=0.05)] | None = None
+    calibration_artefact: str | None = None
+    calibration_certificate: str | None = None
+    calibration_date: str | None = None
+    scanned_at: str | None = None
+    operator: str | None = None
+    temperature_c: Finite | None = None
+    state_of_charge_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    cycle_count: Annotated[int, Field(ge=0)] | None = None
+    sleeve: bool | None = None
+    instrument: str | None = None
+    software: str | None = None
+    tube_voltage_kv: Positive | None = None
+    tube_current_ua: Positive | None = None
+    filter: str | None = None
+    exposure_ms: Positive | None = None
+    frames_averaged: Count | None = None
+    projections: Count | None = None
+    angular_step_deg: Positive | None = None
+    full_turn: bool | None = None
+    source_to_object_mm: Positive | None = None
+    source_to_detector_mm: Positive | None = None
+    detector_pixel_mm: Positive | None = None
+    detector_pixels_x: Count | None = None
+    detector_pixels_y: Count | None = None
+    detector_binning: Count | None = None
+    reconstruction: str | None = None
+    notes: str | None = None
+    shape: tuple[Count, Count, Count] | None = None
+    dtype: str | None = None
+    byte_order: Literal["little", "big"] | None = None
+    header_bytes: Annotated[int, Field(ge=0)] | None = None
+
+
+LAYOUT_KEYS = ("shape", "dtype", "byte_order", "header_bytes")
+"""Keys that describe a raw volume rather than its acquisition."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one source says, by the names of :class:`Acquisition`.
+
+    ``voxel_size_mm`` may have ``None`` for an axis that the source does not know.
+    """
+
+    origin: str
+    values: Mapping[str, Any]
+    nominal_geometry: bool = False
+    """Whether distances and detector pixel are round figures that do not give the voxel size exactly."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """All sources together: the winning values, where each came from, and what they disagree on."""
+
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    voxel_size_mm: Voxel
+    warnings: tuple[str, ...] = ()
+
+
+def found_in_image(origin: str, metadata: Mapping[str, Any]) -> Found:
+    """What a reader tells, checked like an ``acquisition.yaml``; keys that are not known are left out.
+
+    Raises
+    ------
+    ValueError
+        When a value cannot be (pydantic's ``ValidationError`` is one).
+    """
+    told = {k: v for k, v in metadata.items() if k in Acquisition.model_fields and k not in LAYOUT_KEYS}
+    voxel = told.pop("voxel_size_mm", None)
+    values = Acquisition.model_validate(told).model_dump(exclude_none=True)
+    if voxel is not None:
+        z, y, x = (None if v is None else float(v) for v in voxel)
+        values["voxel_size_mm"] = (z, y, x)
+    return Found(origin, values)
+
+
+# --- acquisition.yaml ------------------------------------------------------------------------------------
+
+
+def read_sidecar(file: Path, origin: str | None = None) -> Found:
+    """Read an ``acquisition.yaml``; ``origin`` is how it is called in the record, by default its name.
+
+    Raises
+    ------
+    ScanError
+        With ``file:line``, when it is no YAML mapping, a key is unknown or given twice, or a value cannot be.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ScanError("the file is not UTF-8 text", where=file, todo="Save it as UTF-8.") from error
+    except OSError as error:
+        raise ScanError(
+            f"the file cannot be read: {error.strerror}", where=file, todo="Check the path."
+        ) from error
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{file}:{mark.line + 1}" if mark else file
+        problem = " ".join(str(getattr(error, "problem", error)).split())
+        raise ScanError(f"not valid YAML: {problem}", where=where) from error
+    values, lines = _entries(root, file)
+    if isinstance(values.get("voxel_size_mm"), str):  # one number: the voxels are cubes
+        values["voxel_size_mm"] = [values["voxel_size_mm"]] * 3
+    try:
+        model = Acquisition.model_validate(values)
+    except ValidationError as error:
+        raise _invalid(error, values, lines, file) from error
+    return Found(origin or file.name, model.model_dump(exclude_none=True))
+
+
+def _entries(root: yaml.Node | None, file: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Keys to values, scalars as the text that stands there, and the line of each key.
+
+    YAML's own idea of scalars is not used: it reads ``1e-3`` as text, ``012`` as ten and a date as an object.
+    """
+    values: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    if root is None or _is_null(root):
+        return values, lines
+    if not isinstance(root, yaml.MappingNode):
+        raise ScanError("the file must hold lines of `key: value`", where=f"{file}:1")
+    for key, line, node in _pairs(root, file):
+        lines[key] = line
+        if key == "calibration":
+            for part, part_line, value in _parts(key, node, ("artefact", "certificate", "date"), file):
+                values[f"calibration_{part}"], lines[f"calibration_{part}"] = value, part_line
+        elif key == "voxel_size_mm" and isinstance(node, yaml.MappingNode):
+            axes = {axis: (value, at) for axis, at, value in _parts(key, node, ("z", "y", "x"), file)}
+            lines |= {f"{key}.{axis}": at for axis, (_, at) in axes.items()}
+            given = [axes.get(axis, (None, line))[0] for axis in "zyx"]
+            missing = [axis for axis, v in zip("zyx", given, strict=True) if v is None]
+            if missing and len(missing) < 3:
+                raise ScanError(
+                    f"voxel_size_mm has no {' and no '.join(missing)}",
+                    where=f"{file}:{line}",
+                    todo="Give z, y and x in millimetres.",
+                )
+            values[key] = None if missing else given
+        elif key in Acquisition.model_fields:
+            values[key] = _plain(node, file)
+        else:
+            raise _unknown(key, key, tuple(Acquisition.model_fields), file, line)
+    return values, lines
+
+
+def _parts(key: str, node: yaml.Node, known: Sequence[str], file: Path) -> list[tuple[str, int, Any]]:
+    """(name, line, value) of the parts of a nested key; none where it is empty."""
+    if _is_null(node):
+        return []
+    if not isinstance(node, yaml.MappingNode):
+        raise ScanError(
+            f"{key} must be a mapping of {', '.join(known)}", where=f"{file}:{node.start_mark.line + 1}"
+        )
+    parts = _pairs(node, file)
+    for part, line, _ in parts:
+        if part not in known:
+            raise _unknown(f"{key}.{part}", part, known, file, line)
+    return [(part, line, _plain(value, file)) for part, line, value in parts]
+
+
+def _pairs(node: yaml.MappingNode, file: Path) -> list[tuple[str, int, yaml.Node]]:
+    """(key, line, value) of a mapping; a key that stands there twice is refused."""
+    seen: dict[str, int] = {}
+    pairs = []
+    for key_node, value in node.value:
+        line = key_node.start_mark.line + 1
+        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
+        if key in seen:
+            raise ScanError(
+                f"the key {key!r} stands here a second time (first in line {seen[key]})",
+                where=f"{file}:{line}",
+            )
+        seen[key] = line
+        pairs.append((key, line, value))
+    return pairs
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return node.tag == "tag:yaml.org,2002:null"
+
+
+def _plain(node: yaml.Node, file: Path) -> Any:
+    if _is_null(node):
+        return None
+    if isinstance(node, yaml.ScalarNode):
+        return node.value
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        return [_plain(item, file) for item in node.value]
+    raise ScanError(
+        "a mapping or nested list is not expected here", where=f"{file}:{node.start_mark.line + 1}"
+    )
+
+
+def _unknown(shown: str, key: str, known: Sequence[str], file: Path, line: int) -> ScanError:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    todo = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+    return ScanError(f"unknown key {shown!r}", where=f"{file}:{line}", todo=todo)
+
+
+def _invalid(
+    error: ValidationError, values: Mapping[str, Any], lines: Mapping[str, int], file: Path
+) -> ScanError:
+    """The first of pydantic's complaints as one sentence with its line."""
+    first = error.errors()[0]
+    key = str(first["loc"][0])
+    shown, given = key, first["input"]
+    if key == "voxel_size_mm" and len(first["loc"]) > 1 and isinstance(first["loc"][1], int):
+        shown = f"{key}.{'zyx'[first['loc'][1]]}"
+    line = lines.get(shown, lines.get(key, 1))
+    todo = None
+    if key == "voxel_scale_relative_uncertainty":
+        todo = "Give the standard uncertainty of the length scale as a fraction, above 0 and up to 0.05."
+    elif isinstance(given, str) and "," in given and given.replace(",", ".", 1).replace(".", "", 1).isdigit():
+        todo = "Write decimals with a point."
+    what = first["msg"][0].lower() + first["msg"][1:]
+    return ScanError(f"{shown}: {what} (found {given!r})", where=f"{file}:{line}", todo=todo)
+
+
+# --- putting them together -------------------------------------------------------------------------------
+
+
+def merge(found: Sequence[Found]) -> Merged:
+    """Put sources together, later ones winning, and say where they disagree.
+
+    Parameters
+    ----------
+    found
+        From the least to the most trusted.
+    """
+    values: dict[str, Any] = {key: None for key in Acquisition.model_fields if key not in LAYOUT_KEYS}
+    sources: dict[str, str] = {}
+    voxel: list[float | None] = [None, None, None]
+    nominal: set[str] = set()
+    for source in found:
+        for key, value in source.values.items():
+            if value is None or key not in values:
+                continue  # the layout of a raw volume is no part of its acquisition
+            if key == "voxel_size_mm":
+                voxel = [old if new is None else float(new) for new, old in zip(value, voxel, strict=True)]
+            else:
+                values[key] = value
+            sources[key] = source.origin
+            (nominal.add if source.nominal_geometry else nominal.discard)(key)
+    z, y, x = voxel
+    del values["voxel_size_mm"]
+    warnings = _voxel_disagreements(found)
+    warnings += _orphaned_uncertainty(found, values, sources, (z, y, x))
+    if not nominal & set(_GEOMETRY):
+        warnings += _geometry_disagreement(values, sources, (y, x))
+    return Merged(values, sources, (z, y, x), tuple(warnings + _rotation_disagreement(values, sources)))
+
+
+def _voxel_disagreements(found: Sequence[Found]) -> list[str]:
+    """One warning for each pair of sources, an overruled one and the next above it that differs."""
+    said = [s for s in found if s.values.get("voxel_size_mm")]
+    warnings = []
+    for k, source in enumerate(said):
+        for winner in reversed(said[k + 1 :]):
+            apart = [
+                f"{axis} {theirs:.6g} against {ours:.6g} mm"
+                for axis, theirs, ours in zip(
+                    "zyx", source.values["voxel_size_mm"], winner.values["voxel_size_mm"], strict=True
+                )
+                if theirs is not None and ours is not None and _relative(theirs, ours) > DISAGREEMENT
+            ]
+            if apart:
+                warnings.append(
+                    f"{source.origin} and {winner.origin} disagree on the voxel size ({', '.join(apart)}); "
+                    f"{winner.origin} is used"
+                )
+                break
+    return warnings
+
+
+def _orphaned_uncertainty(
+    found: Sequence[Found], values: dict[str, Any], sources: dict[str, str], used: Voxel
+) -> list[str]:
+    """Drops a stated scale uncertainty whose own voxel size was overruled: it says nothing of another."""
+    key = "voxel_scale_relative_uncertainty"
+    stating = next((s for s in reversed(found) if s.values.get(key) is not None), None)
+    if stating is None or not any(
+        theirs is not None and ours is not None and _relative(theirs, ours) > DISAGREEMENT
+        for theirs, ours in zip(stating.values.get("voxel_size_mm") or (), used, strict=False)
+    ):
+        return []
+    values[key] = None
+    del sources[key]
+    return [
+        f"the scale uncertainty in {stating.origin} belongs to the voxel size there, which is not in use; "
+        "it is left out"
+    ]
+
+
+_GEOMETRY = ("detector_pixel_mm", "source_to_object_mm", "source_to_detector_mm")
+
+
+def _geometry_disagreement(
+    values: Mapping[str, Any], sources: Mapping[str, str], voxel_yx_mm: tuple[float | None, float | None]
+) -> list[str]:
+    """A warning where the voxel in the slice is not what the cone beam makes of it.
+
+    That is the detector's pixel times the distance from source to object over that from source to detector.
+    """
+    pixel, to_object, to_detector = (values[key] for key in _GEOMETRY)
+    if not (pixel and to_object and to_detector) or (values["detector_binning"] or 1) != 1:
+        return []  # whether a binned detector's pixel is the small or the large one differs between makers
+    expected = pixel * to_object / to_detector
+    y, x = voxel_yx_mm
+    apart = [v for v in (y, x) if v is not None and _relative(v, expected) > DISAGREEMENT]
+    if not apart:
+        return []
+    origins = " and ".join(sorted({sources[key] for key in _GEOMETRY}))
+    return [
+        f"the voxel size {apart[0]:.6g} mm ({sources['voxel_size_mm']}) disagrees with detector pixel * "
+        f"source-object / source-detector distance = {expected:.6g} mm ({origins}); the former is used"
+    ]
+
+
+def _rotation_disagreement(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
+    """A warning where angular step times projections is no full turn.
+
+    One step more or less is none: the first view may be repeated at the end.
+    """
+    step, count = values["angular_step_deg"], values["projections"]
+    if not (step and count) or values["full_turn"] is False or abs(step * count - 360) <= 1.01 * step:
+        return []
+    origins = " and ".join(sorted({sources["angular_step_deg"], sources["projections"]}))
+    return [
+        f"{count} projections in steps of {step:.6g} deg make {step * count:.6g} deg, not 360 ({origins})"
+    ]
+
+
+def _relative(a: float, b: float) -> float:
+    return abs(a / b - 1) if b and math.isfinite(b) else math.inf

@@ -1,0 +1,301 @@
+"""The files in and beside a scan that tell how it was acquired: ``acquisition.yaml``, the scanner's own.
+
+Keys are those seen in files of Nikon X-Tek (``.xtekct``), phoenix datos|x (``.pca``) and SkyScan (``.log``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xctrules.core.errors import ScanError
+from xctrules.scans.acquisition import LAYOUT_KEYS, Found, read_sidecar
+
+SIDECAR = "acquisition.yaml"
+SCANNER_SUFFIXES = (".xtekct", ".pca", ".log")
+_SCAN_SUFFIXES = (".tif", ".tiff", ".raw", ".vol", ".bin", ".zarr")
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What stands in files in and beside a scan, before the scan itself is opened."""
+
+    scanner: tuple[Found, ...] = ()
+    sidecar: tuple[Found, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def layout(self) -> Mapping[str, Any]:
+        """What the sidecar says of a raw volume: shape, dtype, byte order, length of its header."""
+        return {k: v for s in self.sidecar for k, v in s.values.items() if k in LAYOUT_KEYS}
+
+
+def gather(scan: Path, sidecar: Path | None = None) -> Gathered:
+    """Read the files that tell of a scan's acquisition.
+
+    Parameters
+    ----------
+    scan
+        The scan's folder or file.
+    sidecar
+        The ``acquisition.yaml`` to use instead of the one in or beside the scan.
+
+    Raises
+    ------
+    ScanError
+        When one of them cannot be read.
+    """
+    file = sidecar if sidecar is not None else find_sidecar(scan)
+    told = () if file is None else (read_sidecar(file, _shown(file, scan)),)
+    scanner, warnings = [], []
+    for suffix in SCANNER_SUFFIXES:
+        found, warning = _companion(scan, suffix)
+        warnings += [warning] if warning else []
+        if found is not None:
+            scanner.append(read_scanner_file(found, _shown(found, scan)))
+    return Gathered(tuple(scanner), told, tuple(warnings))
+
+
+def find_sidecar(scan: Path) -> Path | None:
+    """The ``acquisition.yaml`` in the scan's folder, or beside the scan (one of its own name comes first)."""
+    places = [scan / SIDECAR] if scan.is_dir() else []
+    places += [scan.parent / f"{scan.stem}.{SIDECAR}", scan.parent / SIDECAR]
+    return next((p for p in places if p.is_file()), None)
+
+
+def _shown(file: Path, scan: Path) -> str:
+    """How a source is called: with ``../`` where it stands beside the scan's folder and not in it."""
+    return f"../{file.name}" if scan.is_dir() and file.parent == scan.parent else file.name
+
+
+def _companion(scan: Path, suffix: str) -> tuple[Path | None, str | None]:
+    """The scanner's file that belongs to a scan, and a warning where that cannot be told.
+
+    Inside the scan's folder the only one counts, or the one of the folder's name. Beside the scan it must
+    bear the name of the scan or of the folder around, or be the only one with no other scan there that it
+    could belong to: another cell's voxel size would be worse than none.
+    """
+    inside = _of_kind(scan, suffix) if scan.is_dir() else []
+    if len(inside) > 1:
+        inside = [p for p in inside if _related(p, scan.name)] or inside
+    if len(inside) > 1 and suffix == ".log":  # SkyScan leaves the scan's log and the reconstruction's
+        inside = [p for p in inside if "reconstruction" in _sections(_text(p))] or inside
+    if len(inside) == 1:
+        return inside[0], None
+    if inside:
+        return None, f"{_listed(inside)}: it cannot be told which of them is the scan's, so none is used"
+    beside = _of_kind(scan.parent, suffix)
+    named = [p for p in beside if _related(p, scan.stem)] or [
+        p for p in beside if _related(p, scan.parent.name)
+    ]
+    if len(named) == 1:
+        return named[0], None
+    if not beside:
+        return None, None
+    others = [
+        p
+        for p in scan.parent.iterdir()
+        if p != scan
+        and not p.name.startswith(".")
+        and (p.is_dir() or (not scan.is_dir() and p.suffix.lower() in _SCAN_SUFFIXES))
+    ]
+    if len(beside) == 1 and not others:
+        return beside[0], None
+    return None, (
+        f"{_listed(named or beside)} beside the scan is not used, since it may belong to another scan; "
+        "copy the right one into the scan's folder, or give it the scan's name"
+    )
+
+
+def _of_kind(folder: Path, suffix: str) -> list[Path]:
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:  # a folder around the scan need not be ours to read
+        return []
+    found = [p for p in entries if p.suffix.lower() == suffix and p.is_file() and not p.name.startswith(".")]
+    # Many programs write .log files; a SkyScan's is told by its sections.
+    return [p for p in found if suffix != ".log" or "acquisition" in _sections(_text(p))]
+
+
+def _related(file: Path, name: str) -> bool:
+    """Whether one name begins with the other: ``cell1.xtekct`` and ``cell1_recon``, but not ``cell10``."""
+    short, long = sorted((file.stem.casefold(), name.casefold()), key=len)
+    return (
+        bool(short)
+        and long.startswith(short)
+        and not (short[-1:].isdigit() and long[len(short) :][:1].isdigit())
+    )
+
+
+def _listed(files: Sequence[Path]) -> str:
+    return ", ".join(p.name for p in files)
+
+
+# --- the scanners' files ---------------------------------------------------------------------------------
+
+Sections = Mapping[str, Mapping[str, str]]
+
+
+def read_scanner_file(file: Path, origin: str | None = None) -> Found:
+    """What a ``.xtekct``, ``.pca`` or ``.log`` tells, by the names of an ``acquisition.yaml``.
+
+    Raises
+    ------
+    ScanError
+        When it cannot be read or is none of these.
+    """
+    read = {".xtekct": _nikon, ".pca": _phoenix, ".log": _skyscan}.get(file.suffix.lower())
+    if read is None:
+        raise ScanError("not a scanner's file", where=file, todo=f"Known are {', '.join(SCANNER_SUFFIXES)}.")
+    values = {key: value for key, value in read(_sections(_text(file))).items() if value is not None}
+    return Found(origin or file.name, values, nominal_geometry=file.suffix.lower() == ".log")
+
+
+def _nikon(said: Sections) -> dict[str, Any]:
+    get = _Lookup(said)
+    thickness, material = get.number("filter_thicknessmm"), get.text("filter_material")
+    product = " ".join(t for t in (get.text("product", "ctpro"), get.text("version", "ctpro")) if t)
+    return {
+        "voxel_size_mm": _voxel(get.number("voxelsizez"), get.number("voxelsizey"), get.number("voxelsizex")),
+        "source_to_object_mm": get.number("srctoobject"),
+        "source_to_detector_mm": get.number("srctodetector"),
+        "detector_pixel_mm": get.number("detectorpixelsizex"),
+        "detector_pixels_x": get.count("detectorpixelsx"),
+        "detector_pixels_y": get.count("detectorpixelsy"),
+        "projections": get.count("projections"),
+        "angular_step_deg": get.number("angularstep"),
+        "tube_voltage_kv": get.number("xraykv"),
+        "tube_current_ua": get.number("xrayua"),
+        "filter": f"{thickness:g} mm {material}" if thickness and material else material,
+        "software": product or None,
+    }
+
+
+def _phoenix(said: Sections) -> dict[str, Any]:
+    get = _Lookup(said)
+    x, y = get.number("voxelsizex", "geometry"), get.number("voxelsizey", "geometry")
+    projections, sector = get.count("numberimages", "ct"), get.number("rotationsector", "ct")
+    binning = get.count("binning", "detector", least=0)
+    return {
+        # datos|x reconstructs cubes; the file gives two of their edges.
+        "voxel_size_mm": _voxel(y, y, x),
+        "source_to_object_mm": get.number("fod", "geometry"),
+        "source_to_detector_mm": get.number("fdd", "geometry"),
+        "detector_pixel_mm": get.number("pixelsizex", "detector"),
+        "detector_binning": None if binning is None else 2**binning,  # 0 is 1 x 1, n is 2^n
+        "detector_pixels_x": get.count("nrpixelsx", "detector"),
+        "detector_pixels_y": get.count("nrpixelsy", "detector"),
+        "projections": projections,
+        "angular_step_deg": sector / projections if sector and projections else None,
+        "tube_voltage_kv": get.number("voltage", "xray"),
+        "tube_current_ua": get.number("current", "xray"),
+        "filter": get.text("filter", "xray"),
+        "exposure_ms": get.number("timingval", "detector"),
+        "frames_averaged": get.count("avg", "detector"),
+        "instrument": get.text("systemname", "general"),
+        "software": get.text("version", "general"),
+    }
+
+
+def _skyscan(said: Sections) -> dict[str, Any]:
+    get = _Lookup(said)
+    # "Camera Pixel Size" is the detector's, not the voxel's. A reconstruction may have been made on a coarser
+    # grid than the projections; its own section says so.
+    voxel_um = get.number("pixel size (um)", "reconstruction") or get.number("image pixel size (um)")
+    camera_um = get.number("camera pixel size (um)")
+    voxel = None if voxel_um is None else voxel_um / 1000
+    name, serial = get.text("scanner"), get.text("instrument s/n")
+    averaging = re.search(r"ON\s*\((\d+)\)", get.text("frame averaging") or "")
+    binning = re.match(r"(\d+)\s*x", get.text("camera binning") or "")
+    return {
+        "voxel_size_mm": _voxel(voxel, voxel, voxel),
+        "source_to_object_mm": get.number("object to source (mm)"),
+        "source_to_detector_mm": get.number("camera to source (mm)"),
+        "detector_pixel_mm": None if camera_um is None else camera_um / 1000,
+        "detector_binning": int(binning[1]) if binning else None,
+        "projections": get.count("number of files", "acquisition"),
+        # Without "Use 360 Rotation" half a turn is meant, and the step says nothing of a full one.
+        "angular_step_deg": get.number("rotation step (deg)"),
+        "full_turn": (get.text("use 360 rotation") or "").upper() != "NO",
+        "tube_voltage_kv": get.number("source voltage (kv)"),
+        "tube_current_ua": get.number("source current (ua)"),
+        "filter": get.text("filter", "acquisition"),
+        "exposure_ms": get.number("exposure (ms)"),
+        "frames_averaged": int(averaging[1]) if averaging else None,
+        "instrument": f"{name}, S/N {serial}" if name and serial else name,
+        "software": get.text("software") or get.text("software version"),
+        "reconstruction": get.text("reconstruction program", "reconstruction"),
+        "scanned_at": get.text("study date and time"),
+    }
+
+
+def _voxel(z: float | None, y: float | None, x: float | None) -> tuple[float | None, ...] | None:
+    return None if z is None and y is None and x is None else (z, y, x)
+
+
+class _Lookup:
+    """Values by key, from one section or from whichever has it first; ``None`` for what says nothing."""
+
+    def __init__(self, said: Sections) -> None:
+        self._said = said
+
+    def text(self, key: str, section: str | None = None) -> str | None:
+        places = [self._said.get(section, {})] if section else list(self._said.values())
+        value = next((place[key] for place in places if key in place), "").strip()
+        empty = value.lower() in ("", "unknown", "none", "please define a filter.", "no filter")
+        return None if empty else value
+
+    def number(self, key: str, section: str | None = None) -> float | None:
+        """A number above zero; zero stands for "not known" in these files."""
+        try:
+            value = float((self.text(key, section) or "").replace(",", "."))  # some write in their locale
+        except ValueError:
+            return None
+        return value if math.isfinite(value) and value > 0 else None
+
+    def count(self, key: str, section: str | None = None, least: int = 1) -> int | None:
+        try:
+            value = int(self.text(key, section) or "")
+        except ValueError:
+            return None
+        return value if value >= least else None
+
+
+def read_sections(file: Path) -> Sections:
+    """The sections of an INI-like file, names and keys in lower case."""
+    return _sections(_text(file))
+
+
+def _text(file: Path) -> str:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ScanError(f"the file cannot be read: {error.strerror}", where=file) from error
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", errors="replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _sections(text: str) -> Sections:
+    """Sections to keys to values, names in lower case.
+
+    The standard library's parser refuses what these files hold: keys given twice (the first is kept), lines
+    without a section, and ``%``.
+    """
+    sections: dict[str, dict[str, str]] = {}
+    current = sections.setdefault("", {})
+    for line in text.splitlines():
+        line = line.strip()
+        if line.startswith("[") and line.endswith("]"):
+            current = sections.setdefault(line[1:-1].strip().lower(), {})
+        elif "=" in line and not line.startswith((";", "#")):
+            key, _, value = line.partition("=")
+            current.setdefault(key.strip().lower(), value.strip())
+    return sections
