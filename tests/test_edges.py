@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter1d
 
-from xctrules.cylinder.edges import SlabPrior, crossings, fit_ellipses, fit_slab, noise_along, robust_sd
+from xctrules.core.robust import robust_sd
+from xctrules.cylinder.edges import SlabPrior, crossings, fit_ellipses, fit_slab
 
 
 def slab(
@@ -95,16 +94,6 @@ def test_crossings() -> None:
     assert crossings(profiles, 6.0)[2] == pytest.approx(3.75)  # the missing sample is not crossed
     assert crossings(-profiles, -6.0, rising=False)[0] == pytest.approx(2.5)
     assert crossings(profiles, 6.0, start=np.array([3, 0, 0]))[0] != pytest.approx(2.5)
-
-
-def test_noise_is_told_from_form() -> None:
-    rng = np.random.default_rng(1)
-    t = np.linspace(0, 2 * np.pi, 360, endpoint=False)
-    values = 5 + np.cos(2 * t) + rng.normal(0, 0.02, (40, 360))
-    values[3, 5] = np.nan
-    # Relative standard error of a robust estimate from 14,400 values is about 1 %.
-    assert noise_along(values, step=2, wrap=True) == pytest.approx(0.02, rel=0.05)
-    assert math.isnan(noise_along(values[:, :2], step=1))
 
 
 def ring(a: float, b: float, angle: float, centre: tuple[float, float], count: int = 180) -> np.ndarray:

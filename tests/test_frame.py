@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.slices import Scan
-from xctrules.cylinder.frame import CellFrame, CylinderFinder, robust_fit
+from xctrules.cylinder.frame import CellFrame, CylinderFinder
 from xctrules.cylinder.phantom import draw, small
 
 VOXEL = (0.05, 0.05, 0.05)
@@ -155,16 +155,6 @@ def test_a_cut_off_can_tells_how_much_is_missing() -> None:
     missing = 2 * np.degrees(np.arccos(3.0 / 4.0)) / 360
     assert frame.outline_missing == pytest.approx(missing, abs=0.03)  # directions are two degrees apart
     assert axis_of(frame, 0.0) == pytest.approx([5.0, 5.2], abs=0.3 * VOXEL[1])
-
-
-def test_robust_fit_ignores_a_third_of_wild_values() -> None:
-    rng = np.random.default_rng(1)
-    x = np.linspace(-1, 1, 90)
-    y = 2.0 + 0.5 * x + rng.normal(0, 0.01, x.size)
-    y[::3] += rng.uniform(0.5, 5.0, 30)
-    (a, b), scale = robust_fit(np.stack([np.ones_like(x), x], axis=1), y, floor=1e-6)
-    assert (a, b) == pytest.approx((2.0, 0.5), abs=0.01)  # three standard errors of 60 values
-    assert scale < 0.05
 
 
 @pytest.mark.parametrize(("axis", "order"), [("y", (1, 0, 2)), ("x", (2, 1, 0))])

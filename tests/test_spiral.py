@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from xctrules.cylinder.spiral import about_centre, fit_spiral, fit_straight_turns, robust_scale, winding_angle
+from xctrules.cylinder.spiral import about_centre, fit_spiral, fit_straight_turns, winding_angle
 
 Floats = NDArray[np.float64]
 THETA = np.arange(0.0, 360.0, 2.0)
@@ -140,9 +140,3 @@ def test_angle_along_the_layer_is_unbroken_at_the_seam() -> None:
     left = winding_angle(3, THETA, -1)
     # Turn k goes on from the first angle to the last one of turn k + 1.
     assert left[1, -1] - left[0, 0] == pytest.approx(step)
-
-
-def test_robust_scale_of_a_gaussian_with_outliers() -> None:
-    values = np.random.default_rng(1).normal(0, 2.0, 20000)
-    values[:1000] += 100
-    assert float(robust_scale(values)) == pytest.approx(2.0, rel=0.08)

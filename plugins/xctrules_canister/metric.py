@@ -20,8 +20,8 @@ from xctrules.core.measurement import (
     Polyline,
     Samples,
 )
-from xctrules.cylinder.edges import Ellipses, noise_along, robust_sd
-from xctrules.cylinder.frame import robust_fit
+from xctrules.core.robust import noise_along, robust_fit, robust_sd
+from xctrules.cylinder.edges import Ellipses
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
 from xctrules.pages.colour import diverging
 from xctrules_canister.form import (

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
+from xctrules.core.robust import longest_run, noise_along, robust_sd
 from xctrules.core.slices import Scan
-from xctrules.cylinder.edges import Floats, SlabFit, SlabPrior, crossings, fit_slab, noise_along, robust_sd
+from xctrules.cylinder.edges import Floats, SlabFit, SlabPrior, crossings, fit_slab
 from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
 
@@ -199,7 +200,8 @@ def straight_run(radius: Floats, tolerance: float) -> NDArray[np.bool_]:
             candidates = np.flatnonzero(spread <= 2 * tolerance)
         for start in candidates:
             run, there = runs[start], finite[start : start + length]
-            if _longest_gap(~there) <= 2 and np.abs(run[there] - np.median(run[there])).max() <= tolerance:
+            gap, end_of_gap = longest_run(~there)
+            if end_of_gap - gap <= 2 and np.abs(run[there] - np.median(run[there])).max() <= tolerance:
                 result[start : start + length] = there
                 return result
     return result
@@ -226,11 +228,6 @@ def without_formed_mouth(straight: NDArray[np.bool_], radius: Floats, tolerance:
             break
         kept = trimmed
     return kept
-
-
-def _longest_gap(missing: NDArray[np.bool_]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], missing.astype(np.int8), [0]])))
-    return int((edges[1::2] - edges[::2]).max()) if edges.size else 0
 
 
 def _rough_outline(

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
+from xctrules.core.robust import noise_of_second_differences
 from xctrules.cylinder.frame import EndInView
 from xctrules.cylinder.surfaces import (
     MEASURED,
@@ -423,10 +424,8 @@ def _scatter(values: Floats, radius_mm: Floats, voxel_mm: float) -> float:
     away = []
     for k, lag in enumerate(lags):
         row = values[..., k, :]
-        away.append(np.abs(np.roll(row, lag, axis=-1) - 2 * row + np.roll(row, -lag, axis=-1)).ravel())
-    second = np.concatenate(away)
-    second = second[np.isfinite(second)]
-    return float(1.4826 * np.median(second) / np.sqrt(6)) if second.size else float("nan")
+        away.append((np.roll(row, lag, axis=-1) - 2 * row + np.roll(row, -lag, axis=-1)).ravel())
+    return noise_of_second_differences(np.concatenate(away))
 
 
 def _like_a_cathode(step: Floats) -> NDArray[np.bool_]:
@@ -528,7 +527,7 @@ def _height(window: Window, index: Floats) -> Floats:
 def _noise(profile: Greys) -> float:
     """Noise of a single value, from second differences along the height (levels and slopes drop out)."""
     second = profile[:-2] - 2 * profile[1:-1] + profile[2:]
-    return float(1.4826 * np.nanmedian(np.abs(second)) / np.sqrt(6)) if np.isfinite(second).any() else np.inf
+    return noise_of_second_differences(second) if np.isfinite(second).any() else np.inf
 
 
 def _cathode_edge(

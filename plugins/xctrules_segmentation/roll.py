@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
+from xctrules.core.robust import longest_run, noise_along, noise_of_second_differences
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell, Floats, FoilTrace
 
 Image = NDArray[np.float32]
@@ -271,9 +272,9 @@ def _roll_limit(grey: Image, r_mm: Floats, outer_mm: float | None) -> Floats:
 
 def _relative_noise(roll: Image) -> float:
     """Noise of ``roll`` (nt, nr) between neighbouring angles over the contrast of its layers."""
-    second = roll - 0.5 * (np.roll(roll, 1, axis=0) + np.roll(roll, -1, axis=0))
-    noise = 1.4826 * float(np.median(np.abs(second))) / np.sqrt(1.5)
-    return float(noise / max(float(np.ptp(np.percentile(roll, [10, 90]))), 1e-9))
+    second = 2 * roll - (np.roll(roll, 1, axis=0) + np.roll(roll, -1, axis=0))
+    noise = noise_of_second_differences(second)
+    return noise / max(float(np.ptp(np.percentile(roll, [10, 90]))), 1e-9)
 
 
 def _calmed(grey: Image, r_mm: Floats, limit: Floats) -> Image:
@@ -374,12 +375,10 @@ def _layered(wave: NDArray[np.complex128], r_mm: Floats, limit: Floats) -> tuple
     """First and last radius of the widest run of radii at which layers are seen nearly all the way round: a
     pin and the can make a wave as well, with none beside it."""
     power = np.where(r_mm < limit.min(), np.percentile(np.abs(wave), 25, axis=0), 0.0)
-    seen = np.flatnonzero(power > 0.5 * np.percentile(power[power > 0], 75))
-    runs = np.split(seen, np.flatnonzero(np.diff(seen) > 1) + 1)
-    widest = max(runs, key=len)
-    if widest.size < 2:
+    start, stop = longest_run(power > 0.5 * np.percentile(power[power > 0], 75))
+    if stop - start < 2:
         raise NotMeasurable("the roll's layers are not resolved")
-    return float(r_mm[widest[0]]), float(r_mm[widest[-1]])
+    return float(r_mm[start]), float(r_mm[stop - 1])
 
 
 def _constant_phase(wave: NDArray[np.complex128], r_mm: Floats, pitch: float, start_mm: float) -> Floats:
@@ -845,15 +844,6 @@ def _without_lost_ends(radius: Floats) -> Floats:
     return np.where(inside, radius, np.nan)[:, inside.any(axis=1)]
 
 
-def _noise(radius: Floats) -> float:
-    """Standard deviation of a single located radius, from second differences along the angle, robustly."""
-    second = radius[..., 2:] - 2 * radius[..., 1:-1] + radius[..., :-2]
-    second = second[np.isfinite(second)]
-    if second.size == 0:
-        return float("nan")
-    return float(1.4826 * np.median(np.abs(second - np.median(second))) / np.sqrt(6.0))
-
-
 # --- the two public entrances -----------------------------------------------------------------------------
 
 
@@ -950,7 +940,7 @@ def _trace(unrolled: _Unrolled, mask: bool) -> FoilTrace:
         theta_deg=unrolled.theta_deg,
         radius_mm=radius,
         handedness=handedness,
-        sigma_mm=_noise(radius),
+        sigma_mm=noise_along(radius),
         followed="electrode mask" if mask else "copper",
     )
 

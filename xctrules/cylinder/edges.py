@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from xctrules.core.robust import biweight, sd_about_zero
+
 Floats = NDArray[np.float64]
 
 _CHUNK = 2048  # profiles fitted together: their arrays stay in the processor's cache
@@ -286,40 +288,6 @@ def _normal_pdf(x: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.exp(np.float32(-0.5) * x * x) * np.float32(1 / math.sqrt(2 * math.pi)))
 
 
-def robust_sd(values: ArrayLike) -> float:
-    """Standard deviation from the median absolute deviation of the finite ``values`` (normal consistent)."""
-    finite = np.asarray(values, dtype=np.float64).ravel()
-    finite = finite[np.isfinite(finite)]
-    if finite.size == 0:
-        return float("nan")
-    return float(1.4826 * np.median(np.abs(finite - np.median(finite))))
-
-
-def noise_along(values: ArrayLike, *, step: int = 1, wrap: bool = False) -> float:
-    """Noise of a smooth quantity sampled along its last axis, from second differences.
-
-    ``(a - 2 b + c)`` of values ``step`` apart has six times the variance of one value and knows nothing of
-    offset and slope; the median absolute deviation leaves out what is no noise.
-
-    Parameters
-    ----------
-    values : (..., n)
-        NaN are left out.
-    step
-        Far enough that the noise of two values is independent.
-    wrap
-        Whether the axis closes on itself.
-    """
-    a = np.asarray(values, dtype=np.float64)
-    if wrap:
-        second = np.roll(a, step, -1) - 2 * a + np.roll(a, -step, -1)
-    elif a.shape[-1] > 2 * step:
-        second = a[..., 2 * step :] - 2 * a[..., step:-step] + a[..., : -2 * step]
-    else:
-        return float("nan")
-    return robust_sd(second) / math.sqrt(6.0)
-
-
 # --- smooth closed curves ----------------------------------------------------------------------------------
 
 
@@ -430,12 +398,9 @@ def fit_ellipses(
 
     for _ in range(12):
         residual = _sampson(xs, ys, conic)[0]
-        spread = 1.4826 * np.array(
-            [np.median(np.abs(residual[i][there[i]])) if enough[i] else 1.0 for i in range(n)]
-        )
+        spread = np.array([sd_about_zero(residual[i][there[i]]) if enough[i] else 1.0 for i in range(n)])
         scale = np.maximum(spread, scale_floor / size)[:, None]
-        ratio = residual / (tukey * scale)
-        weight = weight0 * np.where(np.abs(ratio) < 1, (1 - ratio**2) ** 2, 0.0)
+        weight = weight0 * biweight(residual / (tukey * scale))
         conic = _conic_step(xs, ys, weight, conic)
     return _ellipses_of(conic, size, enough)
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from xctrules.core.errors import NotMeasurable
+from xctrules.core.robust import longest_run, robust_fit
 from xctrules.core.slices import Scan
 
 Floats = NDArray[np.float64]
@@ -476,40 +477,6 @@ def _outline_once(
     )
 
 
-def robust_fit(design: Floats, values: Floats, floor: float, iterations: int = 12) -> tuple[Floats, float]:
-    """Linear least squares that outliers do not pull: Tukey's biweight, started from Huber's weights.
-
-    Parameters
-    ----------
-    design : (n, p)
-    values : (n,)
-    floor
-        Least scale of the residuals, so that a perfect fit does not reject everything else.
-
-    Returns
-    -------
-    coefficients : (p,)
-    scale
-        1.4826 times the median absolute residual.
-    """
-    weights: Floats = np.ones(values.size)
-    coefficients: Floats = np.zeros(design.shape[1])
-    scale = floor
-    for i in range(iterations):
-        root = np.sqrt(weights)[:, None]
-        coefficients = np.asarray(np.linalg.lstsq(design * root, values * root[:, 0], rcond=None)[0], float)
-        residual = values - design @ coefficients
-        scale = 1.4826 * float(np.median(np.abs(residual)))
-        u = np.abs(residual) / max(scale, floor)
-        if i < 3:
-            weights = 1.345 / np.maximum(u, 1.345)
-        else:
-            weights = np.where(u < 4.685, (1 - (u / 4.685) ** 2) ** 2, 0.0)
-        if weights.sum() < design.shape[1] + 1:
-            weights = np.ones_like(values)
-    return coefficients, scale
-
-
 def _straight_run(outlines: list[Outline], voxel_mm: float) -> list[Outline]:
     """The longest unbroken run of slices whose radius stays within one voxel of the run's median."""
     usable = [
@@ -698,7 +665,8 @@ def _find_roll(scan: Scan, frame: CellFrame) -> tuple[tuple[float, float] | None
     if energy <= 0 or float(sharp[reference].mean()) < 0.15:
         return None, 0.0
     share = np.tensordot(pattern, mean_pattern, axes=2) / energy
-    first, last = _longest_run(share > 0.5)
+    first, stop = longest_run(share > 0.5)
+    last = stop - 1
     if last <= first and z.size > 1:
         return None, 0.0
     mean_power = power[reference].mean(axis=0) * band
@@ -727,11 +695,11 @@ def _roll_beyond(level: Floats, power: Floats, first: int, last: int, least: int
     alike = (np.abs(strongest - peak) <= 1) | (np.abs(strongest - 2 * peak) <= 2)
     void = float(level.min())
     brighter = level - void > 2 * (float(np.median(level[first : last + 1])) - void)
-    start, stop = _longest_run(alike & brighter)
-    away = max(start - last, first - stop)
-    if stop - start + 1 < max(least, 3) or away > max(least, 3):
+    start, stop = longest_run(alike & brighter)
+    away = max(start - last, first - stop + 1)
+    if stop - start < max(least, 3) or away > max(least, 3):
         return None
-    return slice(start, stop + 1)
+    return slice(start, stop)
 
 
 def _peak_share(power: Floats) -> float:
@@ -742,17 +710,6 @@ def _peak_share(power: Floats) -> float:
         return 0.0
     lines = {i for p in (peak,) for i in range(max(0, p - 2), min(power.size, p + 3))}
     return float(power[sorted(lines)].sum()) / total
-
-
-def _longest_run(mask: NDArray[np.bool_]) -> tuple[int, int]:
-    """First and last index of the longest run of True."""
-    padded = np.concatenate([[False], mask, [False]])
-    change = np.flatnonzero(padded[1:] != padded[:-1])
-    if change.size == 0:
-        return 0, -1
-    starts, stops = change[::2], change[1::2]
-    best = int(np.argmax(stops - starts))
-    return int(starts[best]), int(stops[best]) - 1
 
 
 def _crossing(z: Floats, share: Floats, index: int, side: int, spacing: float) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
+from xctrules.core.robust import noise_of_second_differences
 from xctrules.cylinder.frame import EndInView
 from xctrules.cylinder.surfaces import CylinderCell, Floats
 
@@ -150,8 +151,7 @@ def contrast(planes: Planes) -> float:
     """
     low, high = (round(share * planes.grey.shape[2]) for share in _MIDDLE)
     rows = planes.grey[:, planes.seen & (planes.height_mm > 0.1), low:high]
-    second = rows[..., 1:-1] - 0.5 * (rows[..., :-2] + rows[..., 2:])
+    second = 2 * rows[..., 1:-1] - (rows[..., :-2] + rows[..., 2:])
     spread = np.median(np.abs(second), axis=(0, 2))
     calm = np.sort(spread)[: max(1, spread.size // 3)]
-    noise = 1.4826 * float(np.median(calm)) / np.sqrt(1.5)
-    return float(1.0 / max(noise, 1e-6))
+    return 1.0 / max(noise_of_second_differences(calm), 1e-6)

@@ -14,12 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from xctrules.core.robust import TUKEY, biweight, robust_sd, sd_about_zero, sds_about_zero
+
 Floats = NDArray[np.float64]
-
-_TUKEY = 4.685
-"""Tukey's biweight with this constant has 95 % of least squares' efficiency on Gaussian noise (Huber, Robust
-Statistics)."""
-
 
 _WIDE = 4.0
 """How much wider the biweight of single turns is: a real turn's waves are a few of its scales high and count,
@@ -69,15 +66,8 @@ def about_centre(radius: Floats, theta_deg: Floats, centre_mm: tuple[float, floa
     return np.sqrt(along**2 + across**2), np.rad2deg(np.arctan2(across, along))
 
 
-def robust_scale(residual: Floats, axis: int | None = None) -> Floats:
-    """Standard deviation from the median absolute deviation; NaN left out."""
-    middle = np.nanmedian(residual, axis=axis, keepdims=axis is not None)
-    return np.asarray(1.4826 * np.nanmedian(np.abs(residual - middle), axis=axis))
-
-
 def _weights(residual: Floats, scale: float) -> Floats:
-    u = residual / (_TUKEY * max(scale, 1e-12))
-    return np.asarray(np.where(np.abs(u) < 1, (1 - u**2) ** 2, 0.0))
+    return biweight(residual / (TUKEY * max(scale, 1e-12)))
 
 
 class _Fit(NamedTuple):
@@ -107,7 +97,7 @@ def _reweighted(
     weight = np.ones(int(good.sum()))
     if start is not None:
         off = (radius - start)[good]
-        weight = _weights(off, 1.4826 * _middling(off))
+        weight = _weights(off, sd_about_zero(off))
     solution = np.zeros(4)
     inverse = np.zeros((4, 4))
     residual = np.full(radius.shape, np.nan)
@@ -122,7 +112,7 @@ def _reweighted(
         solution = inverse @ (weighted.T @ r[good])
         residual = r - solution[0] - solution[1] * phi
         off = residual[good] - model[:, 2:] @ solution[2:]
-        scale = float(robust_scale(off))
+        scale = robust_sd(off)
         previous = weight
         if step < 6 and start is None:
             weight = 1.0 / np.maximum(np.abs(off), 0.2 * scale + 1e-12)
@@ -305,7 +295,7 @@ def fit_straight_turns(
         off = np.where(known, radial - move[0] * cos - move[1] * sin, 0.0)
         size = np.where(known, np.abs(off), np.nan)
         size[~known.any(axis=1)] = 0.0
-        scale = 1.4826 * np.nanmedian(size, axis=1, keepdims=True) + 1e-12
+        scale = sds_about_zero(size, axis=1) + 1e-12
         if step < 10:
             weight = known / np.maximum(np.abs(off), 0.2 * scale)
         else:
