@@ -20,6 +20,7 @@ from xctrules.core.measurement import (
     Polyline,
     Samples,
 )
+from xctrules.core.names import Description
 from xctrules.core.robust import noise_along, robust_fit, robust_sd
 from xctrules.cylinder.edges import Ellipses
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
@@ -58,6 +59,43 @@ CENTRE_MODEL_VOXEL = 0.003
 
 WHOLE = 0.9
 """Share of the angles that must be known for a height to count as seen all round."""
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    "canister.outer_diameter": Description(
+        "mm", "Outer diameter", "outer diameter of the can", "nominal", "outer_diameter"
+    ),
+    "canister.inner_diameter": Description(
+        "mm", "Inner diameter", "inner diameter of the can", "nominal", "inner_diameter"
+    ),
+    "canister.wall_thickness.mean": Description(
+        "mm", "Mean wall thickness", "mean thickness of the can's wall", "nominal", "wall_thickness"
+    ),
+    "canister.wall_thickness.min": Description(
+        "mm", "Thinnest place of the wall", "smallest thickness of the can's wall", "larger", "wall_thickness"
+    ),
+    "canister.wall_thickness.max": Description(
+        "mm", "Thickest place of the wall", "largest thickness of the can's wall", "smaller", "wall_thickness"
+    ),
+    "canister.wall_thickness.std": Description(
+        "mm", "Spread of the wall thickness", "standard deviation of the thickness of the can's wall",
+        "smaller",
+    ),
+    "canister.eccentricity": Description(
+        "1", "Eccentricity", "eccentricity of the can's outline, worst slice", "smaller"
+    ),
+    "canister.ovality": Description(
+        "mm", "Ovality", "long minus short axis of the can's outline, worst slice", "smaller",
+        zero_when_good=True,
+    ),
+    "canister.roundness": Description(
+        "mm", "Roundness", "peak-to-valley deviation of the can's outline from a circle, worst slice",
+        "smaller", zero_when_good=True,
+    ),
+    "canister.dent_depth": Description(
+        "mm", "Dent depth", "depth of the deepest dent in the can", "smaller", zero_when_good=True
+    ),
+    "canister.tilt": Description("deg", "Tilt", "angle between the cell's axis and the volume's z axis"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,19 +137,8 @@ class Canister:
 
     name = "canister"
     title = "Canister"
-    declares: Mapping[str, str] = {
-        "canister.outer_diameter": "mm",
-        "canister.inner_diameter": "mm",
-        "canister.wall_thickness.mean": "mm",
-        "canister.wall_thickness.min": "mm",
-        "canister.wall_thickness.max": "mm",
-        "canister.wall_thickness.std": "mm",
-        "canister.eccentricity": "1",
-        "canister.ovality": "mm",
-        "canister.roundness": "mm",
-        "canister.dent_depth": "mm",
-        "canister.tilt": "deg",
-    }
+    describes: Mapping[str, Description] = DESCRIPTIONS
+    declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
     # A wall of 0.2 mm, the thinnest usual one, is 1.5 standard deviations of such a blur: below that,
     # thickness and grey of the wall cannot be told apart.
     needs: Mapping[str, tuple[float | None, float | None]] = {"screening.resolution": (None, 0.35)}

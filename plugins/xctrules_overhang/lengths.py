@@ -16,10 +16,6 @@ Floats = NDArray[np.float64]
 EXTREME_DRAWS = 128
 """Draws of the noise for the bias of minima and maxima: their standard deviation is then known to 6 %."""
 
-NOISE_REACH = 3
-"""Half-planes apart at which pooling leaves the noise of two edges independent, where neighbours are pooled
-(180 of them or more)."""
-
 NOISE_VOXELS = 0.9
 """Standard deviation, in in-plane voxels, of the Gaussian kernel that turns independent noise into that of
 edges along a turn: near the core many half-planes look at the same voxels. From the errors on drawn ends,
@@ -121,7 +117,7 @@ def reaches(edges: EndEdges, voxel_mm: float) -> Floats:
     return np.asarray(np.clip(NOISE_VOXELS * voxel_mm / (radius * step), 0.0, nt / 24))
 
 
-def scatter(values: Floats, reach: Floats | None = None) -> Floats:
+def scatter(values: Floats, reach: Floats | None = None, pooling: tuple[float, ...] = (1.0,)) -> Floats:
     """Noise of single values, turn by turn: robust standard deviation about the line through neighbours.
 
     Parameters
@@ -130,6 +126,8 @@ def scatter(values: Floats, reach: Floats | None = None) -> Floats:
         Equally spaced round the turn.
     reach : (nturns,)
         How far the noise is shared along each turn, see :func:`reaches`; neighbours beyond it are taken.
+    pooling
+        Weights with which half-planes were averaged, see :class:`EndEdges`; neighbours beyond that, too.
 
     Returns
     -------
@@ -137,9 +135,9 @@ def scatter(values: Floats, reach: Floats | None = None) -> Floats:
         The same for all turns where five of them together have too few values; 0 where all have. Real
         changes from one angle to the next count as noise: an upper bound.
     """
-    turns, nt = values.shape
+    turns = values.shape[0]
     reach = np.zeros(turns) if reach is None else reach
-    lags = (NOISE_REACH if nt >= 180 else 1) + np.ceil(3 * reach).astype(int)
+    lags = 2 * len(pooling) - 1 + np.ceil(3 * reach).astype(int)
     away = [
         np.abs(np.roll(row, lag) - 2 * row + np.roll(row, -lag))
         for row, lag in zip(values, lags, strict=True)
@@ -168,14 +166,15 @@ def smoothed(values: Floats, half: int) -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _unit_noise(nt: int, half: int, reach: tuple[float, ...]) -> NDArray[np.float32]:
+def _unit_noise(
+    nt: int, half: int, reach: tuple[float, ...], pooling: tuple[float, ...]
+) -> NDArray[np.float32]:
     """Draws (ndraws, nturns, nt) of noise with the correlation of single values of unit variance, averaged
     over ``half`` angles to either side."""
     white = np.random.default_rng(0).standard_normal((EXTREME_DRAWS, len(reach), nt), dtype=np.float32)
     wave = 2 * np.pi * np.fft.rfftfreq(nt)
     kernel = np.exp(-0.5 * (np.array(reach)[:, None] * wave) ** 2)
-    if nt >= 180:  # half-planes are pooled with their neighbours
-        kernel = kernel * (0.5 + 0.5 * np.cos(wave))
+    kernel = kernel * _response(pooling, wave)
     # Parseval: all frequencies but the first (and, for an even number, the last) stand for two
     twice = np.full(wave.size, 2.0)
     twice[0] = 1.0
@@ -184,6 +183,12 @@ def _unit_noise(nt: int, half: int, reach: tuple[float, ...]) -> NDArray[np.floa
     kernel /= np.sqrt((twice * kernel**2).sum(axis=1) / nt)[:, None]
     mean = (1 + 2 * np.cos(np.arange(1, half + 1)[:, None] * wave).sum(axis=0)) / (2 * half + 1)
     return np.fft.irfft(np.fft.rfft(white, axis=-1) * (kernel * mean), nt, axis=-1).astype(np.float32)
+
+
+def _response(weights: tuple[float, ...], wave: Floats) -> Floats:
+    """What a symmetric average of neighbours leaves of a wave, by its angle from one sample to the next."""
+    beside = np.arange(1, len(weights))
+    return np.asarray(weights[0] + 2 * np.cos(np.multiply.outer(wave, beside)) @ np.array(weights[1:]))
 
 
 def _stand_in(local: Floats, noise: NDArray[np.float32]) -> Floats:
@@ -207,7 +212,13 @@ def _stand_in(local: Floats, noise: NDArray[np.float32]) -> Floats:
     return np.where(fault, local, np.where(known, mean[:, None] + keep * away, np.nan))
 
 
-def extreme(values: Floats, sigma: float | Floats, sign: int, reach: Floats | None = None) -> Extreme:
+def extreme(
+    values: Floats,
+    sigma: float | Floats,
+    sign: int,
+    reach: Floats | None = None,
+    pooling: tuple[float, ...] = (1.0,),
+) -> Extreme:
     """Minimum (``sign`` -1) or maximum (+1) of noisy values, with the bias that the noise gives it.
 
     The values are averaged over ``SMOOTHING_ANGLES_DEG`` first: an edge does not jump from one degree to the
@@ -225,6 +236,8 @@ def extreme(values: Floats, sigma: float | Floats, sign: int, reach: Floats | No
         Noise of single values.
     reach : (nturns,)
         How far it is shared along each turn, see :func:`reaches`; not at all unless given.
+    pooling
+        Weights with which half-planes were averaged, see :class:`EndEdges`.
     """
     half = _half_width(values.shape[-1])
     local = sign * smoothed(values, half)
@@ -234,7 +247,7 @@ def extreme(values: Floats, sigma: float | Floats, sign: int, reach: Floats | No
     deviation = np.broadcast_to(np.asarray(sigma, dtype=np.float32), values.shape[:1])
     if deviation.any():
         shared = np.zeros(values.shape[0]) if reach is None else np.round(4 * reach) / 4
-        noise = deviation[:, None] * _unit_noise(values.shape[1], half, tuple(shared.tolist()))
+        noise = deviation[:, None] * _unit_noise(values.shape[1], half, tuple(shared.tolist()), pooling)
         stand_in = _stand_in(local, noise)
         known = np.where(np.isfinite(stand_in), stand_in, -np.inf).astype(np.float32)
         drawn = (known + noise).max(axis=(1, 2))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Contribution, Figure, Measurement, MetricResult, Samples
-from xctrules.cylinder.surfaces import MEASURED, STATE_NAMES, TAB, UNCLEAR, CylinderCell, EndEdges
+from xctrules.core.names import Description
+from xctrules.cylinder.surfaces import MEASURED, STATE_NAMES, TAB, UNCLEAR, CylinderCell, End, EndEdges
 from xctrules_overhang import figures
 from xctrules_overhang.lengths import (
     Floats,
@@ -22,18 +24,55 @@ from xctrules_overhang.lengths import (
     scatter,
 )
 
-STATISTICS: Mapping[str, str] = {
-    "length.mean": "mm",
-    "length.std": "mm",
-    "length.min": "mm",
-    "length.max": "mm",
-    "deflection.mean": "deg",
-    "deflection.std": "deg",
-    "deflection.max_abs": "deg",
-    "base_height.std": "mm",
-    "base_height.range": "mm",
-    "count": "1",
-    "negative_fraction": "1",
+STATISTICS: Mapping[str, Description] = {
+    "length.mean": Description(
+        "mm", "Mean overhang", "mean overhang of the anode over the cathode", "nominal"
+    ),
+    "length.std": Description(
+        "mm", "Spread of the overhang", "standard deviation of the overhang", "smaller"
+    ),
+    "length.min": Description(
+        "mm", "Smallest overhang",
+        "smallest overhang; negative where the cathode reaches further than the anode", "larger",
+    ),
+    "length.max": Description("mm", "Largest overhang", "largest overhang"),
+    "deflection.mean": Description(
+        "deg", "Mean deflection", "mean angle of the free anode against the axis, positive outward", "nominal"
+    ),
+    "deflection.std": Description(
+        "deg", "Spread of the deflection", "standard deviation of the free anode's angle", "smaller"
+    ),
+    "deflection.max_abs": Description(
+        "deg", "Largest deflection", "largest angle of the free anode, either way", "smaller"
+    ),
+    "base_height.std": Description(
+        "mm", "Spread of the base height", "standard deviation of the height of the cathode's edge", "smaller"
+    ),
+    "base_height.range": Description(
+        "mm", "Range of the base height", "range of the height of the cathode's edge", "smaller"
+    ),
+    "count": Description("1", "Overhangs measured", "number of overhangs measured"),
+    "negative_fraction": Description(
+        "1", "Share of negative overhangs", "share of the overhangs that are shorter than zero", "smaller",
+        zero_when_good=True,
+    ),
+}  # fmt: skip
+
+
+def _at(end: End) -> dict[str, Description]:
+    """The statistics of one end, by name."""
+    return {
+        f"overhang.{end}.{statistic}": replace(
+            d, title=f"{d.title}, {end} end", meaning=f"{d.meaning}, {end} end"
+        )
+        for statistic, d in STATISTICS.items()
+    }
+
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    **{f"overhang.{statistic}": description for statistic, description in STATISTICS.items()},
+    **_at("top"),
+    **_at("bottom"),
 }
 
 LEAST_STEPS = 3.0
@@ -62,11 +101,8 @@ class OverhangMetric:
 
     name = "overhang"
     title = "Electrode overhang"
-    declares: Mapping[str, str] = {
-        f"overhang.{end}{statistic}": unit
-        for end in ("", "top.", "bottom.")
-        for statistic, unit in STATISTICS.items()
-    }
+    describes: Mapping[str, Description] = DESCRIPTIONS
+    declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
     # Where most layers run into one, an edge found may be any layer's. Rings do not average out from slice
     # to slice as noise does: from 0.6 of it on, one that lies along a turn moves that turn's edge by voxels.
     needs: Mapping[str, tuple[float | None, float | None]] = {
@@ -83,7 +119,9 @@ class OverhangMetric:
             edges = surfaces.ends.get(end)
             if edges is None or not (edges.state == MEASURED).any():
                 reason = surfaces.missing.get(end) or _nothing_measured(edges)
-                found += [Measurement.absent(f"overhang.{end}.{s}", u, reason) for s, u in STATISTICS.items()]
+                found += [
+                    Measurement.absent(f"overhang.{end}.{s}", d.unit, reason) for s, d in STATISTICS.items()
+                ]
                 continue
             values = EndValues(cell, edges)
             rows.append(values)
@@ -119,9 +157,11 @@ class EndValues:
         self.base: Floats = base_heights(edges)
         self.reach = reaches(edges, max(cell.frame.voxel_mm[1:]))
         self.base_reach = np.concatenate([self.reach[:1], self.reach])
-        self.length_sigmas = np.hypot(scatter(self.length, self.reach), MODEL_STEPS * self.step_mm)
-        self.deflection_sigmas = scatter(self.deflection, self.reach)
-        self.base_sigmas = scatter(self.base, self.base_reach)
+        self.length_sigmas = np.hypot(
+            scatter(self.length, self.reach, edges.pooling), MODEL_STEPS * self.step_mm
+        )
+        self.deflection_sigmas = scatter(self.deflection, self.reach, edges.pooling)
+        self.base_sigmas = scatter(self.base, self.base_reach, edges.pooling)
 
     @property
     def length_sigma(self) -> float:
@@ -176,7 +216,7 @@ def statistics(cell: CylinderCell, ends: list[EndValues], prefix: str) -> list[M
     def made(
         name: str, value: float, budget: tuple[Contribution, ...], count: int = n, **more: Any
     ) -> Measurement:
-        return Measurement(prefix + name, STATISTICS[name], value=value, budget=budget, n=count, **more)
+        return Measurement(prefix + name, STATISTICS[name].unit, value=value, budget=budget, n=count, **more)
 
     mean, std = float(length.mean()), float(length.std(ddof=1)) if n > 1 else 0.0
     # The noise adds to the spread; it is taken out again, down to zero.
@@ -306,7 +346,7 @@ def _extreme(
 ) -> tuple[Any, dict[str, float]]:
     """The extreme over all ends and where it is."""
     each = [
-        (extreme(v, s, sign, e.reach), e)
+        (extreme(v, s, sign, e.reach, e.edges.pooling), e)
         for v, s, e in zip(values, sigmas, ends, strict=True)
         if np.isfinite(v).any()
     ]
@@ -363,7 +403,7 @@ def _base_statistics(ends: list[EndValues], made: Any, scaled: Any) -> list[Meas
             continue
         spread += float(((base - base.mean()) ** 2).sum())
         count += base.size
-        low, high = (extreme(e.base, e.base_sigmas, sign, e.base_reach) for sign in (-1, 1))
+        low, high = (extreme(e.base, e.base_sigmas, sign, e.base_reach, e.edges.pooling) for sign in (-1, 1))
         if high.corrected - low.corrected >= width:
             width = high.corrected - low.corrected
             widths_u = math.hypot(low.spread, high.spread, (abs(low.bias) + abs(high.bias)) / math.sqrt(3))

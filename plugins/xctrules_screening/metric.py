@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from xctrules.core.measurement import Contribution, Figure, LineChart, Measurement, MetricResult, Table
+from xctrules.core.names import Description
 from xctrules.cylinder.surfaces import CylinderCell, Floats
 from xctrules_screening.edge import TEN_TO_NINETY, EdgeFit, Heights, by_height, fit_edge
 from xctrules_screening.field import Saturation, saturation, truncation, undersampling
@@ -42,6 +43,40 @@ USUAL_PITCH_MM = 0.4
 SHORT_VIEW = 0.25
 """Height in view over diameter below which a cone beam looks the same everywhere: its rays rise by less than
 a few degrees over it."""
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    "screening.snr": Description("1", "Signal to noise", "signal-to-noise ratio", "larger"),
+    "screening.cnr": Description(
+        "1", "Contrast to noise", "contrast-to-noise ratio between cathode and anode", "larger"
+    ),
+    "screening.resolution": Description(
+        "mm", "Resolution", "width of the can's edge from 10 % to 90 %", "smaller"
+    ),
+    "screening.layer_separation": Description(
+        "1", "Layer separation", "how clearly neighbouring electrode layers are told apart", "larger"
+    ),
+    "screening.cupping": Description(
+        "1", "Cupping", "relative grey-level rise from the roll's core to its rim", "nominal"
+    ),
+    "screening.ring_index": Description(
+        "1", "Ring index", "strength of ring artefacts against noise", "smaller"
+    ),
+    "screening.cone_beam_index": Description(
+        "1", "Cone beam index", "growth of blur towards the ends of the volume", "smaller"
+    ),
+    "screening.saturation": Description(
+        "1", "Saturation", "share of voxels at the end of the grey scale", "smaller"
+    ),
+    "screening.truncation": Description(
+        "1", "Truncation", "share of the can's outline cut off by the field of view", "smaller"
+    ),
+    "screening.axis_residual": Description(
+        "mm", "Axis residual", "residual of the slices' centres from a straight axis", "smaller"
+    ),
+    "screening.voxel_scale": Description(
+        "1", "Voxel scale", "measured over nominal outer diameter", "nominal"
+    ),
+}  # fmt: skip
 
 
 @dataclass
@@ -88,19 +123,8 @@ class Screening:
 
     name = "screening"
     title = "Scan quality"
-    declares: Mapping[str, str] = {
-        "screening.snr": "1",
-        "screening.cnr": "1",
-        "screening.resolution": "mm",
-        "screening.layer_separation": "1",
-        "screening.cupping": "1",
-        "screening.ring_index": "1",
-        "screening.cone_beam_index": "1",
-        "screening.saturation": "1",
-        "screening.truncation": "1",
-        "screening.axis_residual": "mm",
-        "screening.voxel_scale": "1",
-    }
+    describes: Mapping[str, Description] = DESCRIPTIONS
+    declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
 
     def measure(self, cell: CylinderCell) -> MetricResult:
         """All figures that the scan allows; a mask is judged by its geometry alone."""

@@ -71,6 +71,10 @@ LEAST_STEP, LARGEST_STEP = 0.5, 1.4
 """One cathode is as bright as the other: a step outside this range, as a share of the usual one, is some
 other layer's or a centre pin's."""
 
+LEAST_POOLED = 180
+"""Half-planes round the turn from which neighbours are pooled: two degrees apart or nearer, they see the same
+piece of foil."""
+
 CLEAR_CONTRAST = 3.0
 """A step counts as seen when it is this many times the noise of the values it is found in."""
 
@@ -309,6 +313,7 @@ def find_end(cell: CylinderCell, end: EndInView, layout: Layout, window: Window 
         cathode_sigma_mm=_scatter(np.where(bad, np.nan, cathode), layout.foil_mm, voxel),
         handedness=layout.handedness,
         threshold_shift_mm=float(np.mean(shift[~bad])) if not bad.all() else float("nan"),
+        pooling=pooling(layout.theta_deg.size),
     )
 
 
@@ -645,12 +650,17 @@ def _follow_foil(
     return radius.astype(np.float32), contrast
 
 
+def pooling(half_planes: int) -> tuple[float, ...]:
+    """Weights of :func:`pooled`, as :class:`EndEdges` states them."""
+    return (0.5, 0.25) if half_planes >= LEAST_POOLED else (1.0,)
+
+
 def pooled(values: Greys) -> Greys:
     """Mean of each half-plane and, at half weight, its two neighbours; (n, nt, ...), round the turn.
 
     Half-planes within two degrees of one another see the same piece of foil; wider apart they are left alone.
     """
-    if values.shape[1] < 180:
+    if len(pooling(values.shape[1])) == 1:
         return values
     mean = 0.25 * (np.roll(values, 1, axis=1) + np.roll(values, -1, axis=1)) + 0.5 * values
     return np.asarray(np.where(np.isnan(mean), values, mean))

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from xctrules.core.measurement import Contribution, Figure, Measurement, MetricResult, Table
+from xctrules.core.names import Description
 from xctrules.cylinder.surfaces import (
     MEASURED,
     NO_FACING_CATHODE,
@@ -18,18 +19,28 @@ from xctrules.cylinder.surfaces import (
 )
 from xctrules_segmentation.confidence_figures import draw_confidence, draw_example
 
+DESCRIPTIONS: Mapping[str, Description] = {
+    "segmentation.coverage": Description("1", "Coverage", "share of turns and angles segmented", "larger"),
+    "segmentation.separability": Description(
+        "1", "Separability", "between-class over total grey variance", "larger"
+    ),
+    "segmentation.threshold_sensitivity": Description(
+        "mm", "Threshold sensitivity", "change of mean overhang for a 10 % shift of the edge criterion",
+        "nominal",
+    ),
+    "segmentation.agreement": Description(
+        "1", "Agreement", "Dice score against the classical segmenter", "larger"
+    ),
+}  # fmt: skip
+
 
 class SegmentationQuality:
     """Coverage, separability and sensitivity of the segmentation in use."""
 
     name = "segmentation"
     title = "Segmentation"
-    declares: Mapping[str, str] = {
-        "segmentation.coverage": "1",
-        "segmentation.separability": "1",
-        "segmentation.threshold_sensitivity": "mm",
-        "segmentation.agreement": "1",
-    }
+    describes: Mapping[str, Description] = DESCRIPTIONS
+    declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
 
     def measure(self, cell: CylinderCell) -> MetricResult:
         surfaces = cell.surfaces

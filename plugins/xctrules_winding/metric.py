@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Contribution, Measurement, MetricResult, Samples
+from xctrules.core.names import Description
 from xctrules.cylinder.spiral import (
     StraightTurns,
     about_centre,
@@ -53,6 +54,32 @@ _REPEATS = 32
 
 _SECTORS = 8
 """Sectors whose own pitch tells how far one pitch describes the roll."""
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    "winding.turns": Description("1", "Turns", "number of turns of the anode's copper foil"),
+    "winding.revolutions": Description(
+        "1", "Revolutions", "angle from the inner to the outer end of the anode's copper foil, in turns"
+    ),
+    "winding.pitch": Description("mm", "Pitch", "mean radial advance for each turn", "nominal", "pitch"),
+    "winding.max_abs_error": Description(
+        "mm", "Largest winding error", "largest distance of a full turn from its ideal path", "smaller"
+    ),
+    "winding.rms_error": Description(
+        "mm", "Winding error", "root-mean-square distance of the full turns from their ideal paths", "smaller"
+    ),
+    "winding.spiral_rms_error": Description(
+        "mm", "Error against one spiral", "root-mean-square distance of the roll from one spiral", "smaller"
+    ),
+    "winding.core_collapse": Description(
+        "mm", "Core collapse", "deepest inward departure of the innermost turns", "smaller",
+        zero_when_good=True,
+    ),
+    "winding.concentricity": Description(
+        "mm", "Concentricity", "distance between the roll's axis and the can's", "smaller"
+    ),
+    "winding.can_gap.min": Description("mm", "Smallest gap", "smallest gap between the roll and the can"),
+    "winding.can_gap.mean": Description("mm", "Mean gap", "mean gap between the roll and the can"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -310,18 +337,8 @@ class WindingMetric:
 
     name = "winding"
     title = "Winding"
-    declares: Mapping[str, str] = {
-        "winding.turns": "1",
-        "winding.revolutions": "1",
-        "winding.pitch": "mm",
-        "winding.max_abs_error": "mm",
-        "winding.rms_error": "mm",
-        "winding.spiral_rms_error": "mm",
-        "winding.core_collapse": "mm",
-        "winding.concentricity": "mm",
-        "winding.can_gap.min": "mm",
-        "winding.can_gap.mean": "mm",
-    }
+    describes: Mapping[str, Description] = DESCRIPTIONS
+    declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
     # Where most layers run into one, a foil followed may be any layer.
     needs: Mapping[str, tuple[float | None, float | None]] = {"screening.layer_separation": (0.5, None)}
 

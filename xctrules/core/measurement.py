@@ -267,6 +267,9 @@ class Metric(Protocol):
     :class:`~xctrules.core.errors.NotMeasurable`: then all that it declares becomes ``not_measured`` with that
     reason.
 
+    A metric may describe its measurements: ``describes: Mapping[str, Description]``
+    (:class:`xctrules.core.names.Description`), by name, with the units of ``declares``.
+
     A metric may also have ``needs: Mapping[str, tuple[float | None, float | None]]``: least and largest
     values of ``screening.*`` figures between which it measures anything. On a worse scan it is not run, and
     all that it declares becomes ``not_measured`` with that reason.

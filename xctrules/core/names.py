@@ -6,12 +6,43 @@ Plugins may declare more; for a name that is listed here and declared by a plugi
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 End = Literal["top", "bottom"]
 ENDS: tuple[End, ...] = ("top", "bottom")
 
 LENGTH_UNIT = "mm"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a metric says of one of its measurements (``describes``, by the measurement's name).
+
+    Attributes
+    ----------
+    unit
+        ``mm``, ``deg``, or ``1`` for counts and ratios.
+    title
+        A few words that can stand for the name, as in a heading: "Outer diameter".
+    meaning
+        One line on what the number is, without a full stop: "outer diameter of the can".
+    better
+        Which way is good: ``"smaller"``, ``"larger"``, ``"nominal"`` (near a nominal value, bad on both
+        sides), or ``""`` where that depends on the cell or nothing is good or bad about it.
+    nominal
+        Name of the spec's nominal dimension where a good cell's value lies, such as ``outer_diameter``.
+    zero_when_good
+        Whether a good cell's value is zero but for the measurement's own uncertainty.
+    """
+
+    unit: str
+    title: str = ""
+    meaning: str = ""
+    better: Literal["smaller", "larger", "nominal", ""] = ""
+    nominal: str = ""
+    zero_when_good: bool = False
+
 
 _OVERHANG = {
     "length.mean": ("mm", "mean overhang of the anode over the cathode"),

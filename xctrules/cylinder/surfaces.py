@@ -140,6 +140,10 @@ class EndEdges:
     model_sigma_mm
         Standard uncertainty of a length between an anode's and a cathode's edge that is common to all edges,
         since a trained model found them; 0 where none did.
+    pooling
+        Weights with which grey was averaged over half-planes before edges were looked for: of the half-plane
+        itself, then of each neighbour to either side, nearest first; ``(1.0,)`` where each stands by itself.
+        Half-planes further apart than twice the number of these neighbours were made from none in common.
     """
 
     end: End
@@ -156,6 +160,7 @@ class EndEdges:
     inside_sigma_mm: float = 0.0
     handedness: int = 1
     model_sigma_mm: float = 0.0
+    pooling: tuple[float, ...] = (1.0,)
 
 
 @dataclass(frozen=True)
