@@ -53,7 +53,9 @@ def _cell(
 def _measure(cell: CylinderCell) -> tuple[FoilTrace, dict[str, Measurement], MetricResult]:
     can = None if cell.settings.mask_of else segment_can(cell)
     foil = trace_foil(cell, can)
-    result = WindingMetric().measure(replace(cell, segmentation=Segmentation(segmenter="test", can=can, foil=foil)))
+    result = WindingMetric().measure(
+        replace(cell, segmentation=Segmentation(segmenter="test", can=can, foil=foil))
+    )
     return foil, {m.name: m for m in result.measurements}, result
 
 

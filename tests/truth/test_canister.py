@@ -121,7 +121,9 @@ def measure(
     scan: Scan, angles: int = 180, mask_of: str | None = None
 ) -> tuple[dict[str, Measurement], MetricResult]:
     cell = cell_of(scan, angles, mask_of)
-    result = Canister().measure(replace(cell, segmentation=Segmentation(segmenter="test", can=segment_can(cell))))
+    result = Canister().measure(
+        replace(cell, segmentation=Segmentation(segmenter="test", can=segment_can(cell)))
+    )
     return {m.name: m for m in result.measurements}, result
 
 
@@ -352,7 +354,9 @@ def test_no_can_no_number() -> None:
     scan = draw(Can(heights=8))
     cell = cell_of(scan)
     with pytest.raises(NotMeasurable):
-        Canister().measure(replace(cell, segmentation=Segmentation(segmenter="test", missing={"can": "not in view"})))
+        Canister().measure(
+            replace(cell, segmentation=Segmentation(segmenter="test", missing={"can": "not in view"}))
+        )
     nothing = replace(scan, volume=np.zeros_like(scan.volume))
     with pytest.raises(NotMeasurable):
         segment_can(replace(cell, scan=nothing))
