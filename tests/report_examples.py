@@ -251,7 +251,7 @@ def full_record(
               at="21700.yaml:34", severity="critical"),
     ]  # fmt: skip
     record = {
-        "schema": "xctrules.records.record/1",
+        "schema": "xctrules.record/1",
         "cell_id": "UCL-21700-A",
         "verdict": "CONDITIONAL_FAIL",
         "reasons": [

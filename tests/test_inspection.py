@@ -106,7 +106,7 @@ def test_folder_holds_what_the_contract_names(sound: Inspection) -> None:
     names = {p.relative_to(sound.folder).as_posix() for p in sound.folder.rglob("*") if p.is_file()}
     assert {"record.json", "report.html", "samples/scan.sha256", "samples/overhang.csv"} <= names
     record = json.loads((sound.folder / "record.json").read_text())
-    assert record["schema"] == "xctrules.records.record/1"
+    assert record["schema"] == "xctrules.record/1"
     assert sound.folder.name == record["cell_id"]
     assert {f["name"] for f in record["files"]} == names - {"record.json", "report.html"}
     for key in ("started", "seconds", "host", "operator"):

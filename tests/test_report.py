@@ -412,7 +412,7 @@ def test_a_record_with_nothing_measured_is_drawn(verdict: str) -> None:
 
 def test_a_record_with_the_least_is_drawn() -> None:
     least = {
-        "schema": "xctrules.records.record/1",
+        "schema": "xctrules.record/1",
         "cell_id": "x",
         "verdict": "INCOMPLETE",
         "measurements": {},

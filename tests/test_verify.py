@@ -265,7 +265,7 @@ def test_a_spec_with_parents_is_resolved_again(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"null", b'{"schema": "xctrules.records.record/99"}', b'{"a": NaN}', b"\xff\xfe",
+    [b"", b"{", b"[]", b"null", b'{"schema": "xctrules.record/99"}', b'{"a": NaN}', b"\xff\xfe",
      b"<html></html>", b"[" * 100_000],
 )  # fmt: skip
 def test_what_is_no_record_cannot_be_read(tmp_path, content):

@@ -38,7 +38,7 @@ from xctrules.core.version import __version__
 if TYPE_CHECKING:
     from xctrules.rules.cellspec import CellSpec
 
-SCHEMA = "xctrules.records.record/1"
+SCHEMA = "xctrules.record/1"
 RECORD_NAME = "record.json"
 REPORT_NAME = "report.html"
 

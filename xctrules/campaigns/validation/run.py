@@ -24,7 +24,7 @@ from xctrules.records.record import software_versions
 CASES_NAME = "cases.jsonl"
 ENSEMBLE_NAME = "ensemble.json"
 RESULT_NAME, REPORT_NAME = "validation.json", "validation.html"
-SCHEMA = "xctrules.campaigns.validation/1"
+SCHEMA = "xctrules.validation/1"
 
 Row = dict[str, Any]
 Progress = Callable[[int, int], None]
