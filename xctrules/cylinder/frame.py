@@ -37,6 +37,10 @@ SATURATED = 0.2
 MAX_OUTLINE_SLICES = 256
 """Slices whose outline is looked for; more would not make the axis better known than its model."""
 
+TILT_KNOWN_DEG = 1.0
+"""Standard uncertainty of the axis's direction above which a piece of can is too short to tell it: the cell is
+then taken as upright. Cells stand in a scanner's holder to about this much."""
+
 
 @dataclass(frozen=True)
 class EndInView:
@@ -531,7 +535,7 @@ def _fit_axis(
     independent = max(len(run) / 4, 2.0)
     sigma = rms / math.sqrt(2) / (float(np.std(z)) * math.sqrt(independent))
     sigma_deg = math.degrees(sigma)
-    if sigma_deg > 1.0:  # too short a piece of can to know its direction
+    if sigma_deg > TILT_KNOWN_DEG:
         slope = np.zeros(2)
     length = math.sqrt(1 + float(slope @ slope))
     axis = (slope[0] / length, slope[1] / length, 1 / length)
