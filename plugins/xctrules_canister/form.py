@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cylinder.edges import Ellipses, fit_ellipses
+from xctrules.cylinder.ellipses import Ellipses
 
 Floats = NDArray[np.float64]
 
@@ -109,10 +109,10 @@ def sound_ellipses(
     # 180 points carry the five numbers of an ellipse as well as 720 do.
     thin = max(1, theta.size // 180)
     rows = np.flatnonzero(whole) if whole.any() else np.arange(radius.shape[0])
-    fitted = fit_ellipses(x[rows, ::thin], y[rows, ::thin], scale_floor=scale_floor, tukey=tukey)
+    fitted = Ellipses.estimate(x[rows, ::thin], y[rows, ::thin], scale_floor=scale_floor, tukey=tukey)
     nearest = np.abs(np.arange(radius.shape[0])[:, None] - rows).argmin(axis=1)
     ellipses = Ellipses(fitted.centre[nearest], fitted.semi_axes[nearest], fitted.angle_deg[nearest])
-    deviation = ellipses.deviation(x, y)
+    deviation = ellipses.residuals(x, y)
     for row in np.flatnonzero(~whole) if whole.any() else ():
         if np.isfinite(deviation[row]).any():
             deviation[row] -= np.nanmedian(deviation[row])

@@ -22,7 +22,7 @@ from xctrules.core.measurement import (
 )
 from xctrules.core.names import Description
 from xctrules.core.robust import noise_along, robust_fit, robust_sd
-from xctrules.cylinder.edges import Ellipses
+from xctrules.cylinder.ellipses import Ellipses
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
 from xctrules.pages.colour import diverging
 from xctrules_canister.form import (
@@ -733,7 +733,7 @@ def _slice(
         (theta, surface.inner_mm[index], "can", "inner surface", True),
     ]
     if np.isfinite(maps.ellipses.semi_axes[row]).all():
-        points = maps.ellipses.contour(row)
+        points = maps.ellipses.predict(np.arange(360.0))[row]
         angle = np.rad2deg(np.arctan2(points[:, 1], points[:, 0]))
         contours.append((angle, np.hypot(points[:, 0], points[:, 1]), "fit", "sound can's ellipse", True))
     if dent and dent.worst_at:

@@ -2,7 +2,7 @@
 
 The band around the wall is sampled in the cell's own coordinates and every radial profile is fitted with
 what a scanner shows of a wall: a slab a few voxels thick under blur
-(:func:`xctrules.cylinder.edges.fit_slab`). The blur and the metal's grey are found first, on a sample of
+(:class:`xctrules.cylinder.edges.Slabs`). The blur and the metal's grey are found first, on a sample of
 profiles, and then held: one profile alone cannot tell a thin bright wall from a thick dim one.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.robust import longest_run, noise_along, robust_sd
 from xctrules.core.slices import Scan
-from xctrules.cylinder.edges import Floats, SlabFit, SlabPrior, crossings, fit_slab
+from xctrules.cylinder.edges import Floats, SlabPrior, Slabs, crossings
 from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
 
@@ -303,7 +303,7 @@ def _learn_wall(
         outer = edge - offset
         inner = _inner_start(windows, outer, thickness, blur)
         nothing_known = SlabPrior(wall_grey, np.inf, 0.0, np.inf, INSIDE_SLOPE * contrast / blur)
-        fit = fit_slab(
+        fit = Slabs.estimate(
             windows, outer, inner,
             blur=blur, free_blur=free_blur, prior=nothing_known, noise=noise, iterations=10,
         )  # fmt: skip
@@ -351,7 +351,7 @@ def _face_shifts(
     level = dataclasses.replace(prior, wall_slope=0.0, wall_slope_sd=1e-6 * prior.wall_slope_sd)
 
     def faces(prior: SlabPrior, blur: float) -> Floats:
-        fit = fit_slab(windows, outer, inner, blur=blur, prior=prior, noise=noise, iterations=6)
+        fit = Slabs.estimate(windows, outer, inner, blur=blur, prior=prior, noise=noise, iterations=6)
         return np.array([np.nanmedian(fit.outer - outer), np.nanmedian(fit.inner - inner)])
 
     usual = faces(prior, blur)
@@ -382,7 +382,7 @@ def _inner_start(windows: Floats, outer: Floats, thickness: float, blur: float) 
     return np.where(within.any(axis=1), start, outer - thickness)
 
 
-def _sound(fit: SlabFit, thickness: float, contrast: float) -> NDArray[np.bool_]:
+def _sound(fit: Slabs, thickness: float, contrast: float) -> NDArray[np.bool_]:
     """Whether both faces of a fitted slab can be believed."""
     found = fit.outer - fit.inner
     with np.errstate(invalid="ignore"):
@@ -402,7 +402,9 @@ def _fit_profiles(grey: NDArray[np.float32], level: float, wall: _Wall) -> tuple
     windows, offset = _windows(grey, edge, wall.thickness, wall.blur)
     outer = edge - offset
     inner = _inner_start(windows, outer, wall.thickness, wall.blur)
-    fit = fit_slab(windows, outer, inner, blur=wall.blur, prior=wall.prior, noise=wall.noise, iterations=4)
+    fit = Slabs.estimate(
+        windows, outer, inner, blur=wall.blur, prior=wall.prior, noise=wall.noise, iterations=4
+    )
     contrast = wall.prior.wall - wall.outside
     sound = _sound(fit, wall.thickness, contrast)
     with np.errstate(invalid="ignore"):

@@ -2,7 +2,7 @@
 
 A scanner shows an edge as a step blurred by its point-spread function, here taken as Gaussian. A wall only a
 few blurs thick shows two such steps whose tails overlap: its grey never reaches the plateau, and the point
-of half height moves inward on both sides. :func:`fit_slab` therefore fits both edges together. Where an edge
+of half height moves inward on both sides. A :class:`Slabs` therefore fits both edges together. Where an edge
 stands free, :func:`crossings` (half height between the levels of its two sides) is all that is needed.
 
 Positions are in samples' own coordinates (any unit); profiles are stacked along the leading axis and treated
@@ -12,19 +12,13 @@ all at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xctrules.core.robust import biweight, sd_about_zero
-
 Floats = NDArray[np.float64]
-
-_CHUNK = 2048  # profiles fitted together: their arrays stay in the processor's cache
-# outer, inner, wall, wall slope, inside, outside, inside slope, blur outside, blur inside
-_SLAB_PARAMETERS = 9
+Single = NDArray[np.float32]
 
 
 def crossings(
@@ -65,9 +59,60 @@ def crossings(
     return np.where(found, position, np.nan)
 
 
+# --- a slab under blur ------------------------------------------------------------------------------------
+
+_CHUNK = 2048
+"""Profiles fitted together: their arrays stay in the processor's cache."""
+
+_SEEN_INSIDE, _SEEN_OUTSIDE, _FADE = 3.0, 4.0, 1.5
+"""Samples count up to so many blurs beyond the inner and the outer face, less and less over the last few:
+what lies farther off (the winding, a sleeve) is not part of the model."""
+
+_LARGEST_STEP = 2.0
+"""A face moves by at most so many blurs in one step: beyond that the model is no longer linear."""
+
+_BLUR_RANGE = (0.4, 2.5)
+"""A free blur stays within these multiples of the starting one."""
+
+_THINNEST = 0.3
+"""A slab cannot turn inside out on the way: its faces keep so many blurs apart."""
+
+_DAMPING, _CALMER, _STRONGER = 1e-3, 0.2, 10.0
+"""Levenberg and Marquardt's damping at first, and its factors after a step that helped and one that did
+not."""
+
+
 @dataclass(frozen=True)
-class SlabFit:
-    """A slab under blur, fitted to each of n profiles; positions and lengths in samples.
+class SlabPrior:
+    """What is known of the slab's grey from the rest of the same scan: mean and standard deviation.
+
+    The grey inside is flat next to the slab, give or take ``inside_slope_sd`` for each sample.
+
+    A slab thinner than about three blurs shows little more than the product of its grey and its thickness;
+    that the same metal has the same grey nearby is what separates the two.
+    """
+
+    wall: float
+    wall_sd: float
+    wall_slope: float
+    wall_slope_sd: float
+    inside_slope_sd: float
+
+
+@dataclass(frozen=True)
+class Slabs:
+    r"""Slabs between two backgrounds under Gaussian blur, one for each of n profiles; in samples.
+
+    .. math::
+        g(x) = o + (w(x) - o)\,\Phi\!\left(\frac{x_o - x}{\sigma_o}\right)
+                 - (w(x) - b)\,\Phi\!\left(\frac{x_i - x}{\sigma_i}\right)
+                 - w_1 \left(\sigma_o\,\varphi_o - \sigma_i\,\varphi_i\right),
+        \qquad w(x) = w_0 + w_1 (x - x_o)
+
+    with inside grey *b*, outside grey *o*, and a slab whose grey may slope (beam hardening). The inside's
+    grey may slope as well, in the same way. Six unknowns; one more with a prior, since the inside's slope
+    needs one, and two more with free blurs. At least as many samples as unknowns have to lie within reach of
+    the faces.
 
     Attributes
     ----------
@@ -96,347 +141,264 @@ class SlabFit:
     inner_blur: Floats
     rms: Floats
 
+    @classmethod
+    def estimate(
+        cls,
+        profiles: ArrayLike,
+        outer: ArrayLike,
+        inner: ArrayLike,
+        *,
+        blur: float,
+        free_blur: bool = False,
+        prior: SlabPrior | None = None,
+        noise: float = 0.0,
+        iterations: int = 6,
+    ) -> Slabs:
+        """Fit all profiles at once by Levenberg-Marquardt, in the window that each slab itself defines.
+
+        Parameters
+        ----------
+        profiles : (n, m)
+            Grey along x = 0 ... m - 1, going from inside to outside.
+        outer, inner : (n,)
+            Starting positions, within about two blurs of the truth.
+        blur
+            Standard deviation of the blur in samples; the starting value with ``free_blur``.
+        free_blur
+            Whether each profile finds its own blur, one for either face.
+        prior
+            Knowledge of the slab's grey, weighted against ``noise``.
+        noise
+            Standard deviation of one sample's grey (only the prior's weight depends on it).
+        iterations
+            Fixed number of steps, so that the answer does not depend on what else is in the batch.
+
+        Returns
+        -------
+        Slabs
+            NaN throughout where a profile has a missing sample or the fit ran away.
+        """
+        grey = np.ascontiguousarray(profiles, dtype=np.float64)
+        n, m = grey.shape
+        faces = np.empty((n, 2))
+        faces[:, 0], faces[:, 1] = outer, inner
+        result = np.full((n, _UNKNOWNS + 1), np.nan)
+        usable = np.isfinite(grey).all(axis=1) & np.isfinite(faces).all(axis=1)
+        for rows in np.array_split(np.flatnonzero(usable), max(1, math.ceil(usable.sum() / _CHUNK))):
+            if rows.size:
+                problem = _SlabProblem.of(grey[rows], blur, free_blur, prior, noise)
+                result[rows] = problem.solved(faces[rows], iterations)
+        thickness = result[:, 0] - result[:, 1]
+        with np.errstate(invalid="ignore"):
+            lost = ~(
+                (thickness > 0) & (result[:, 0] < m) & (result[:, 1] > -1.0) & np.isfinite(result[:, -1])
+            )
+        result[lost] = np.nan
+        return cls(*result.T)
+
+    def predict(self, x: ArrayLike) -> Floats:
+        """Grey (n, m) of each slab at the positions ``x`` (m,)."""
+        unknowns = np.column_stack([getattr(self, field.name) for field in fields(self)])[:, :_UNKNOWNS]
+        terms = _Terms.at(unknowns, np.asarray(x, dtype=np.float32))
+        return terms.grey().astype(np.float64)
+
+    def residuals(self, profiles: ArrayLike) -> Floats:
+        """Grey of ``profiles`` (n, m) less what each slab's would be, without weight."""
+        grey = np.asarray(profiles, dtype=np.float64)
+        return np.asarray(grey - self.predict(np.arange(grey.shape[1])))
+
+
+_UNKNOWNS = 9
+"""Of a slab, in the order of its attributes."""
+_WALL, _WALL_SLOPE, _INSIDE, _OUTSIDE, _INSIDE_SLOPE, _BLUR = range(2, 8)
+"""Columns of the unknowns behind the two faces; the inner face's blur is the last."""
+
 
 @dataclass(frozen=True)
-class SlabPrior:
-    """What is known of the slab's grey from the rest of the same scan: mean and standard deviation.
+class _Terms:
+    """What the model and its derivatives are made of, (n, m) or (n, 1) each.
 
-    The grey inside is flat next to the slab, give or take ``inside_slope_sd`` for each sample.
-
-    A slab thinner than about three blurs shows little more than the product of its grey and its thickness;
-    that the same metal has the same grey nearby is what separates the two.
+    Single precision carries the model to 1e-5 of a grey level, far below any noise.
     """
 
-    wall: float
-    wall_sd: float
-    wall_slope: float
-    wall_slope_sd: float
-    inside_slope_sd: float
+    unknowns: Single
+    u: Single
+    v: Single
+    cover_out: Single
+    cover_in: Single
+    peak_out: Single
+    peak_in: Single
+    along: Single
+    below: Single
+    metal: Single
+    ramp: Single
+    foot: Single
 
-
-def fit_slab(
-    profiles: ArrayLike,
-    outer: ArrayLike,
-    inner: ArrayLike,
-    *,
-    blur: float,
-    free_blur: bool = False,
-    prior: SlabPrior | None = None,
-    noise: float = 0.0,
-    iterations: int = 6,
-) -> SlabFit:
-    r"""Fit a slab between two backgrounds under Gaussian blur, for all profiles at once.
-
-    .. math::
-        g(x) = o + (w(x) - o)\,\Phi\!\left(\frac{x_o - x}{\sigma_o}\right)
-                 - (w(x) - b)\,\Phi\!\left(\frac{x_i - x}{\sigma_i}\right)
-                 - w_1 \left(\sigma_o\,\varphi_o - \sigma_i\,\varphi_i\right),
-        \qquad w(x) = w_0 + w_1 (x - x_o)
-
-    with inside grey *b*, outside grey *o*, and a slab whose grey may slope (beam hardening). With a
-    ``prior`` the inside's grey may slope as well, in the same way. Solved by
-    Levenberg-Marquardt. Samples count fully up to 2.5 blurs beyond each face and fade out over a further
-    blur and a half: what lies farther off (the winding, a sleeve) is not part of the model.
-
-    Parameters
-    ----------
-    profiles : (n, m)
-        Grey along x = 0 ... m - 1, going from inside to outside.
-    outer, inner : (n,)
-        Starting positions, within about two blurs of the truth.
-    blur
-        Standard deviation of the blur in samples; the starting value with ``free_blur``.
-    free_blur
-        Whether each profile finds its own blur, one for either face.
-    prior
-        Knowledge of the slab's grey, weighted against ``noise``.
-    noise
-        Standard deviation of one sample's grey (only the prior's weight depends on it).
-    iterations
-        Fixed number of steps, so that the answer does not depend on what else is in the batch.
-
-    Returns
-    -------
-    SlabFit
-        NaN throughout where a profile has a missing sample or the fit ran away.
-    """
-    grey = np.ascontiguousarray(profiles, dtype=np.float64)
-    n, m = grey.shape
-    start = np.empty((n, 2))
-    start[:, 0], start[:, 1] = outer, inner
-    result = np.full((n, _SLAB_PARAMETERS + 1), np.nan)
-    usable = np.isfinite(grey).all(axis=1) & np.isfinite(start).all(axis=1)
-    for rows in np.array_split(np.flatnonzero(usable), max(1, math.ceil(usable.sum() / _CHUNK))):
-        if rows.size:
-            result[rows] = _fit_slab_chunk(grey[rows], start[rows], blur, free_blur, prior, noise, iterations)
-    thickness = result[:, 0] - result[:, 1]
-    with np.errstate(invalid="ignore"):
-        lost = ~((thickness > 0) & (result[:, 0] < m) & (result[:, 1] > -1.0) & np.isfinite(result[:, -1]))
-    result[lost] = np.nan
-    return SlabFit(*result.T)
-
-
-def _fit_slab_chunk(
-    grey: Floats,
-    start: Floats,
-    blur: float,
-    free_blur: bool,
-    prior: SlabPrior | None,
-    noise: float,
-    iterations: int,
-) -> Floats:
-    # Single precision carries the model to 1e-5 of a grey level, far below any noise; the steps are solved
-    # in double.
-    grey = grey.astype(np.float32)
-    n, m = grey.shape
-    x = np.arange(m, dtype=np.float32)
-    p = np.empty((n, _SLAB_PARAMETERS))
-    p[:, :2] = start
-    # Starting grey levels: the wall half a blur below its outer face's plateau, each side two blurs beyond.
-    row = np.arange(n)
-    middle = 0.5 * (start[:, 0] + start[:, 1])
-    p[:, 2] = grey[row, np.clip(np.rint(middle), 0, m - 1).astype(int)]
-    p[:, 3] = 0.0
-    p[:, 4] = grey[row, np.clip(np.rint(start[:, 1] - 2 * blur), 0, m - 1).astype(int)]
-    p[:, 5] = grey[row, np.clip(np.rint(start[:, 0] + 3 * blur), 0, m - 1).astype(int)]
-    p[:, 6] = 0.0
-    p[:, 7:] = blur
-    known = prior is not None and noise > 0
-    free = np.flatnonzero([True] * 6 + [known, free_blur, free_blur])
-
-    stiffness = np.zeros(_SLAB_PARAMETERS)
-    towards = np.zeros(_SLAB_PARAMETERS)
-    if prior is not None and known:
-        stiffness[2:4] = (noise / prior.wall_sd) ** 2, (noise / prior.wall_slope_sd) ** 2
-        stiffness[6] = (noise / prior.inside_slope_sd) ** 2
-        towards[2:4] = prior.wall, prior.wall_slope
-    stiffness, towards = stiffness[free], towards[free]
-
-    def evaluate(p: Floats) -> tuple[Any, Any, Any, Floats]:
-        """Weighted residual (n, m), its Jacobian (n, k, m), weights (n, m), cost (n,)."""
-        single = p.T[:, :, None].astype(np.float32)
-        outer, inner, wall, slope, level, outside, inside_slope, blur_out, blur_in = single
+    @classmethod
+    def at(cls, unknowns: Floats, x: Single) -> _Terms:
+        single = unknowns.T[:, :, None].astype(np.float32)
+        outer, inner, wall, slope, _, _, _, blur_out, blur_in = single
         u = (outer - x) / blur_out
         v = (inner - x) / blur_in
-        # Samples too far from a face have no weight, so that the window follows the wall.
-        weight = np.minimum(np.clip((3.0 - v) / 1.5, 0, 1), np.clip((4.0 + u) / 1.5, 0, 1))
         cover_out, cover_in = _normal_cdf(u), _normal_cdf(v)
-        along = x - outer
+        along, below = x - outer, x - inner
         metal = wall + slope * along
-        below = x - inner
         peak_out, peak_in = _normal_pdf(u), _normal_pdf(v)
         # Blur carries a sloping grey across the faces as well.
         ramp = blur_out * peak_out - blur_in * peak_in
         foot = below * cover_in - blur_in * peak_in
-        model = outside + (metal - outside) * cover_out - (metal - level) * cover_in
-        model += inside_slope * foot - slope * ramp
-        residual = weight * (grey - model)
-        jacobian = np.empty((p.shape[0], free.size, m), dtype=np.float32)
-        slab = cover_out - cover_in
-        density_out = (metal - outside) * peak_out / blur_out
-        density_in = (metal - level - inside_slope * below) * peak_in / blur_in
+        return cls(single, u, v, cover_out, cover_in, peak_out, peak_in, along, below, metal, ramp, foot)
+
+    def grey(self) -> Single:
+        _, _, _, slope, level, outside, inside_slope, _, _ = self.unknowns
+        model = outside + (self.metal - outside) * self.cover_out - (self.metal - level) * self.cover_in
+        model += inside_slope * self.foot - slope * self.ramp
+        return np.asarray(model)
+
+    def weight(self) -> Single:
+        """Samples too far from a face have no weight, so that the window follows the wall."""
+        inside = np.clip((_SEEN_INSIDE - self.v) / _FADE, 0, 1)
+        outside = np.clip((_SEEN_OUTSIDE + self.u) / _FADE, 0, 1)
+        return np.asarray(np.minimum(inside, outside))
+
+    def derivatives(self, inside_slopes: bool, free_blur: bool) -> Single:
+        """(n, k, m) by the unknowns that are free."""
+        _, _, _, slope, level, outside, inside_slope, blur_out, blur_in = self.unknowns
+        n, m = self.u.shape
+        jacobian = np.empty((n, 6 + inside_slopes + 2 * free_blur, m), dtype=np.float32)
+        slab = self.cover_out - self.cover_in
+        density_out = (self.metal - outside) * self.peak_out / blur_out
+        density_in = (self.metal - level - inside_slope * self.below) * self.peak_in / blur_in
         jacobian[:, 0] = density_out - slope * slab
         jacobian[:, 1] = -density_in
-        if known:
-            jacobian[:, 1] -= inside_slope * cover_in
-            jacobian[:, 6] = foot
-        jacobian[:, 2] = slab
-        jacobian[:, 3] = along * slab - ramp
-        jacobian[:, 4] = cover_in
-        jacobian[:, 5] = 1.0 - cover_out
+        if inside_slopes:
+            jacobian[:, 1] -= inside_slope * self.cover_in
+            jacobian[:, _INSIDE_SLOPE] = self.foot
+        jacobian[:, _WALL] = slab
+        jacobian[:, _WALL_SLOPE] = self.along * slab - self.ramp
+        jacobian[:, _INSIDE] = self.cover_in
+        jacobian[:, _OUTSIDE] = 1.0 - self.cover_out
         if free_blur:
-            jacobian[:, -2] = -density_out * u
-            jacobian[:, -1] = density_in * v
+            jacobian[:, -2] = -density_out * self.u
+            jacobian[:, -1] = density_in * self.v
+        return jacobian
+
+
+@dataclass
+class _State:
+    """Where the iteration stands: unknowns (n, 9), weighted residuals (n, m), their derivatives (n, k, m),
+    weights (n, m), and the sum of squares (n,) with what the prior adds."""
+
+    unknowns: Floats
+    residual: Single
+    jacobian: Single
+    weight: Single
+    cost: Floats
+
+    def cost_per_weight(self) -> Floats:
+        """The weights move with the faces, so that costs are compared per unit of weight."""
+        return np.asarray(self.cost / self.weight.sum(axis=1))
+
+    def take(self, trial: _State, where: NDArray[np.bool_]) -> None:
+        """Go on from ``trial`` in the profiles ``where`` (n,)."""
+        for name in ("unknowns", "residual", "jacobian", "weight", "cost"):
+            getattr(self, name)[where] = getattr(trial, name)[where]
+
+    def rms(self) -> Floats:
+        square = np.einsum("nm,nm->n", self.residual, self.residual)
+        return np.asarray(np.sqrt(square / np.einsum("nm,nm->n", self.weight, self.weight)))
+
+
+@dataclass(frozen=True)
+class _SlabProblem:
+    """The least-squares problem of some profiles ``grey`` (n, m): which unknowns are ``free``, and how
+    stiffly each of these is held ``towards`` what is known of it."""
+
+    grey: Single
+    blur: float
+    inside_slopes: bool
+    free_blur: bool
+    free: NDArray[np.intp]
+    stiffness: Floats
+    towards: Floats
+
+    @classmethod
+    def of(
+        cls, grey: Floats, blur: float, free_blur: bool, prior: SlabPrior | None, noise: float
+    ) -> _SlabProblem:
+        known = prior is not None and noise > 0
+        free = np.flatnonzero([True] * 6 + [known, free_blur, free_blur])
+        stiffness, towards = np.zeros(_UNKNOWNS), np.zeros(_UNKNOWNS)
+        if prior is not None and known:
+            stiffness[_WALL] = (noise / prior.wall_sd) ** 2
+            stiffness[_WALL_SLOPE] = (noise / prior.wall_slope_sd) ** 2
+            stiffness[_INSIDE_SLOPE] = (noise / prior.inside_slope_sd) ** 2
+            towards[_WALL], towards[_WALL_SLOPE] = prior.wall, prior.wall_slope
+        return cls(
+            grey.astype(np.float32), blur, known, free_blur, free, stiffness[free], towards[free]
+        )  # fmt: skip
+
+    def solved(self, faces: Floats, iterations: int) -> Floats:
+        """The unknowns and the root-mean-square residual (n, 10), from ``faces`` (n, 2) to start with."""
+        state = self.evaluated(self.start(faces))
+        damping = np.full(faces.shape[0], _DAMPING)
+        for _ in range(iterations):
+            trial = self.evaluated(self.stepped(state, damping))
+            better = trial.cost_per_weight() <= state.cost_per_weight() * (1 + 1e-9)
+            state.take(trial, better)
+            damping = np.where(better, damping * _CALMER, damping * _STRONGER)
+        return np.column_stack([state.unknowns, state.rms()])
+
+    def start(self, faces: Floats) -> Floats:
+        """Levels half-way between the faces, two blurs inside of the slab and three outside of it."""
+        n, m = self.grey.shape
+
+        def grey_at(position: Floats) -> Single:
+            sample = np.clip(np.rint(position), 0, m - 1).astype(int)
+            return np.asarray(self.grey[np.arange(n), sample])
+
+        outer, inner = faces.T
+        unknowns = np.zeros((n, _UNKNOWNS))
+        unknowns[:, :2] = faces
+        unknowns[:, _WALL] = grey_at(0.5 * (outer + inner))
+        unknowns[:, _INSIDE] = grey_at(inner - 2 * self.blur)
+        unknowns[:, _OUTSIDE] = grey_at(outer + 3 * self.blur)
+        unknowns[:, _BLUR:] = self.blur
+        return unknowns
+
+    def evaluated(self, unknowns: Floats) -> _State:
+        terms = _Terms.at(unknowns, np.arange(self.grey.shape[1], dtype=np.float32))
+        weight = terms.weight()
+        residual = weight * (self.grey - terms.grey())
+        jacobian = terms.derivatives(self.inside_slopes, self.free_blur)
         jacobian *= weight[:, None]
         cost = np.einsum("nm,nm->n", residual, residual).astype(np.float64)
-        cost += (stiffness * (p[:, free] - towards) ** 2).sum(axis=1)
-        return residual, jacobian, weight, cost
+        cost += (self.stiffness * (unknowns[:, self.free] - self.towards) ** 2).sum(axis=1)
+        return _State(unknowns, residual, jacobian, weight, cost)
 
-    damping = np.full(n, 1e-3)
-    residual, jacobian, weight, cost = evaluate(p)
-    for _ in range(iterations):
+    def stepped(self, state: _State, damping: Floats) -> Floats:
+        """The unknowns after one damped step, solved in double precision and kept within bounds."""
+        jacobian = state.jacobian
         normal = (jacobian @ jacobian.transpose(0, 2, 1)).astype(np.float64)
-        gradient = (jacobian @ residual[..., None])[..., 0] - stiffness * (p[:, free] - towards)
+        gradient = (jacobian @ state.residual[..., None])[..., 0]
+        gradient = gradient - self.stiffness * (state.unknowns[:, self.free] - self.towards)
         diagonal = np.einsum("nii->ni", normal)
-        diagonal += stiffness
+        diagonal += self.stiffness
         diagonal += damping[:, None] * diagonal + 1e-9
         step = np.linalg.solve(normal, gradient[..., None])[..., 0]
-        step[:, :2] = np.clip(step[:, :2], -2 * blur, 2 * blur)
-        trial = p.copy()
-        trial[:, free] += step
-        trial[:, 7:] = np.clip(trial[:, 7:], 0.4 * blur, 2.5 * blur)
-        # A slab cannot turn inside out on the way.
-        trial[:, 1] = np.minimum(trial[:, 1], trial[:, 0] - 0.3 * blur)
-        new_residual, new_jacobian, new_weight, new_cost = evaluate(trial)
-        # The weights move with the faces, so costs are compared per unit of weight.
-        better = new_cost / new_weight.sum(axis=1) <= cost / weight.sum(axis=1) * (1 + 1e-9)
-        p[better] = trial[better]
-        residual[better], jacobian[better] = new_residual[better], new_jacobian[better]
-        weight[better], cost[better] = new_weight[better], new_cost[better]
-        damping = np.where(better, damping * 0.2, damping * 10.0)
-    rms = np.sqrt(np.einsum("nm,nm->n", residual, residual) / np.einsum("nm,nm->n", weight, weight))
-    return np.column_stack([p, rms])
+        step[:, :2] = np.clip(step[:, :2], -_LARGEST_STEP * self.blur, _LARGEST_STEP * self.blur)
+        trial = state.unknowns.copy()
+        trial[:, self.free] += step
+        trial[:, _BLUR:] = np.clip(trial[:, _BLUR:], _BLUR_RANGE[0] * self.blur, _BLUR_RANGE[1] * self.blur)
+        trial[:, 1] = np.minimum(trial[:, 1], trial[:, 0] - _THINNEST * self.blur)
+        return trial
 
 
-def _normal_cdf(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _normal_cdf(x: Single) -> Single:
     from scipy.special import ndtr
 
     return np.asarray(ndtr(x), dtype=np.float32)
 
 
-def _normal_pdf(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _normal_pdf(x: Single) -> Single:
     return np.asarray(np.exp(np.float32(-0.5) * x * x) * np.float32(1 / math.sqrt(2 * math.pi)))
-
-
-# --- smooth closed curves ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Ellipses:
-    """Ellipses fitted to n closed curves, in the unit and about the origin of the points.
-
-    Attributes
-    ----------
-    centre : (n, 2)
-        (x, y).
-    semi_axes : (n, 2)
-        Major, minor.
-    angle_deg : (n,)
-        Direction of the major axis from +x towards +y, 0 to 180.
-    """
-
-    centre: Floats
-    semi_axes: Floats
-    angle_deg: Floats
-
-    def contour(self, index: int, count: int = 360) -> Floats:
-        """Points (count, 2) on one of the ellipses."""
-        t = np.linspace(0, 2 * np.pi, count, endpoint=False)
-        tilt = np.deg2rad(self.angle_deg[index])
-        a, b = self.semi_axes[index]
-        along, across = a * np.cos(t), b * np.sin(t)
-        x = along * np.cos(tilt) - across * np.sin(tilt)
-        y = along * np.sin(tilt) + across * np.cos(tilt)
-        return np.asarray(self.centre[index] + np.column_stack([x, y]))
-
-    def deviation(self, x: ArrayLike, y: ArrayLike) -> Floats:
-        """Distance of points (n, m) from their ellipse along its normal, positive outside.
-
-        The foot point is found by Newton's method on its parameter, which converges at once for points that
-        are near the ellipse compared with its radius of curvature.
-        """
-        tilt = np.deg2rad(self.angle_deg)[:, None]
-        dx = np.asarray(x, dtype=np.float64) - self.centre[:, :1]
-        dy = np.asarray(y, dtype=np.float64) - self.centre[:, 1:]
-        u = dx * np.cos(tilt) + dy * np.sin(tilt)
-        v = dy * np.cos(tilt) - dx * np.sin(tilt)
-        a, b = self.semi_axes[:, :1], self.semi_axes[:, 1:]
-        t = np.arctan2(v * a, u * b)
-        for _ in range(4):
-            cos, sin = np.cos(t), np.sin(t)
-            slope = (a * a - b * b) * cos * sin - u * a * sin + v * b * cos
-            curvature = (a * a - b * b) * (cos * cos - sin * sin) - u * a * cos - v * b * sin
-            t = t - slope / curvature
-        cos, sin = np.cos(t), np.sin(t)
-        normal = np.hypot(b * cos, a * sin)
-        return np.asarray(((u - a * cos) * b * cos + (v - b * sin) * a * sin) / normal)
-
-
-def fit_ellipses(
-    x: ArrayLike, y: ArrayLike, *, scale_floor: float, largest_gap_deg: float = 75.0, tukey: float = 3.0
-) -> Ellipses:
-    """Ellipse through the sound part of each closed curve; a dent, however deep, does not pull it.
-
-    Algebraic fit of ``A x² + B xy + C y² + D x + E y = 1`` with each point divided by the length of the
-    conic's gradient there, which makes its residual the distance from the ellipse (Sampson), reweighted with
-    Tukey's biweight. The start is what makes it robust against a wide dent: the curve is also fitted with
-    one sector left out, for sectors all round. Where one of them leaves less than half of the residual, it
-    held a dent, and the fit without it is the start. A gentle form of three or more lobes does not do that
-    (leaving out 75 degrees takes a third off the residual of three lobes), and is averaged, not cut up.
-    Nothing is drawn at random.
-
-    Parameters
-    ----------
-    x, y : (n, m)
-        Points about an origin well inside; NaN are left out.
-    scale_floor
-        Smallest scale of the biweight, in the points' unit: noise of a point.
-    largest_gap_deg
-        Width of the left-out sector; dents up to two thirds of it are left out whole wherever they lie.
-    tukey
-        Residual, in scales, beyond which a point has no weight.
-
-    Returns
-    -------
-    Ellipses
-        NaN where fewer than a third of the points are there or no ellipse fits.
-    """
-    px, py = np.atleast_2d(np.asarray(x, dtype=np.float64)), np.atleast_2d(np.asarray(y, dtype=np.float64))
-    n, m = px.shape
-    there = np.isfinite(px) & np.isfinite(py)
-    enough = there.sum(axis=1) >= max(12, m // 3)
-    size = float(np.nanmedian(np.hypot(px, py))) if enough.any() else 1.0
-    xs, ys = np.where(there, px, 0.0) / size, np.where(there, py, 0.0) / size
-    angle = np.arctan2(ys, xs)
-    weight0 = there.astype(np.float64)
-
-    def fitted(weight: Floats) -> tuple[Floats, Floats]:
-        """Conics through the weighted points, and the root-mean-square residual of those points."""
-        trial = np.tile(np.array([1.0, 0.0, 1.0, 0.0, 0.0]), (n, 1))
-        for _ in range(3):
-            trial = _conic_step(xs, ys, weight, trial)
-        residual = _sampson(xs, ys, trial)[0]
-        return trial, np.sqrt((weight * residual**2).sum(axis=1) / np.maximum(weight.sum(axis=1), 1.0))
-
-    conic, rms = fitted(weight0)
-    best = 0.5 * rms
-    for sector in np.deg2rad(np.arange(0.0, 360.0, largest_gap_deg / 3)):
-        away = np.abs(np.angle(np.exp(1j * (angle - sector)))) > np.deg2rad(largest_gap_deg / 2)
-        trial, rms = fitted(weight0 * away)
-        take = rms < best
-        best[take], conic[take] = rms[take], trial[take]
-
-    for _ in range(12):
-        residual = _sampson(xs, ys, conic)[0]
-        spread = np.array([sd_about_zero(residual[i][there[i]]) if enough[i] else 1.0 for i in range(n)])
-        scale = np.maximum(spread, scale_floor / size)[:, None]
-        weight = weight0 * biweight(residual / (tukey * scale))
-        conic = _conic_step(xs, ys, weight, conic)
-    return _ellipses_of(conic, size, enough)
-
-
-def _sampson(x: Floats, y: Floats, conic: Floats) -> tuple[Floats, Floats]:
-    """Distance of points from a conic to first order, and the length of its gradient there."""
-    a, b, c, d, e = (k[:, None] for k in conic.T)
-    value = a * x * x + b * x * y + c * y * y + d * x + e * y - 1.0
-    gradient = np.hypot(2 * a * x + b * y + d, b * x + 2 * c * y + e)
-    gradient = np.maximum(gradient, 1e-6)
-    return value / gradient, gradient
-
-
-def _conic_step(x: Floats, y: Floats, weight: Floats, conic: Floats) -> Floats:
-    """One reweighted least-squares step for the conic's five coefficients."""
-    gradient = _sampson(x, y, conic)[1]
-    design = np.stack([x * x, x * y, y * y, x, y], axis=-1)
-    w = weight / gradient**2
-    normal = (design * w[..., None]).transpose(0, 2, 1) @ design
-    normal += 1e-12 * np.eye(5)
-    solved: Any = np.linalg.solve(normal, (design.transpose(0, 2, 1) @ w[..., None]))
-    return np.asarray(solved[..., 0], dtype=np.float64)
-
-
-def _ellipses_of(conic: Floats, size: float, valid: NDArray[np.bool_]) -> Ellipses:
-    a, b, c, d, e = conic.T
-    determinant = 4 * a * c - b * b
-    with np.errstate(invalid="ignore", divide="ignore"):
-        x0 = (b * e - 2 * c * d) / determinant
-        y0 = (b * d - 2 * a * e) / determinant
-        constant = 1.0 + a * x0**2 + b * x0 * y0 + c * y0**2
-        mean, half = 0.5 * (a + c), 0.5 * np.hypot(a - c, b)
-        major, minor = np.sqrt(constant / (mean - half)), np.sqrt(constant / (mean + half))
-        # The major axis lies where the quadratic form is smallest.
-        angle = np.mod(0.5 * np.rad2deg(np.arctan2(-b, c - a)), 180.0)
-    ok = valid & (determinant > 0) & np.isfinite(major)
-    centre = np.where(ok[:, None], np.column_stack([x0, y0]) * size, np.nan)
-    axes = np.where(ok[:, None], np.column_stack([major, minor]) * size, np.nan)
-    return Ellipses(centre, axes, np.where(ok, angle, np.nan))

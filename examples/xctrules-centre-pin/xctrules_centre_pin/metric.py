@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Contribution, ImageFigure, Measurement, MetricResult, Polyline, Samples
-from xctrules.cylinder.edges import fit_slab
+from xctrules.cylinder.edges import Slabs
 from xctrules.cylinder.surfaces import CylinderCell
 
 PRESENT, DIAMETER = "centre_pin.present", "centre_pin.diameter"
@@ -101,7 +101,7 @@ def _outer_face(profiles: NDArray[np.float32], level: float) -> NDArray[np.float
     first = np.where(below.any(axis=1), metal.shape[1] - 1 - np.argmax(below[:, ::-1], axis=1), 0)
     start_outer = np.where(seen, last + 0.5, np.nan)
     start_inner = np.where(seen, first + 0.5, np.nan)
-    return fit_slab(profiles, start_outer, start_inner, blur=2.0, free_blur=True).outer
+    return Slabs.estimate(profiles, start_outer, start_inner, blur=2.0, free_blur=True).outer
 
 
 def _circle(
