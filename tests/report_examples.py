@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from xctrules.core.measurement import Histogram, ImageFigure, LineChart, Polyline, Table, coverage_factor_95
+from xctrules.core.canonical import plain
+from xctrules.core.figures import Histogram, ImageFigure, LineChart, Polyline, Table
+from xctrules.core.measurement import coverage_factor_95
 from xctrules.pages import colour
-from xctrules.records.record import figure_to_json, plain
+from xctrules.pages.figures import figure_to_json
 
 VERDICT_CODES = ("PASS", "CONDITIONAL_PASS", "CONDITIONAL_FAIL", "FAIL")
 DECISION_RULES = ("simple", "guarded", "iso14253", "four_state")

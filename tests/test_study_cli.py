@@ -17,9 +17,10 @@ from typer.testing import CliRunner, Result
 
 from xctrules import inspect
 from xctrules.cli import main as cli
+from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import SpecError
 from xctrules.cylinder.phantom import canister_mask, small
-from xctrules.records.record import record_bytes, sealed
+from xctrules.records.record import sealed
 from xctrules.records.verify import verify_path
 from xctrules.rules.cellspec import load_spec
 
@@ -291,7 +292,7 @@ def repeat_record(folder: Path, record: dict, cell: str, value: float, **acquisi
     other["acquisition"] |= acquisition
     other["scan"]["sha256"] = hashlib.sha256(str(folder).encode()).hexdigest()
     folder.mkdir(parents=True)
-    (folder / "record.json").write_bytes(record_bytes(sealed(other)))
+    (folder / "record.json").write_bytes(canonical_bytes(sealed(other)))
     return folder
 
 
@@ -334,7 +335,7 @@ def test_records_that_are_no_repeats_are_refused(tmp_path, record):
     assert "same scan" in same.stderr
     data = json.loads((two / "record.json").read_text())
     data["measurements"][DIAMETER]["value"] = 8.2
-    (two / "record.json").write_bytes(record_bytes(data))
+    (two / "record.json").write_bytes(canonical_bytes(data))
     changed = run("grr", one, two, "--measurement", DIAMETER)
     assert changed.exit_code == 2
     assert "was changed" in changed.stderr
@@ -483,7 +484,7 @@ def test_tampering_with_a_study_inside_a_record_is_found(tmp_path, scan, record)
     def wrong(change) -> str:
         other = copy.deepcopy(good)
         change(other)
-        path.write_bytes(record_bytes(sealed(other)))
+        path.write_bytes(canonical_bytes(sealed(other)))
         return " ".join(finding.what for finding in verify_path(path).failures)
 
     assert wrong(lambda r: None) == ""

@@ -17,13 +17,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from conftest import shared_data
 from typer.testing import CliRunner
 from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
 from xctrules_segmentation.quality import SegmentationQuality
 from xctrules_segmentation.unet import LEAST_PLANES, UnetSegmenter
 
-from tests.conftest import shared_data
 from xctrules.campaigns.training.phantom_planes import labels_in_frame
 from xctrules.cli import main as cli
 from xctrules.core.errors import ModelError, PluginError

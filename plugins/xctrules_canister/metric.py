@@ -10,16 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.core.measurement import (
-    Contribution,
-    Figure,
-    ImageFigure,
-    LineChart,
-    Measurement,
-    MetricResult,
-    Polyline,
-    Samples,
-)
+from xctrules.core.figures import Figure, ImageFigure, LineChart, Polyline, Samples
+from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.names import Description
 from xctrules.core.robust import noise_along, robust_fit, robust_sd
 from xctrules.cylinder.ellipses import Ellipses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.core.measurement import Figure, Histogram, ImageFigure, Polyline, Table
+from xctrules.core.figures import Figure, Histogram, ImageFigure, Polyline, Table
 from xctrules.cylinder.surfaces import MEASURED, CylinderCell, EndEdges
 from xctrules.pages.colour import sequential
 from xctrules_overhang.lengths import SMOOTHING_ANGLES_DEG, Floats

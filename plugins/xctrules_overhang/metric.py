@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from xctrules.core.errors import NotMeasurable
-from xctrules.core.measurement import Contribution, Figure, Measurement, MetricResult, Samples
+from xctrules.core.figures import Figure, Samples
+from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.surfaces import MEASURED, STATE_NAMES, TAB, UNCLEAR, CylinderCell, End, EndEdges
 from xctrules_overhang import figures

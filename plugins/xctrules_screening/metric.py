@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from xctrules.core.measurement import Contribution, Figure, LineChart, Measurement, MetricResult, Table
+from xctrules.core.figures import Figure, LineChart, Table
+from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.surfaces import CylinderCell, Floats
 from xctrules_screening.edge import TEN_TO_NINETY, EdgeFit, Heights, by_height, fit_edge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xctrules.core.measurement import ImageFigure, Polyline
+from xctrules.core.figures import ImageFigure, Polyline
 from xctrules.cylinder.surfaces import LABELS, ConfidenceMap, End
 from xctrules.pages.colour import sequential
 

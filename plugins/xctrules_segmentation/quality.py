@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xctrules.core.measurement import Contribution, Figure, Measurement, MetricResult, Table
+from xctrules.core.figures import Figure, Table
+from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.surfaces import (
     MEASURED,

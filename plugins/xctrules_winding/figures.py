@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.core.measurement import Figure, ImageFigure, LineChart, Polyline, Table
+from xctrules.core.figures import Figure, ImageFigure, LineChart, Polyline, Table
 from xctrules.cylinder.surfaces import CylinderCell, Floats, FoilTrace
 from xctrules.pages import colour
 from xctrules_winding.metric import Fits, smoothed

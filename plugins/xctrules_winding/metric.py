@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
-from xctrules.core.measurement import Contribution, Measurement, MetricResult, Samples
+from xctrules.core.figures import Samples
+from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.spiral import (
     StraightTurns,

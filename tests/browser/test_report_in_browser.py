@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from report_examples import bare_record, full_record, hostile_texts, with_verdict
 
-from xctrules.core.measurement import ImageFigure, Polyline
+from xctrules.core.figures import ImageFigure, Polyline
+from xctrules.pages.figures import figure_to_json
 from xctrules.pages.report import notebook_html, render_report
-from xctrules.records.record import figure_to_json
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from conftest import shared_data
 from xctrules_canister.metric import Canister
 from xctrules_segmentation.can import segment_can
 
-from tests.conftest import shared_data
 from xctrules.core.measurement import Measurement, Scale
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import CylinderFinder

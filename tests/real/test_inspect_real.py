@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from conftest import shared_data
 
-from tests.conftest import shared_data
 from xctrules.engine.inspection import Inspection, inspect
 
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import shared_data
 from xctrules_overhang.lengths import lengths
 from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
 
-from tests.conftest import shared_data
 from xctrules.core.measurement import Measurement
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import CylinderFinder

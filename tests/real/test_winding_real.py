@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from conftest import shared_data
 from numpy.typing import NDArray
 from xctrules_segmentation.can import segment_can
 from xctrules_segmentation.roll import facing_cathodes, trace_foil
 from xctrules_winding.metric import WindingMetric
 
-from tests.conftest import shared_data
 from xctrules.core.measurement import Measurement, MetricResult, Scale
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import CylinderFinder

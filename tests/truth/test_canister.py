@@ -15,7 +15,8 @@ from xctrules_canister.metric import Canister
 from xctrules_segmentation.can import can_from_labels, segment_can, straight_run, without_formed_mouth
 
 from xctrules.core.errors import NotMeasurable
-from xctrules.core.measurement import ImageFigure, LineChart, Measurement, MetricResult, Scale
+from xctrules.core.figures import ImageFigure, LineChart
+from xctrules.core.measurement import Measurement, MetricResult, Scale
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import Imaging, small

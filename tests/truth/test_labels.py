@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from conftest import shared_data
 from xctrules_canister.metric import Canister
 from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
 from xctrules_segmentation.labels import checked_labels, label_image, write_label_image
 from xctrules_winding.metric import WindingMetric
 
-from tests.conftest import shared_data
 from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
 from xctrules.core.measurement import Scale
 from xctrules.core.slices import Scan

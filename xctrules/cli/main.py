@@ -233,9 +233,9 @@ def _show(result: Inspection, as_json: bool) -> int:
     for complaint in (*result.record["warnings"], *map(_failure_text, result.record["failures"])):
         print(f"warning: {complaint}", file=sys.stderr)
     if as_json:
-        from xctrules.records.record import record_bytes
+        from xctrules.core.canonical import canonical_bytes
 
-        _say(record_bytes(result.record).decode("utf-8").rstrip("\n"))
+        _say(canonical_bytes(result.record).decode("utf-8").rstrip("\n"))
     else:
         for line in summary(result.record):
             _say(line)

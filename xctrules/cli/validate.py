@@ -58,7 +58,7 @@ def validate(
     from xctrules.campaigns.validation.findings import find
     from xctrules.campaigns.validation.report import render
     from xctrules.campaigns.validation.run import REPORT_NAME, RESULT_NAME, header, prepare, run_cases
-    from xctrules.records.record import plain
+    from xctrules.core.canonical import plain
 
     count = cases if cases is not None else SHORT_CASES if short else CASES
     _check("--cases", count, 1, MOST_CASES)

@@ -1,4 +1,4 @@
-"""What a metric hands over: measurements with their uncertainty, figures and tables.
+"""What a metric hands over: measurements with their uncertainty, and what to show for them.
 
 Everything here is plain data. It goes into the record as it stands, and the report is drawn from the
 record, so that the two can never disagree.
@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
+from xctrules.core.canonical import plain
+from xctrules.core.figures import Figure, Samples
 
 Status = Literal["measured", "not_measured", "failed", "not_applicable"]
 
@@ -122,6 +122,74 @@ def coverage_factor_95(degrees_of_freedom: float) -> float:
     return float(stdtrit(dof, 0.975))
 
 
+def measurement_to_json(measurement: Measurement) -> dict[str, Any]:
+    """A measurement as the record holds it; without a value, only its status, unit and reason."""
+    if measurement.status != "measured":
+        return {
+            "status": measurement.status,
+            "value": None,
+            "unit": measurement.unit,
+            "reason": plain(measurement.reason),
+        }
+    budget = [
+        {
+            "source": plain(line.source),
+            "type": line.type,
+            "contribution": plain(line.contribution),
+            "shared": bool(line.shared),
+            "degrees_of_freedom": plain(line.degrees_of_freedom),
+        }
+        for line in measurement.budget
+    ]
+    return {
+        "status": "measured",
+        "value": plain(float("nan") if measurement.value is None else float(measurement.value)),
+        "unit": measurement.unit,
+        **combined_uncertainty(budget),
+        "n": plain(measurement.n),
+        "worst_at": plain(measurement.worst_at),
+        "reason": plain(measurement.reason),
+        "budget": budget,
+    }
+
+
+def combined_uncertainty(budget: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Standard and expanded uncertainty, coverage factor and degrees of freedom of a recorded budget.
+
+    Root sum of squares (JCGM 100, 5.1.2), Welch-Satterthwaite (G.4.1) and Student's t for 95 %. Worked out
+    from the rounded contributions, so that whoever reads the record gets the same numbers. Infinite degrees
+    of freedom are ``None``; all are ``None`` when a contribution is.
+    """
+    unknown: dict[str, float | None] = dict.fromkeys(
+        ("standard_uncertainty", "expanded_uncertainty", "coverage_factor", "degrees_of_freedom")
+    )
+    if any(line.get("contribution") is None for line in budget):
+        return unknown
+    parts = tuple(
+        Contribution(
+            source="",
+            contribution=float(line["contribution"]),
+            degrees_of_freedom=math.inf
+            if line.get("degrees_of_freedom") is None
+            else float(line["degrees_of_freedom"]),
+        )
+        for line in budget
+    )
+    combined = Measurement("", "", value=0.0, budget=parts)
+    try:
+        freedom = plain(combined.degrees_of_freedom)
+    except ArithmeticError:  # numbers that no budget should hold: 1e200, or no degree of freedom at all
+        return unknown
+    factor = plain(coverage_factor_95(math.inf if freedom is None else freedom))
+    u = plain(combined.standard_uncertainty)
+    return {
+        "standard_uncertainty": u,
+        "expanded_uncertainty": plain(u * factor),
+        "coverage_factor": factor,
+        "degrees_of_freedom": freedom,
+    }
+
+
 @dataclass(frozen=True)
 class Scale:
     """Relative standard uncertainty of the voxel size, common to every length of a scan."""
@@ -132,117 +200,6 @@ class Scale:
     def contribution(self, length: float) -> Contribution:
         """The scale's line in the budget of a ``length`` (any unit of length; signed)."""
         return Contribution(VOXEL_SCALE, length * self.relative_uncertainty, type="B", shared=True)
-
-
-# --- what people look at ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Polyline:
-    """A line drawn over an image, in pixel coordinates of that image (x to the right, y down).
-
-    ``points`` is (n, 2) as (x, y), pixel centres at whole numbers; NaN rows break the line. ``role`` picks
-    the colour: one of ``anode``, ``cathode``, ``can``, ``fit``, ``worst``, ``note``. ``marker`` draws dots
-    instead of a line.
-    """
-
-    points: NDArray[np.float64]
-    role: str
-    label: str = ""
-    marker: bool = False
-    closed: bool = False
-
-
-@dataclass(frozen=True)
-class ImageFigure:
-    """A grey or colour image with contours, a scale bar, and a caption that says what to look for.
-
-    ``image`` is uint8, (height, width) or (height, width, 3) RGB. ``pixel_mm`` is (vertical, horizontal);
-    ``None`` where an axis is not a length. ``value_range`` with ``value_label`` draws a colour bar for a map
-    whose colours were made by :func:`xctrules.pages.colour.diverging` or
-    :func:`~xctrules.pages.colour.sequential`; ``colour_map`` names which. ``x_axis`` and ``y_axis`` are
-    (label, first, last) in the axis's unit.
-    """
-
-    id: str
-    title: str
-    caption: str
-    alt: str
-    image: NDArray[np.uint8]
-    pixel_mm: tuple[float, float] | None = None
-    overlays: tuple[Polyline, ...] = ()
-    value_range: tuple[float, float] | None = None
-    value_label: str = ""
-    colour_map: str = ""
-    x_axis: tuple[str, float, float] | None = None
-    y_axis: tuple[str, float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Counts over equal bins; ``edges`` has one entry more than ``counts``."""
-
-    id: str
-    title: str
-    caption: str
-    alt: str
-    edges: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    x_label: str
-    unit: str
-    marks: tuple[tuple[str, float], ...] = ()
-
-    @classmethod
-    def of(
-        cls, values: NDArray[np.floating[Any]], *, id: str, title: str, caption: str, alt: str,
-        x_label: str, unit: str, bins: int = 48, marks: Sequence[tuple[str, float]] = (),
-    ) -> Histogram:  # fmt: skip
-        """Count finite ``values`` (any shape) into ``bins`` equal bins over their range."""
-        finite = np.asarray(values, dtype=float).ravel()
-        finite = finite[np.isfinite(finite)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-        if high <= low:
-            low, high = low - 0.5, high + 0.5
-        counts, edges = np.histogram(finite, bins=bins, range=(low, high))
-        return cls(id, title, caption, alt, edges, counts.astype(np.int64), x_label, unit, tuple(marks))
-
-
-@dataclass(frozen=True)
-class LineChart:
-    """Lines of y against x; each series is (label, role, x (n,), y (n,)), NaN breaks a line."""
-
-    id: str
-    title: str
-    caption: str
-    alt: str
-    series: tuple[tuple[str, str, NDArray[np.float64], NDArray[np.float64]], ...]
-    x_label: str
-    y_label: str
-
-
-@dataclass(frozen=True)
-class Table:
-    """A small table for the report. Rows hold numbers, text, or ``None``; numbers are rounded when shown."""
-
-    id: str
-    title: str
-    caption: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-
-
-Figure = ImageFigure | Histogram | LineChart | Table
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Every single value behind the statistics, written to ``samples/<name>.csv``.
-
-    ``columns`` maps the column's name (with its unit) to equally long 1-D arrays; NaN is written empty.
-    """
-
-    name: str
-    columns: Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)

@@ -378,8 +378,8 @@ def _short(value: float) -> str:
 
 def section(assessed: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """The assessment as a section of the report; ``None`` when there is nothing to show."""
-    from xctrules.core.measurement import Table
-    from xctrules.records.record import figure_to_json
+    from xctrules.core.figures import Table
+    from xctrules.pages.figures import figure_to_json
 
     if not assessed:
         return None

@@ -21,12 +21,13 @@ from typing import Any, Literal
 import numpy as np
 
 from xctrules.core.cell import Cell, Settings
-from xctrules.cylinder.surfaces import CylinderSettings
 from xctrules.core.errors import ModelError, NotMeasurable, OutputError, PluginError, ScanError, XctrulesError
-from xctrules.core.measurement import Measurement, Samples
+from xctrules.core.figures import Samples
+from xctrules.core.files import safe_file_stem
+from xctrules.core.measurement import Measurement
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import CellFrame, CylinderFinder
-from xctrules.cylinder.surfaces import Segmentation
+from xctrules.cylinder.surfaces import CylinderSettings, Segmentation
 from xctrules.engine.fit_for_purpose import assess, quality_of, unmet_needs
 from xctrules.engine.fit_for_purpose import section as fitness_section
 from xctrules.engine.registry import (
@@ -40,7 +41,8 @@ from xctrules.engine.registry import (
 )
 from xctrules.engine.run_metric import MetricOutcome, absent_metric, run_metric
 from xctrules.pages.report import notebook_html, prepare, render_report
-from xctrules.records.record import build_record, cell_files, cell_folder, safe_file_stem, write_cell
+from xctrules.records.folder import cell_files, cell_folder, write_cell
+from xctrules.records.record import build_record
 from xctrules.rules.cellspec import CellSpec, load_spec
 from xctrules.scans.opening import open_scan
 

@@ -18,9 +18,10 @@ import numpy as np
 
 from xctrules.core.cell import Cell
 from xctrules.core.errors import NotMeasurable
-from xctrules.core.measurement import Contribution, Measurement, MetricResult, Samples
+from xctrules.core.figures import Samples
+from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.engine.registry import PluginProblem, Provided, describe_exception, short_traceback
-from xctrules.records.record import figure_to_json
+from xctrules.pages.figures import figure_to_json
 
 STATUSES = ("measured", "not_measured", "failed", "not_applicable")
 EXACT_UNITS = ("1",)

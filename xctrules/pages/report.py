@@ -959,7 +959,7 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
     RecordError
         Where a figure's image is missing or of an unknown kind.
     """
-    from xctrules.records.record import record_bytes
+    from xctrules.core.canonical import canonical_bytes
 
     anchors = _Anchors()
     measurements: Mapping[str, Json] = record.get("measurements") or {}
@@ -969,7 +969,7 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
     quality = tuple(v for v in views if v.anchor in ("metric-screening", "metric-segmentation"))
     shown = tuple(v for v in views if v not in quality)
     in_sections = {failure for view in views for failure in view.failures}
-    data = record_bytes(record)
+    data = canonical_bytes(record)
     known, unknown = _acquisition(record)
     run = record.get("run") or {}
     spec = record.get("spec") or {}

@@ -15,17 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from xctrules.core.canonical import canonical_bytes, plain
 from xctrules.core.errors import RecordError, SpecError
+from xctrules.core.measurement import combined_uncertainty
 from xctrules.core.version import __version__
-from xctrules.records.record import (
-    RECORD_NAME,
-    REPORT_NAME,
-    SCHEMA,
-    combined_uncertainty,
-    plain,
-    record_bytes,
-    sealed,
-)
+from xctrules.records.folder import RECORD_NAME, REPORT_NAME
+from xctrules.records.record import SCHEMA, sealed
 
 Json = Mapping[str, Any]
 
@@ -197,7 +192,7 @@ def _made_by(record: Json) -> Any:
 
 
 def _check_seal(record: Json, data: bytes) -> Iterator[str]:
-    if record_bytes(record) != data:
+    if canonical_bytes(record) != data:
         yield "its bytes are not as xctrules writes them: it was edited or formatted anew"
     stated = record["run"].get("integrity_sha256")
     if stated is None:

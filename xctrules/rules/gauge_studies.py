@@ -502,6 +502,6 @@ def bias_as_contribution(u: float, freedom: float, bias: float) -> tuple[float, 
 
 def as_json(study: GaugeStudy | CalibratedStudy) -> dict[str, Any]:
     """A study's results as plain JSON; infinite numbers become ``None``."""
-    from xctrules.records.record import plain
+    from xctrules.core.canonical import plain
 
     return dict(plain(study))

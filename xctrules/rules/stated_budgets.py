@@ -18,10 +18,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from xctrules.core.canonical import canonical_bytes, plain
 from xctrules.core.errors import StudyError
-from xctrules.core.measurement import Contribution, Measurement
+from xctrules.core.measurement import Contribution, Measurement, measurement_to_json
 from xctrules.core.version import __version__
-from xctrules.records.record import measurement_to_json, plain, record_bytes
 from xctrules.rules.gauge_studies import (
     CalibratedStudy,
     GaugeStudy,
@@ -194,7 +194,7 @@ def make_study(
 
 def study_bytes(study: Study) -> bytes:
     """The study file."""
-    return record_bytes(study.content)
+    return canonical_bytes(study.content)
 
 
 def read_study(data: bytes, where: object) -> Study:
@@ -250,7 +250,7 @@ def study_from_json(content: Any, where: object) -> Study:
 def _checksum(content: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical bytes without the checksum itself."""
     bare = {key: value for key, value in content.items() if key != "sha256"}
-    return hashlib.sha256(record_bytes(plain(bare, digits=_EXACT_DIGITS))).hexdigest()
+    return hashlib.sha256(canonical_bytes(plain(bare, digits=_EXACT_DIGITS))).hexdigest()
 
 
 def _analysed(

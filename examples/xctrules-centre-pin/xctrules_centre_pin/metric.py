@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
-from xctrules.core.measurement import Contribution, ImageFigure, Measurement, MetricResult, Polyline, Samples
+from xctrules.core.figures import ImageFigure, Polyline, Samples
+from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.cylinder.edges import Slabs
 from xctrules.cylinder.surfaces import CylinderCell
 

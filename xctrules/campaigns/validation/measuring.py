@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xctrules.campaigns.validation.ensemble import DIAMETER, Case
+from xctrules.core.canonical import plain
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Measurement
 from xctrules.core.slices import Scan
@@ -18,7 +19,6 @@ from xctrules.cylinder.phantom import Phantom, draw
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation
 from xctrules.engine.registry import Registry, load_plugins
 from xctrules.engine.run_metric import MetricOutcome, absent_metric, run_metric
-from xctrules.records.record import plain
 from xctrules.rules.judging import judge
 
 SEGMENTER = "classical"
@@ -85,7 +85,9 @@ def _inspected(phantom: Phantom, case: Case) -> tuple[CylinderCell | None, list[
     try:
         found = segmenter.segment(cell)
     except NotMeasurable as error:
-        found = Segmentation(segmenter=SEGMENTER, missing=dict.fromkeys(("can", "foil", "top", "bottom"), error.reason))
+        found = Segmentation(
+            segmenter=SEGMENTER, missing=dict.fromkeys(("can", "foil", "top", "bottom"), error.reason)
+        )
     cell = dataclasses.replace(cell, segmentation=found)
     return cell, [run_metric(metric, cell) for metric in metrics]
 

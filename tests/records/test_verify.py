@@ -8,12 +8,14 @@ import json
 from pathlib import Path
 
 import pytest
-from test_record import example
+from record_examples import example
 
+from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import RecordError
 from xctrules.core.version import __version__
 from xctrules.pages.report import render_report
-from xctrules.records.record import record_bytes, sealed, write_cell
+from xctrules.records.folder import write_cell
+from xctrules.records.record import sealed
 from xctrules.records.verify import verify_all, verify_path
 
 
@@ -107,7 +109,7 @@ def test_tampering_is_found_even_under_a_renewed_checksum(tmp_path, name):
     record, _ = copy.deepcopy(example())
     TAMPERINGS[name](record)
     path = tmp_path / "record.json"
-    path.write_bytes(record_bytes(sealed(record)))
+    path.write_bytes(canonical_bytes(sealed(record)))
     assert not verify_path(path).ok
 
 
@@ -126,7 +128,7 @@ def test_any_edit_breaks_the_checksum(tmp_path, name):
     record, _ = copy.deepcopy(example())
     {**TAMPERINGS, **UNJUDGED}[name](record)
     path = tmp_path / "record.json"
-    path.write_bytes(record_bytes(record))
+    path.write_bytes(canonical_bytes(record))
     assert "checksum" in failures(path)
 
 
@@ -135,7 +137,7 @@ def test_formatting_and_doubled_keys(tmp_path):
     path = tmp_path / "record.json"
     path.write_text(json.dumps(record))
     assert "bytes" in failures(path)
-    path.write_bytes(record_bytes(record).replace(b'"cell_id"', b'"cell_id": "x",\n "cell_id"'))
+    path.write_bytes(canonical_bytes(record).replace(b'"cell_id"', b'"cell_id": "x",\n "cell_id"'))
     with pytest.raises(RecordError, match="twice"):
         verify_path(path)
 
@@ -159,7 +161,7 @@ def test_a_list_of_files_cannot_lead_out_of_the_folder(tmp_path):
     folder = cell(tmp_path)
     record = json.loads((folder / "record.json").read_text())
     record["files"].append({"name": "../secret", "sha256": hashlib.sha256(b"x").hexdigest()})
-    (folder / "record.json").write_bytes(record_bytes(sealed(record)))
+    (folder / "record.json").write_bytes(canonical_bytes(sealed(record)))
     assert "outside" in failures(folder)
 
 
@@ -234,12 +236,12 @@ def test_another_version_says_what_was_not_checked(tmp_path):
     assert "other" in notes
     assert __version__ in notes
     record["verdict"] = "FAIL"
-    (folder / "record.json").write_bytes(record_bytes(sealed(record)))
+    (folder / "record.json").write_bytes(canonical_bytes(sealed(record)))
     assert not verify_path(folder).ok
 
 
 def test_a_spec_with_parents_is_resolved_again(tmp_path):
-    from test_record import SPEC
+    from record_examples import SPEC
 
     from xctrules.rules.cellspec import SpecText, parse_spec
 
@@ -254,12 +256,12 @@ def test_a_spec_with_parents_is_resolved_again(tmp_path):
         "parents": [{"name": "mine.yaml", "sha256": spec.parents[0].sha256, "text": SPEC}],
     }  # fmt: skip
     path = tmp_path / "record.json"
-    path.write_bytes(record_bytes(sealed(record)))
+    path.write_bytes(canonical_bytes(sealed(record)))
     assert "resolved spec" not in failures(path)
     assert "SHA-256" not in failures(path)
     assert "rule od: max" in failures(path)  # the checks are still those of the parent
     record["spec"]["parents"] = []
-    path.write_bytes(record_bytes(sealed(record)))
+    path.write_bytes(canonical_bytes(sealed(record)))
     assert "is missing" in failures(path)
 
 

@@ -23,6 +23,7 @@ from report_examples import (
     with_verdict,
 )
 
+from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import RecordError
 from xctrules.pages.report import (
     decimals_for,
@@ -33,7 +34,6 @@ from xctrules.pages.report import (
     quantity,
     render_report,
 )
-from xctrules.records.record import record_bytes
 
 VOID = {"meta", "img", "br", "wbr", "link", "hr", "input"}
 HOSTILE = (
@@ -151,7 +151,7 @@ def test_headings_skip_no_level(outline: Outline) -> None:
 
 def test_drawing_twice_gives_the_same_text(example: tuple[dict[str, Any], dict[str, bytes]]) -> None:
     record, images = example
-    again = json.loads(record_bytes(record))
+    again = json.loads(canonical_bytes(record))
     shuffled = dict(reversed(list(images.items())))
     assert render_report(record, images) == render_report(again, shuffled)
 
@@ -188,15 +188,15 @@ def test_hostile_text_stays_text(text: str) -> None:
     assert len(outline.all("script")) == 1
     assert not [a for _, a in outline.elements if any(name.startswith("on") for name in a)]
     assert re.sub(r"\s+", " ", text).strip() in outline.text
-    assert embedded_record(report)[0] == record_bytes(record)
+    assert embedded_record(report)[0] == canonical_bytes(record)
     assert embedded_images(report) == images
 
 
 def test_record_and_images_come_back_byte_for_byte(example: tuple[dict[str, Any], dict[str, bytes]]) -> None:
     record, images = example
     found, stated = embedded_record(render_report(record, images))
-    assert found == record_bytes(record)
-    assert stated == hashlib.sha256(record_bytes(record)).hexdigest()
+    assert found == canonical_bytes(record)
+    assert stated == hashlib.sha256(canonical_bytes(record)).hexdigest()
     assert embedded_images(render_report(record, images)) == images
 
 
@@ -204,7 +204,7 @@ def test_embedded_record_is_json_as_it_stands(example: tuple[dict[str, Any], dic
     """Other programs need not know of the escape: to a JSON parser it is the same value."""
     record, images = hostile_record(HOSTILE[0])
     script = re.findall(r'id="record"[^>]*>(.*?)</script>', render_report(record, images), re.S)
-    assert json.loads(script[0]) == json.loads(record_bytes(record))
+    assert json.loads(script[0]) == json.loads(canonical_bytes(record))
 
 
 def test_a_report_without_its_record_is_refused(example: tuple[dict[str, Any], dict[str, bytes]]) -> None:
@@ -398,7 +398,7 @@ def test_provenance_is_complete(example: tuple[dict[str, Any], dict[str, bytes]]
         assert plugin["sha256"] in outline.text
     for wanted in (record["spec"]["sha256"], record["scan"]["sha256"], "lab-ct-3", "samples/overhang.csv",
                    "bb" * 32, "xctrules verify", "edge_level", "acquisition.yaml", "height_mm: 70.0 # <mm>",
-                   hashlib.sha256(record_bytes(record)).hexdigest()):  # fmt: skip
+                   hashlib.sha256(canonical_bytes(record)).hexdigest()):  # fmt: skip
         assert wanted in outline.text, wanted
 
 

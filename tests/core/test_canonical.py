@@ -1,0 +1,31 @@
+"""Canonical JSON: what becomes of numbers, and that the bytes are always the same."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+from record_examples import example
+
+from xctrules.core.canonical import canonical_bytes, plain
+
+
+def test_numbers_have_nine_significant_digits_and_none_is_nan():
+    assert plain(1 / 3) == 0.333333333
+    assert plain(np.float32(0.1)) == 0.100000001
+    assert plain([np.nan, math.inf, -0.0, np.int64(3), np.bool_(True)]) == [None, None, 0.0, 3, True]
+    assert math.copysign(1, plain(-0.0)) == 1.0
+    record, _ = example()
+    assert record["measurements"]["overhang.length.min"]["value"] == 0.333333333
+    text = canonical_bytes(record).decode()
+    assert "NaN" not in text
+    assert "Infinity" not in text
+
+
+def test_bytes_are_canonical_and_repeatable():
+    record, _ = example()
+    data = canonical_bytes(record)
+    assert canonical_bytes(json.loads(data)) == data
+    assert data.endswith(b"}\n")
+    assert canonical_bytes(example()[0]) == data

@@ -1,0 +1,77 @@
+"""Canonical JSON: the one form in which records, studies and results are rounded, hashed and written."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+SIGNIFICANT_DIGITS = 9
+EXACT_DIGITS = 17
+"""Enough to give every float back as it was."""
+
+
+def plain(value: Any, *, digits: int = SIGNIFICANT_DIGITS) -> Any:
+    """``value`` as JSON holds it: floats to ``digits`` significant digits, NaN and infinity as ``None``.
+
+    Takes mappings, sequences, numpy scalars and arrays and dataclasses; anything else becomes its text.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()  # a file name may hold what UTF-8 cannot
+    if isinstance(value, np.bool_):
+        return bool(value)
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        number = float(value)
+        # Adding 0.0 makes -0.0 a plain 0.0, so that equal values have equal bytes.
+        return float(f"{number:.{digits}g}") + 0.0 if math.isfinite(number) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, digits=digits) for key, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist(), digits=digits)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: plain(getattr(value, name), digits=digits) for name in names}
+    if isinstance(value, set | frozenset):
+        return sorted((plain(item, digits=digits) for item in value), key=str)
+    if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
+        return [plain(item, digits=digits) for item in value]
+    return str(value)
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """The canonical bytes of plain JSON, as they are hashed, written to disk and embedded in a report.
+
+    UTF-8 JSON in the order in which ``value`` was built, indented by one space, except that a list of
+    numbers (or of pairs of numbers) stays on one line: contours would otherwise be one number per line. Ends
+    with a newline. Reading these bytes as JSON and writing them again gives the same bytes.
+    """
+    return (_write(value, 0) + "\n").encode("utf-8")
+
+
+def _write(value: Any, depth: int) -> str:
+    if isinstance(value, Mapping) and value:
+        pad = "\n" + " " * (depth + 1)
+        items = (
+            f"{json.dumps(str(k), ensure_ascii=False)}: {_write(v, depth + 1)}" for k, v in value.items()
+        )
+        return "{" + pad + ("," + pad).join(items) + "\n" + " " * depth + "}"
+    if isinstance(value, list | tuple) and value and not _is_numeric(value):
+        pad = "\n" + " " * (depth + 1)
+        return "[" + pad + ("," + pad).join(_write(v, depth + 1) for v in value) + "\n" + " " * depth + "]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _is_numeric(items: Sequence[Any]) -> bool:
+    """Whether a list, by its first item, is one of numbers or of lists of numbers (contours are long)."""
+    first = next((item for item in items if item is not None), None)
+    if isinstance(first, list | tuple) and first:
+        first = first[0]
+    return first is None or isinstance(first, int | float)
