@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from xctrules.core.cell import Cell
-from xctrules.cylinder.surfaces import CylinderSettings
 from xctrules.core.measurement import Measurement, Metric, Scale
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import Phantom, PhantomSpec, draw
+from xctrules.cylinder.surfaces import CylinderSettings
 from xctrules.engine.registry import Provided, load_plugins, metric_fault
 from xctrules.engine.run_metric import MetricOutcome, run_metric
 
