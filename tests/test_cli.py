@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from xctrules.cli import main as cli
+from xctrules.cli.console import parse_voxel_size
 from xctrules.cylinder.phantom import canister_mask, draw, small
 from xctrules.engine import inspection
 
@@ -295,7 +296,7 @@ def test_demo_goes_the_whole_way_and_shows_truth(tmp_path: Path, monkeypatch: py
     [("0.03", (0.03,) * 3), ("0.07,0.03,0.03", (0.07, 0.03, 0.03)), ("1x2x3", (1.0, 2.0, 3.0))],
 )
 def test_voxel_size(text: str, expected: tuple[float, ...]) -> None:
-    assert cli.parse_voxel_size(text) == expected
+    assert parse_voxel_size(text) == expected
 
 
 def test_terminal_that_cannot_show_a_character(tmp_path: Path) -> None:

@@ -266,7 +266,7 @@ def test_without_tensorflow_one_line_says_how_to_get_it(data, tmp_path, monkeypa
 
 def test_help_imports_no_tensorflow():
     code = (
-        "import sys; from typer.testing import CliRunner; from xctrules import cli;"
+        "import sys; from typer.testing import CliRunner; from xctrules.cli import main as cli;"
         "r = CliRunner().invoke(cli.app, ['train', '--help']);"
         "print(r.exit_code, 'tensorflow' in sys.modules)"
     )

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from xctrules.cli.main import (
+from xctrules.cli.console import (
     Acquisition,
     ScanPath,
     SpecName,
     VoxelSize,
-    _complain,
-    _say,
+    check_range,
     command,
     parse_voxel_size,
+    say,
+    working,
 )
-from xctrules.core.errors import XctrulesError
 
 EXIT_CODES = """\b
 Exit codes: 0 the planes are written; 2 scan or spec cannot be used, or the folder holds such planes."""
@@ -44,9 +42,8 @@ def planes(
     from xctrules.campaigns.training.scan_planes import write_planes
     from xctrules.rules.gauge_studies import counted
 
-    if not 1 <= count <= MOST_PLANES:
-        raise XctrulesError(f"{count} is out of range", where="--count", todo=f"Give 1 to {MOST_PLANES}.")
-    with contextlib.redirect_stdout(sys.stderr):
+    check_range("--count", count, 1, MOST_PLANES)
+    with working() as progress:
         written = write_planes(
             scan,
             spec,
@@ -54,13 +51,8 @@ def planes(
             count=count,
             acquisition=acquisition,
             voxel_size_mm=parse_voxel_size(voxel_size),
-            tell=lambda stage: _complain(f"planes: {stage}"),
+            progress=progress,
         )
-    _say(f"{counted(len(written), 'plane')} with draft labels in {out}")
-    _say("Correct the labels, then train: xctrules train " + str(out) + " --out MODEL")
+    say(f"{counted(len(written), 'plane')} with draft labels in {out}")
+    say(f"Correct the labels, then train: xctrules train {out} --out MODEL")
     return 0
-
-
-def register(app: typer.Typer) -> None:
-    """Give ``app`` the command."""
-    app.command(epilog=EXIT_CODES)(planes)

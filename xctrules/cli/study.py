@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from xctrules.cli.main import AsJson, _say, aligned, command, parse_voxel_size
+from xctrules.cli.console import (
+    NO_DECISION,
+    AsJson,
+    aligned,
+    command,
+    group,
+    parse_voxel_size,
+    say,
+    say_json,
+    warn,
+)
 from xctrules.core.errors import OutputError, StudyError
 
 if TYPE_CHECKING:
@@ -22,11 +30,7 @@ EXIT_CODES = """\b
 Exit codes: 0 acceptable or conditional; 1 not acceptable;
 2 something cannot be read; 3 nothing to judge by (grr of one part without --tolerance)."""
 
-study = typer.Typer(
-    help="Repeat scans and calibrated parts: how well does this scanner measure?",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+app = group("Repeat scans and calibrated parts: how well does this scanner measure?")
 
 Files = Annotated[
     list[Path],
@@ -73,7 +77,7 @@ Date = Annotated[
 ]
 
 
-@study.command(epilog=EXIT_CODES)
+@app.command(epilog=EXIT_CODES)
 @command
 def grr(
     files: Files,
@@ -115,18 +119,18 @@ def grr(
     _write(studies, out, html, replace)
     _warn(studies)
     if as_json:
-        _say(json.dumps([each.content for each in studies], indent=1))
+        say_json([each.content for each in studies])
     else:
         for line in _gauge_text(studies[0]) if len(studies) == 1 else _summary(studies):
-            _say(line)
+            say(line)
         _say_where(studies, out)
     found = {each.result.judgement for each in studies}
     if "not acceptable" in found:
         return 1
-    return 3 if found == {"not judged"} else 0
+    return NO_DECISION if found == {"not judged"} else 0
 
 
-@study.command(
+@app.command(
     epilog="Exit codes: 0 U is worked out and, with --tolerance, small enough; 1 it is too large; "
     "2 something cannot be read."
 )
@@ -185,10 +189,10 @@ def calibrated(
     _write([made], out, html, replace)
     _warn([made])
     if as_json:
-        _say(json.dumps([made.content], indent=1))
+        say_json([made.content])
     else:
         for line in _calibrated_text(made):
-            _say(line)
+            say(line)
         _say_where([made], out)
     return 1 if made.result.judgement == "not acceptable" else 0
 
@@ -337,20 +341,16 @@ def _warn(studies: Sequence[Study]) -> None:
             told.setdefault(warning, []).append(each.measurement)
     for warning, names in told.items():
         about = "" if len(names) == len(studies) else f"{', '.join(names)}: "
-        print(f"warning: {about}{warning}", file=sys.stderr)
+        warn(f"{about}{warning}")
 
 
 def _say_where(studies: Sequence[Study], out: Path | None) -> None:
     if out is not None:
-        _say()
-        _say(f"Study   {out}")
-        _say(f"sha256  {studies[0].sha256}")
+        say()
+        say(f"Study   {out}")
+        say(f"sha256  {studies[0].sha256}")
         if studies[0].file.valid.voxel_size_mm is None:
-            print(
-                "warning: no voxel size is known, and no spec can take this study as a budget: "
-                "give --voxel-size",
-                file=sys.stderr,
-            )
+            warn("no voxel size is known, and no spec can take this study as a budget: give --voxel-size")
 
 
 WORDS = {

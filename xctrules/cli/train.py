@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xctrules.cli.main import _complain, _say, aligned, command
+from xctrules.cli.console import command, complain, say, say_json, say_table, working
 from xctrules.core.errors import XctrulesError
 
 if TYPE_CHECKING:
     from xctrules.campaigns.training.augment import Augmentation
-    from xctrules.campaigns.training.fit import Progress, Status, Trained
+    from xctrules.campaigns.training.fit import Trained
 
 EXIT_CODES = """\b
 Exit codes: 0 the model is written; 2 data, options or model cannot be used."""
@@ -108,18 +104,13 @@ def train(
     )
     words = {"title": title, "data": about, "licence": licence}
     told = About(**{name: text for name, text in words.items() if text is not None})  # type: ignore[arg-type]
-    with contextlib.redirect_stdout(sys.stderr), _progress() as progress:
+    with working() as progress:
         done = fit(data, out, options, about=told, progress=progress, tell=_note, replace=not resume)
     if as_json:
-        _say(json.dumps(done.card.model_dump(by_alias=True, mode="json"), indent=1))
+        say_json(done.card.model_dump(by_alias=True, mode="json"))
     else:
         _tell(done)
     return 0
-
-
-def register(app: typer.Typer) -> None:
-    """Give ``app`` the command."""
-    app.command(epilog=EXIT_CODES)(train)
 
 
 def _augmentation(settings: list[str]) -> Augmentation:
@@ -151,66 +142,31 @@ def _augmentation(settings: list[str]) -> Augmentation:
     return Augmentation(**scaled)
 
 
-@contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar on stderr where that is a terminal; a line for each epoch in any case."""
-    if not sys.stderr.isatty():
-        yield lambda status: _complain(_line(status)) if status.dice else None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading planes", total=None)
-
-        def show(status: Status) -> None:
-            done = (status.epoch - 1) * status.steps + status.step
-            what = f"epoch {status.epoch} of {status.epochs}, loss {status.loss:.3f}"
-            bar.update(task, description=what, total=status.epochs * status.steps, completed=done)
-            if status.dice:
-                bar.console.print(_line(status), highlight=False)
-
-        yield show
-
-
 def _note(line: str) -> None:
-    _complain(f"train: {line}")
-
-
-def _line(status: Status) -> str:
-    scores = ", ".join(f"{name} {_score(value)}" for name, value in (status.dice or {}).items())
-    return (
-        f"train: epoch {status.epoch} of {status.epochs}, loss {status.loss:.3f}, validation Dice {scores}"
-        f"{' (best so far)' if status.best else ''}, {status.minutes:.1f} min"
-    )
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}" if math.isfinite(value) else "-"
+    complain(f"train: {line}")
 
 
 def _tell(done: Trained) -> None:
     """Scores and files on the terminal."""
     from xctrules.campaigns.training.qc import NO_GAIN, WHAT_TO_TRY
+    from xctrules.campaigns.training.scores import score_text
     from xctrules.rules.gauge_studies import counted
 
     before = done.before
     table = [("Class", "Validation Dice", *([] if before is None else ["Before fine-tuning"]))]
     for name, value in done.dice.items():
         scores = [value] if before is None else [value, before.get(name, math.nan)]
-        table.append((name, *map(_score, scores)))
-    for line in aligned(table):
-        _say(line)
+        table.append((name, *map(score_text, scores)))
+    say_table(table)
     if not done.gained:
-        _say()
-        _say(NO_GAIN)
-        _say("What to try:")
+        say()
+        say(NO_GAIN)
+        say("What to try:")
         for line in WHAT_TO_TRY:
-            _say(f"- {line}")
-    _say()
-    _say(f"Exported model against trained: at most {done.agreement:.1g} in probability (0.001 allowed)")
+            say(f"- {line}")
+    say()
+    say(f"Exported model against trained: at most {done.agreement:.1g} in probability (0.001 allowed)")
     epochs, minutes = counted(done.log[-1]["epoch"], "epoch"), done.log[-1]["minutes"]
-    _say(f"{epochs} in {minutes:.1f} min, {done.images_per_second:.0f} crops a second")
-    _say(f"Model: {done.out}.tflite (to measure), {done.out}.keras (to train on), {done.out}.json (card)")
-    _say(f"What it gets wrong: {done.out}.html")
+    say(f"{epochs} in {minutes:.1f} min, {done.images_per_second:.0f} crops a second")
+    say(f"Model: {done.out}.tflite (to measure), {done.out}.keras (to train on), {done.out}.json (card)")
+    say(f"What it gets wrong: {done.out}.html")

@@ -13,7 +13,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from xctrules.core.errors import ModelError, NotMeasurable, OutputError, PluginE
 from xctrules.core.figures import Samples
 from xctrules.core.files import safe_file_stem
 from xctrules.core.measurement import Measurement
+from xctrules.core.progress import Progress
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import CellFrame, CylinderFinder
 from xctrules.cylinder.surfaces import CylinderSettings, Segmentation
@@ -47,9 +48,6 @@ from xctrules.rules.cellspec import CellSpec, load_spec
 from xctrules.scans.opening import open_scan
 
 MaskOf = Literal["canister", "electrode"]
-Progress = Callable[[str, int, int], None]
-"""Called with the stage in words, and how much of how much of it is done (0 of 0 where that is not known)."""
-
 LABEL_SEGMENTER = "classical"
 """The segmenter that reads label images."""
 

@@ -202,7 +202,7 @@ def _own(data: Path, identity: dict[str, Any]) -> None:
 def _trained(work: Path, data: Path, recipe: Recipe, scan: Path | None, tell: Tell) -> Path:
     """The trained model's ``.tflite``; trained now, or gone on with, where it is not there yet."""
     from xctrules.campaigns.training.augment import Augmentation
-    from xctrules.campaigns.training.fit import About, Options, Status, train
+    from xctrules.campaigns.training.fit import About, Options, train
 
     model = work / "model" / NAME
     if not model.with_suffix(".json").exists():
@@ -221,12 +221,7 @@ def _trained(work: Path, data: Path, recipe: Recipe, scan: Path | None, tell: Te
             scope=SCOPE,
         )
 
-        def progress(status: Status) -> None:
-            if status.dice is not None:
-                dice = ", ".join(f"{name} {value:.3f}" for name, value in status.dice.items())
-                tell(f"epoch {status.epoch} of {status.epochs}, {status.minutes:.0f} min: {dice}")
-
-        train(data, model, options, about=about, progress=progress)
+        train(data, model, options, about=about, tell=tell)
     return model.with_suffix(".tflite")
 
 

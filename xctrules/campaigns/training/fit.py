@@ -36,8 +36,10 @@ from xctrules.campaigns.training.scores import (
     dice_of,
     gained,
     mean_dice,
+    score_text,
 )
 from xctrules.core.errors import ModelError, OutputError, XctrulesError
+from xctrules.core.progress import Progress, silent
 from xctrules.core.version import __version__
 from xctrules.cylinder.half_planes import ROWS
 from xctrules.cylinder.model_card import (
@@ -143,22 +145,7 @@ class About:
     scope: ModelScope | None = None
 
 
-@dataclass(frozen=True)
-class Status:
-    """How far a training is. ``dice`` is by class, NaN for one that is nowhere, and stands at the end of
-    an epoch only."""
-
-    epoch: int
-    epochs: int
-    step: int
-    steps: int
-    loss: float
-    minutes: float
-    dice: Mapping[str, float] | None = None
-    best: bool = False
-
-
-Progress = Callable[[Status], None]
+Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -193,8 +180,8 @@ def train(
     options: Options | None = None,
     *,
     about: About | None = None,
-    progress: Progress | None = None,
-    tell: Callable[[str], None] | None = None,
+    progress: Progress = silent,
+    tell: Tell | None = None,
     replace: bool = False,
 ) -> Trained:
     """Train on the pairs in ``data`` and write ``out`` with the suffixes ``OUTPUTS``.
@@ -206,9 +193,10 @@ def train(
     out
         Folder and name of the model, without suffix.
     progress
-        Called after each step and each epoch.
+        Called after each step, with the steps that are done and those of all epochs.
     tell
-        Called with what a person should know of the data before it starts, line by line.
+        Called with what a person should know, line by line: of the data before it starts, of each epoch
+        when it ends.
     replace
         Start afresh and replace what is there; else a stopped run of the same training goes on.
 
@@ -230,11 +218,11 @@ def train(
     options = options.settled(pairs.planes)
     identity = _identity(options, pairs, parent)
     run = _Run.resumed(out, identity, replace) or _Run.fresh(options, identity)
-    if tell is not None:
-        for line in _of_data(pairs):
-            tell(line)
+    tell = tell or (lambda line: None)
+    for line in _of_data(pairs):
+        tell(line)
     out.parent.mkdir(parents=True, exist_ok=True)  # not before: a refusal leaves nothing behind
-    _fit(run, pairs, options, out, progress)
+    _fit(run, pairs, options, out, progress, tell)
     return _finish(run, pairs, options, about, out, parent)
 
 
@@ -474,7 +462,7 @@ def _as_csv(log: Sequence[Mapping[str, Any]]) -> str:
 # --- the work --------------------------------------------------------------------------------------------
 
 
-def _fit(run: _Run, pairs: Pairs, options: Options, out: Path, progress: Progress | None) -> None:
+def _fit(run: _Run, pairs: Pairs, options: Options, out: Path, progress: Progress, tell: Tell) -> None:
     assert options.epochs and options.crops and options.rate
     step = _step(run, options, class_weights(pairs.train))
     steps = max(1, math.ceil(options.crops / options.batch))
@@ -493,20 +481,24 @@ def _fit(run: _Run, pairs: Pairs, options: Options, out: Path, progress: Progres
             losses.append(float(step(grey, labels)))
             if not math.isfinite(losses[-1]):
                 raise XctrulesError("the training has diverged", where="train", todo="Give a smaller --rate.")
-            if progress is not None:
-                progress(Status(run.epoch + 1, options.epochs, i + 1, steps, losses[-1], run.minutes))
+            progress("training", run.epoch * steps + i + 1, options.epochs * steps)
             if not _time_left(run, options):
                 break
         _end_epoch(run, sample, losses)
         run.minutes = before + (time.monotonic() - began) / 60
         run.log[-1]["minutes"] = round(run.minutes, 3)
         run.save(out)
-        if progress is not None:
-            scores = {name: run.log[-1][f"dice_{name}"] for name in FOREGROUND}
-            dice = {name: math.nan if score is None else score for name, score in scores.items()}
-            loss = run.log[-1]["loss"]
-            better = run.stale == 0
-            progress(Status(run.epoch, options.epochs, steps, steps, loss, run.minutes, dice, better))
+        tell(_of_epoch(run, options.epochs))
+
+
+def _of_epoch(run: _Run, epochs: int) -> str:
+    row = run.log[-1]
+    scores = ", ".join(f"{name} {score_text(row[f'dice_{name}'])}" for name in FOREGROUND)
+    best = " (best so far)" if run.stale == 0 else ""
+    return (
+        f"epoch {run.epoch} of {epochs}, loss {row['loss']:.3f}, validation Dice {scores}{best}, "
+        f"{run.minutes:.1f} min"
+    )
 
 
 def _time_left(run: _Run, options: Options) -> bool:

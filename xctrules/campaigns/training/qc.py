@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.campaigns.training.scores import FOREGROUND, dice_of, gained, mean_dice
+from xctrules.campaigns.training.scores import FOREGROUND, dice_of, gained, mean_dice, score_text
 from xctrules.campaigns.validation.report import Table
 from xctrules.cylinder.half_planes import STANDARD_MM
 from xctrules.cylinder.surfaces import LABELS
@@ -97,10 +97,6 @@ def _by_name(scores: NDArray[np.float64]) -> dict[str, float]:
     return {name: float(scores[value]) for name, value in LABELS.items()}
 
 
-def _said(score: float) -> str:
-    return f"{score:.3f}" if math.isfinite(score) else "–"
-
-
 def _worst(
     number: int, sequence: PlaneSequence, index: int, scores: NDArray[np.float64], found: NDArray[np.uint8]
 ) -> WorstPlane:
@@ -110,7 +106,7 @@ def _worst(
     known = labels != UNKNOWN
     wrong = known & (found != labels)
     said = ", ".join(
-        f"{name} {_said(value)}" for name, value in _by_name(scores).items() if name in FOREGROUND
+        f"{name} {score_text(value)}" for name, value in _by_name(scores).items() if name in FOREGROUND
     )
     anchor, name = f"plane-{number}", sequence.planes[index]
     return WorstPlane(
@@ -159,10 +155,10 @@ def _score_table(looked: Sequence[Looked], log: Sequence[Mapping[str, Any]]) -> 
     for name, value in LABELS.items():
         there = each[:, value][np.isfinite(each[:, value])]
         parts = (np.median(there), there.min()) if there.size else (math.nan, math.nan)
-        row = [name, _said(float(total[value])), *(_said(float(part)) for part in parts)]
+        row = [name, score_text(float(total[value])), *(score_text(float(part)) for part in parts)]
         if tuned:
             before = log[0].get(f"dice_{name}")
-            row.append("–" if before is None else _said(before))
+            row.append("–" if before is None else score_text(before))
         rows.append(tuple(row))
     columns = ["Class", "Dice, all pixels", "Median plane", "Worst plane"]
     if tuned:

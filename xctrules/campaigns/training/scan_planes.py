@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +20,7 @@ import yaml
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable, OutputError, PluginError, ScanError
+from xctrules.core.progress import Progress, silent
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import CylinderFinder, EndInView
 from xctrules.cylinder.half_planes import Planes, standard_planes
@@ -246,7 +247,7 @@ def write_planes(
     acquisition: str | Path | None = None,
     voxel_size_mm: Sequence[float] | None = None,
     registry: Registry | None = None,
-    tell: Callable[[str], None] = lambda stage: None,
+    progress: Progress = silent,
 ) -> list[Path]:
     """Planes of a scan with draft labels as TIFF files, one for each plane; the images' paths.
 
@@ -256,13 +257,13 @@ def write_planes(
         When there is something in ``out``'s folders already that would be replaced.
     """
     registry = registry or load_plugins()
-    tell("reading the scan")
+    progress("reading the scan", 0, 0)
     cell = open_cell(path, spec, acquisition=acquisition, voxel_size_mm=voxel_size_mm, registry=registry)
-    tell("segmenting")
+    progress("segmenting", 0, 0)
     ends = label_ends(cell, count=count, registry=registry)
     stem = str(cell.scan.acquisition.get("cell_id") or Path(path).stem).replace("/", "-")
     written = []
-    tell("writing")
+    progress("writing", 0, 0)
     for found in ends:
         for theta, grey, label in zip(found.planes.theta_deg, found.planes.grey, found.label, strict=True):
             name = f"{stem}_{found.end.name}_{theta:07.3f}"

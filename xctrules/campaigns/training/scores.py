@@ -65,6 +65,11 @@ def mean_dice(dice: Mapping[str, float]) -> float:
     return float(np.mean(there)) if there else 0.0
 
 
+def score_text(score: float | None) -> str:
+    """A score to three decimals; a dash where there is none."""
+    return "–" if score is None or not math.isfinite(score) else f"{score:.3f}"
+
+
 def gained(log: Sequence[Mapping[str, Any]]) -> bool:
     """Whether the best row of a training's log is an epoch, not the model that it started from (epoch 0)."""
     return int(max(log, key=lambda row: float(row["dice"]))["epoch"]) > 0

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 from xctrules.campaigns.validation.ensemble import Ensemble
 from xctrules.core.errors import OutputError, XctrulesError
+from xctrules.core.progress import Progress, silent
 from xctrules.engine.registry import load_plugins
 from xctrules.records.record import software_versions
 
@@ -27,9 +28,6 @@ RESULT_NAME, REPORT_NAME = "validation.json", "validation.html"
 SCHEMA = "xctrules.validation/1"
 
 Row = dict[str, Any]
-Progress = Callable[[int, int], None]
-"""Called with the number of cases that are done, and of all."""
-
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -146,9 +144,21 @@ def run_cases(
     out: Path,
     *,
     workers: int = 1,
-    progress: Progress | None = None,
+    progress: Progress = silent,
+    before: int = 0,
 ) -> Iterator[Row]:
     """Measure the cases of ``indexes`` and append each to ``cases.jsonl`` as it is done; yields them.
+
+    Parameters
+    ----------
+    ensemble, indexes, out
+        Which cases of what, and the folder of :func:`prepare`.
+    workers
+        Processes that measure.
+    progress
+        Called after each case.
+    before
+        Cases that an earlier run has measured: they count as done.
 
     Raises
     ------
@@ -163,8 +173,7 @@ def run_cases(
             file.write(json.dumps(row, separators=(",", ":")) + "\n")
             file.flush()
             done += 1
-            if progress is not None:
-                progress(done, len(indexes))
+            progress("measuring phantoms", before + done, before + len(indexes))
             yield row
 
 

@@ -1,0 +1,74 @@
+"""``xctrules demo``: the whole way with nothing to download."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from xctrules.cli.console import command, say, say_table, working
+from xctrules.cli.inspection import show
+
+VOXEL_MM = (0.05, 0.034, 0.034)
+"""About that of the published scan of a 21700; coarser along the axis, to be done in seconds."""
+
+SHOWN = (
+    "canister.outer_diameter",
+    "canister.inner_diameter",
+    "canister.wall_thickness.mean",
+    "canister.dent_depth",
+    "canister.tilt",
+    "overhang.length.mean",
+    "overhang.length.min",
+    "overhang.deflection.mean",
+    "winding.turns",
+    "winding.pitch",
+)
+
+
+@command
+def demo(
+    out: Annotated[
+        Path, typer.Option(help="Folder for the phantom's scan and the results.", metavar="DIR")
+    ] = Path("xctrules-demo"),
+) -> int:
+    """Draw a phantom cell and inspect it: the whole way with nothing to download.
+
+    What was drawn is printed beside what was measured. A second run replaces the first one's files.
+    """
+    from xctrules.cylinder import phantom
+    from xctrules.engine import inspection
+
+    with working() as progress:
+        progress("drawing a phantom of a 21700 cell", 0, 0)
+        spec = phantom.preset("21700", voxel_size_mm=VOXEL_MM, roll_in_view_mm=2.5, tilt_deg=0.4)
+        drawn = phantom.draw(spec)
+        scan = drawn.write(out / "phantom", force=True)
+        result = inspection.inspect(
+            scan, "21700", out=out, replace=True, third_party=False, progress=progress
+        )
+    say(f"Scan    {scan} (a phantom, drawn from its geometry)")
+    code = show(result, as_json=False)
+    say()
+    say_table(
+        [
+            ("Measurement", "Drawn", "Measured with its 95 % interval", "Interval covers the truth"),
+            *(_beside_truth(name, drawn.truth["measurements"], result.record) for name in SHOWN),
+        ]
+    )
+    return code
+
+
+def _beside_truth(name: str, truth: Mapping[str, float], record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Name, truth, value with uncertainty, and whether the one lies within the other, as text."""
+    from xctrules.rules.judging import value_text
+
+    true, found = truth.get(name), record["measurements"][name]
+    shown = "-" if true is None else f"{true:.4g} {'' if found['unit'] == '1' else found['unit']}".rstrip()
+    if found["value"] is None:
+        return name, shown, found["reason"], "-"
+    expanded = found["expanded_uncertainty"] or 0.0
+    covered = "-" if true is None else "yes" if abs(found["value"] - true) <= expanded else "no"
+    return name, shown, value_text(found["value"], expanded, found["unit"]), covered

@@ -1,0 +1,85 @@
+"""``xctrules inspect``: one cell, scan in, verdict out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from xctrules.cli.console import (
+    Acquisition,
+    NoThirdParty,
+    PluginsDir,
+    ScanPath,
+    SpecName,
+    VoxelSize,
+    command,
+    parse_voxel_size,
+    working,
+)
+from xctrules.cli.inspection import show
+
+
+@command
+def inspect(
+    scan: ScanPath,
+    spec: SpecName,
+    out: Annotated[
+        Path, typer.Option(help="Folder in which a folder for the cell is made.", metavar="DIR")
+    ] = Path("xctrules-out"),
+    acquisition: Acquisition = None,
+    voxel_size: VoxelSize = None,
+    cell_id: Annotated[
+        str | None, typer.Option(help="The cell's name in record and report.", metavar="ID")
+    ] = None,
+    angles: Annotated[int, typer.Option(help="Number of half-planes around the axis.", metavar="N")] = 360,
+    segmenter: Annotated[
+        str | None,
+        typer.Option(
+            help="Segmenter to use instead of the spec's; unet:MODEL for a model of your own.", metavar="NAME"
+        ),
+    ] = None,
+    segmentation: Annotated[
+        Path | None, typer.Option(help="Label image to use instead of segmenting.", metavar="FILE")
+    ] = None,
+    export_labels: Annotated[
+        Path | None, typer.Option(help="Write what was found as a label image (TIFF).", metavar="FILE")
+    ] = None,
+    mask_of: Annotated[
+        Literal["canister", "electrode"] | None,
+        typer.Option(help="The scan (or the --segmentation given) is a two-valued image of this part."),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the cell's record in DIR.")] = False,
+    plugins_dir: PluginsDir = None,
+    no_third_party: NoThirdParty = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the record on stdout, and nothing else.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Any warning or plugin error ends with 2.")
+    ] = False,
+) -> int:
+    """Inspect one cell: scan in, verdict out."""
+    from xctrules.engine import inspection
+
+    with working() as progress:
+        result = inspection.inspect(
+            scan,
+            spec,
+            out=out,
+            acquisition=acquisition,
+            voxel_size_mm=parse_voxel_size(voxel_size),
+            cell_id=cell_id,
+            angles=angles,
+            segmenter=segmenter,
+            segmentation=segmentation,
+            export_labels=export_labels,
+            mask_of=mask_of,
+            plugins_dir=plugins_dir,
+            third_party=not no_third_party,
+            replace=replace,
+            strict=strict,
+            progress=progress,
+        )
+    return show(result, as_json)
