@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -53,11 +54,11 @@ def test_every_hook_and_its_arguments_are_documented() -> None:
 def test_every_attribute_of_a_cell_is_documented() -> None:
     import dataclasses
 
+    from xctrules.core.cell import Cell
     from xctrules.core.measurement import MetricResult
-    from xctrules.cylinder.surfaces import CylinderCell
 
     text = PLUGIN_GUIDE.read_text()
-    for field in dataclasses.fields(CylinderCell):
+    for field in dataclasses.fields(Cell):
         name = "surfaces" if field.name == "segmentation" else field.name
         assert f"`cell.{name}`" in text, name
     for field in dataclasses.fields(MetricResult):
@@ -84,6 +85,14 @@ def test_commands_in_documents_exist(path: Path) -> None:
                 known = known.commands[word]
                 options = {name for option in known.params for name in (*option.opts, *option.secondary_opts)}
         assert known.name != get_command(cli.app).name or words[:1] == ["--help"], words
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
+def test_python_names_in_documents_exist(path: Path) -> None:
+    """Modules, functions and constants that a document names in code, by their whole path."""
+    code = [*blocks(path, "python"), *re.findall(r"`([^`\n]+)`", path.read_text())]
+    for name in re.findall(r"\bxctrules(?:\.[A-Za-z_]\w*)+(?![\w./])", "\n".join(code)):
+        pkgutil.resolve_name(name)
 
 
 def test_ci_runs_the_readmes_own_commands() -> None:
