@@ -47,7 +47,7 @@ def turned_planes(scan: Any, frame: Any, theta_deg: Any, r_mm: Any) -> Any:
     for j, theta in enumerate(theta_deg):
         turn = cv2.getRotationMatrix2D((x0, y0), float(theta), 1.0)
         for k in range(nz):
-            image = cv2.warpAffine(scan.volume[k].astype(np.float32), turn, (nx, ny), flags=cv2.INTER_CUBIC)
+            image = cv2.warpAffine(scan.slices[k].astype(np.float32), turn, (nx, ny), flags=cv2.INTER_CUBIC)
             planes[k, j] = image[round(y0), columns]
     return planes
 

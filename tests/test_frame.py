@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xctrules.core.errors import NotMeasurable
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CellFrame, CylinderFinder
 from xctrules.cylinder.phantom import draw, small
 
@@ -45,7 +45,7 @@ def tube(
         filling = 40 + 25 * np.sin(2 * np.pi * r / 0.4) if layers else 30.0
         volume[k] = 200 * (inside - hollow) + filling * hollow
     volume += rng.normal(0, noise, shape).astype(np.float32) if noise else 0
-    return Scan(Path("drawn"), volume, VOXEL, {})
+    return Scan(Path("drawn"), ArraySlices(volume), VOXEL, {})
 
 
 def axis_of(frame: CellFrame, z_mm: float) -> np.ndarray:
@@ -101,7 +101,7 @@ def test_the_axis_moves_with_the_cell_and_not_with_its_greys(
     dx: float, dy: float, gain: float, offset: float
 ) -> None:
     scan = tube(centre_mm=(5.0 + dx, 5.2 + dy), shape=(8, 200, 204), noise=2.0)
-    changed = Scan(scan.path, scan.volume * np.float32(gain) + np.float32(offset), VOXEL, {})
+    changed = Scan(scan.path, ArraySlices(scan.slices[:] * np.float32(gain) + np.float32(offset)), VOXEL, {})
     for one in (scan, changed):
         frame = CylinderFinder().find(one, {})
         assert axis_of(frame, 0.0) == pytest.approx([5.0 + dx, 5.2 + dy], abs=0.1 * VOXEL[1])
@@ -110,7 +110,7 @@ def test_the_axis_moves_with_the_cell_and_not_with_its_greys(
 def test_turning_the_image_turns_the_axis() -> None:
     slope = (0.03, 0.01)
     scan = tube(slope=slope, shape=(40, 204, 204))
-    turned = Scan(scan.path, np.rot90(scan.volume, axes=(1, 2)).copy(), VOXEL, {})
+    turned = Scan(scan.path, ArraySlices(np.rot90(scan.slices[:], axes=(1, 2)).copy()), VOXEL, {})
     a, b = (CylinderFinder().find(s, {}) for s in (scan, turned))
     # np.rot90 takes (y, x) to (nx - 1 - x, y).
     assert b.axis == pytest.approx((a.axis[1], -a.axis[0], a.axis[2]), abs=1e-4)
@@ -119,8 +119,9 @@ def test_turning_the_image_turns_the_axis() -> None:
 def test_a_dent_does_not_pull_the_axis() -> None:
     scan = tube(shape=(12, 200, 204))
     y, x = np.mgrid[:200, :204] * VOXEL[1]
-    scan.volume[:, (x > 5.0 + 3.4) & (np.abs(y - 5.2) < 1.5)] = 0  # a flat of 1.5 mm depth over 45 degrees
-    frame = CylinderFinder().find(scan, {})
+    volume = scan.slices[:].copy()
+    volume[:, (x > 5.0 + 3.4) & (np.abs(y - 5.2) < 1.5)] = 0  # a flat of 1.5 mm depth over 45 degrees
+    frame = CylinderFinder().find(replace(scan, slices=ArraySlices(volume)), {})
     assert axis_of(frame, 0.0) == pytest.approx([5.0, 5.2], abs=0.25 * VOXEL[1])
 
 
@@ -134,7 +135,7 @@ def test_a_dent_does_not_pull_the_axis() -> None:
 )
 def test_without_a_can_there_is_no_frame_but_a_reason(name: str, volume: np.ndarray) -> None:
     with pytest.raises(NotMeasurable, match="no can was found"):
-        CylinderFinder().find(Scan(Path(name), volume, VOXEL, {}), {})
+        CylinderFinder().find(Scan(Path(name), ArraySlices(volume), VOXEL, {}), {})
 
 
 def test_a_solid_disc_is_no_can() -> None:
@@ -142,15 +143,15 @@ def test_a_solid_disc_is_no_can() -> None:
     disc = np.where((x - 80) ** 2 + (y - 80) ** 2 < 60**2, 100.0, 0.0).astype(np.float32)
     grainy = disc * np.random.default_rng(3).uniform(0.95, 1.0, disc.shape).astype(np.float32)
     with pytest.raises(NotMeasurable, match="no brighter"):
-        CylinderFinder().find(Scan(Path("disc"), np.stack([grainy] * 6), VOXEL, {}), {})
+        CylinderFinder().find(Scan(Path("disc"), ArraySlices(np.stack([grainy] * 6)), VOXEL, {}), {})
     # One and the same grey everywhere is what a clipped scale makes of any cell.
     with pytest.raises(NotMeasurable, match="saturated"):
-        CylinderFinder().find(Scan(Path("clipped"), np.stack([disc] * 6), VOXEL, {}), {})
+        CylinderFinder().find(Scan(Path("clipped"), ArraySlices(np.stack([disc] * 6)), VOXEL, {}), {})
 
 
 def test_a_cut_off_can_tells_how_much_is_missing() -> None:
     scan = tube(shape=(6, 200, 204))
-    cut = Scan(scan.path, scan.volume[:, :, : round((5.0 + 3.0) / 0.05)].copy(), VOXEL, {})
+    cut = Scan(scan.path, ArraySlices(scan.slices[:][:, :, : round((5.0 + 3.0) / 0.05)].copy()), VOXEL, {})
     frame = CylinderFinder().find(cut, {})
     missing = 2 * np.degrees(np.arccos(3.0 / 4.0)) / 360
     assert frame.outline_missing == pytest.approx(missing, abs=0.03)  # directions are two degrees apart
@@ -160,19 +161,21 @@ def test_a_cut_off_can_tells_how_much_is_missing() -> None:
 @pytest.mark.parametrize(("axis", "order"), [("y", (1, 0, 2)), ("x", (2, 1, 0))])
 def test_a_cell_that_lies_on_its_side_is_told_to_be_resliced(axis: str, order: tuple[int, int, int]) -> None:
     scan = tube(shape=(60, 200, 204))
-    lying = Scan(scan.path, np.transpose(scan.volume, order).copy(), VOXEL, {})
+    lying = Scan(scan.path, ArraySlices(np.transpose(scan.slices[:], order).copy()), VOXEL, {})
     with pytest.raises(NotMeasurable, match=f"lies along the volume's {axis} axis; reslice"):
         CylinderFinder().find(lying, {})
 
 
 def test_empty_slices_inside_the_cell_are_told_and_not_bridged() -> None:
-    scan = tube(shape=(30, 200, 204))
-    scan.volume[12:15] = 0
+    drawn = tube(shape=(30, 200, 204))
+    volume = drawn.slices[:].copy()
+    volume[12:15] = 0
+    scan = replace(drawn, slices=ArraySlices(volume))
     with pytest.raises(
         NotMeasurable, match="3 slices inside the cell are empty, the first of them number 13"
     ):
         CylinderFinder().find(scan, {})
-    scan.volume[:15] = 0  # before the cell begins they are the air above it
+    volume[:15] = 0  # before the cell begins they are the air above it
     assert CylinderFinder().find(scan, {}).outer_radius_mm == pytest.approx(4.0, abs=0.01)
 
 
@@ -188,7 +191,7 @@ def test_a_roll_of_weak_contrast_is_not_mistaken_for_its_free_foils(view: str) -
         imaging=replace(spec.imaging, blur_px=1.5),
     )
     phantom = draw(spec)
-    frame = CylinderFinder().find(Scan(Path("weak"), phantom.volume, spec.voxel_size_mm, {}), {})
+    frame = CylinderFinder().find(Scan(Path("weak"), ArraySlices(phantom.volume), spec.voxel_size_mm, {}), {})
     (end,) = frame.ends
 
     edge = np.nanmean(np.array(phantom.truth["samples"][view]["cathode_z_mm"], dtype=float))

@@ -183,7 +183,7 @@ def test_name_of_a_scan_without_id(path: str, name: str) -> None:
     [
         ("raise ValueError('boom')", "ValueError: boom"),
         ("raise SystemExit('gone')", "SystemExit: gone"),
-        ("cell.scan.volume[:] = 0", "read-only"),
+        ("cell.scan.slices[:][:] = 0", "read-only"),
         ("return None", "not a MetricResult"),
         ("return MetricResult([good(float('nan'))])", "no finite number"),
         ("return MetricResult([good(math.inf)])", "no finite number"),

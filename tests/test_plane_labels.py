@@ -17,7 +17,7 @@ from xctrules_segmentation.roll import CathodeFaces
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CellFrame, EndInView
 from xctrules.cylinder.half_planes import INWARD_MM, ROWS, STANDARD_MM, Planes, standard_planes
 from xctrules.cylinder.phantom import draw, small
@@ -124,7 +124,7 @@ def cell_with(end: EndInView) -> CylinderCell:
         roll_pitch_mm=PITCH,
         ends=(end,),
     )
-    scan = Scan(Path("drawn"), np.zeros((200, 300, 300), dtype=np.uint8), (0.04, 0.04, 0.04), {})
+    scan = Scan(Path("drawn"), ArraySlices(np.zeros((200, 300, 300), dtype=np.uint8)), (0.04, 0.04, 0.04), {})
     return CylinderCell(scan, frame, Scale(0.001, True), CylinderSettings(angles=72), {})
 
 

@@ -84,9 +84,9 @@ def counted_opens() -> Iterator[Counter[str]]:
 def test_folder_keeps_dtype_and_voxels(tmp_path: Path, dtype: str, byteorder: str) -> None:
     data = volume(dtype)
     scan = opened(write_slices(tmp_path / "s", data, byteorder=byteorder))
-    assert scan.volume.dtype == np.dtype(dtype)
-    assert scan.volume.dtype.isnative
-    np.testing.assert_array_equal(scan.volume, data)
+    assert scan.slices.dtype == np.dtype(dtype)
+    assert scan.slices.dtype.isnative
+    np.testing.assert_array_equal(scan.slices[:], data)
     assert scan.voxel_size_mm == VOXEL
     assert scan.shape == data.shape
 
@@ -95,25 +95,25 @@ def test_folder_keeps_dtype_and_voxels(tmp_path: Path, dtype: str, byteorder: st
 def test_compressed_slices(tmp_path: Path, compression: str) -> None:
     data = volume()
     np.testing.assert_array_equal(
-        opened(write_slices(tmp_path / "s", data, compression=compression)).volume, data
+        opened(write_slices(tmp_path / "s", data, compression=compression)).slices[:], data
     )
     tifffile.imwrite(tmp_path / "stack.tif", data, compression=compression)
     stack = opened(tmp_path / "stack.tif")
-    np.testing.assert_array_equal(stack.volume, data)
-    assert not is_mapped(stack.volume)
+    np.testing.assert_array_equal(stack.slices[:], data)
+    assert not is_mapped(stack.slices[:])
 
 
 def test_tiled_and_striped_slices(tmp_path: Path) -> None:
     data = volume(shape=(3, 100, 130))
-    np.testing.assert_array_equal(opened(write_slices(tmp_path / "t", data, tile=(32, 32))).volume, data)
-    np.testing.assert_array_equal(opened(write_slices(tmp_path / "r", data, rowsperstrip=7)).volume, data)
+    np.testing.assert_array_equal(opened(write_slices(tmp_path / "t", data, tile=(32, 32))).slices[:], data)
+    np.testing.assert_array_equal(opened(write_slices(tmp_path / "r", data, rowsperstrip=7)).slices[:], data)
 
 
 def test_slices_come_in_natural_order(tmp_path: Path) -> None:
     data = volume(shape=(12, 80, 90))
     folder = write_slices(tmp_path / "s", data, first=1)  # im1 ... im12: im10 sorts before im2 as text
     scan = opened(folder)
-    np.testing.assert_array_equal(scan.volume[:, 0, 0], np.arange(12))
+    np.testing.assert_array_equal(scan.slices[:][:, 0, 0], np.arange(12))
     assert [name for _, name in scan.digests] == [f"im{n}.tif" for n in range(1, 13)]
 
 
@@ -131,7 +131,7 @@ def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:
     (folder / "Thumbs.db").write_bytes(b"")
     (folder / "notes.txt").write_text("seen on Monday")
     (folder / "old.tif").mkdir()
-    np.testing.assert_array_equal(opened(folder).volume, data)
+    np.testing.assert_array_equal(opened(folder).slices[:], data)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_stack_in_one_file(tmp_path: Path, options: dict[str, Any]) -> None:
     file = tmp_path / ("v.ome.tif" if options.get("ome") else "v.tif")
     tifffile.imwrite(file, data, **options)
     scan = opened(file)
-    np.testing.assert_array_equal(scan.volume, data)
+    np.testing.assert_array_equal(scan.slices[:], data)
     assert scan.digests == ((hashlib.sha256(file.read_bytes()).hexdigest(), file.name),)
 
 
@@ -151,8 +151,8 @@ def test_uncompressed_stack_is_mapped(tmp_path: Path, dtype: str) -> None:
     data = volume(dtype)
     tifffile.imwrite(tmp_path / "v.tif", data)
     scan = opened(tmp_path / "v.tif", memory_limit_bytes=0)  # it takes no memory of its own
-    assert is_mapped(scan.volume)
-    np.testing.assert_array_equal(scan.volume, data)
+    assert is_mapped(scan.slices[:])
+    np.testing.assert_array_equal(scan.slices[:], data)
 
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
@@ -165,9 +165,9 @@ def test_imagej_stack_with_one_directory(tmp_path: Path, byteorder: str) -> None
     with tifffile.TiffFile(tmp_path / "v.tif") as tiff:
         assert len(tiff.pages) == 1
     scan = opened(tmp_path / "v.tif")
-    np.testing.assert_array_equal(scan.volume, data)
-    assert scan.volume.dtype.isnative
-    assert is_mapped(scan.volume) is (byteorder == "<" if sys.byteorder == "little" else byteorder == ">")
+    np.testing.assert_array_equal(scan.slices[:], data)
+    assert scan.slices.dtype.isnative
+    assert is_mapped(scan.slices[:]) is (byteorder == "<" if sys.byteorder == "little" else byteorder == ">")
     assert scan.digests[0][0] == hashlib.sha256((tmp_path / "v.tif").read_bytes()).hexdigest()
 
 
@@ -177,7 +177,7 @@ def test_stack_written_page_by_page(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "v.tif") as writer:
         for image in data:
             writer.write(image)
-    np.testing.assert_array_equal(opened(tmp_path / "v.tif").volume, data)
+    np.testing.assert_array_equal(opened(tmp_path / "v.tif").slices[:], data)
 
 
 def test_single_slice_file_and_folder_of_one(tmp_path: Path) -> None:
@@ -186,12 +186,12 @@ def test_single_slice_file_and_folder_of_one(tmp_path: Path) -> None:
     for path in (tmp_path / "one.tif", tmp_path):
         scan = opened(path)
         assert scan.shape == (1, 80, 90)
-        np.testing.assert_array_equal(scan.volume, data)
+        np.testing.assert_array_equal(scan.slices[:], data)
 
 
 def test_folder_with_one_stack(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "v.tif", volume())
-    np.testing.assert_array_equal(opened(tmp_path).volume, volume())
+    np.testing.assert_array_equal(opened(tmp_path).slices[:], volume())
 
 
 def test_one_slice_of_a_series_is_told_its_fellows(tmp_path: Path) -> None:
@@ -211,8 +211,8 @@ def test_bilevel_masks_come_as_uint8(tmp_path: Path, stack: bool) -> None:
         scan = opened(tmp_path / "m.tif", mask=True)
     else:
         scan = opened(write_slices(tmp_path / "m", mask), mask=True)
-    assert scan.volume.dtype == np.uint8
-    np.testing.assert_array_equal(scan.volume, mask.astype(np.uint8))
+    assert scan.slices.dtype == np.uint8
+    np.testing.assert_array_equal(scan.slices[:], mask.astype(np.uint8))
 
 
 @pytest.mark.parametrize(("unit", "per_mm"), [("mm", 1.0), ("µm", 1e3), ("nm", 1e6), ("cm", 0.1)])
@@ -368,12 +368,12 @@ def test_raw_volume_with_header(tmp_path: Path, suffix: str, dtype: str) -> None
     (tmp_path / f"v{suffix}").write_text(HEADERS[suffix](data, "v.raw"))
     for path in (tmp_path / "v.raw", tmp_path / f"v{suffix}", tmp_path):
         scan = open_scan(path)
-        np.testing.assert_array_equal(scan.volume, data)
-        assert scan.volume.dtype == data.dtype
+        np.testing.assert_array_equal(scan.slices[:], data)
+        assert scan.slices.dtype == data.dtype
         assert scan.voxel_size_mm == pytest.approx(VOXEL)
         assert scan.sources["voxel_size_mm"] == f"v{suffix}"
         assert scan.digests == ((hashlib.sha256(data.tobytes()).hexdigest(), "v.raw"),)
-        assert is_mapped(scan.volume)
+        assert is_mapped(scan.slices[:])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -386,8 +386,8 @@ def test_raw_volume_described_by_acquisition_yaml(tmp_path: Path, dtype: str, or
         f"shape: [5, 80, 90]\ndtype: {dtype}\nbyte_order: {order}\nheader_bytes: 7\nvoxel_size_mm: 0.04\n"
     )
     scan = open_scan(tmp_path / "v.bin")
-    np.testing.assert_array_equal(scan.volume, data)
-    assert scan.volume.dtype.isnative
+    np.testing.assert_array_equal(scan.slices[:], data)
+    assert scan.slices.dtype.isnative
     assert scan.voxel_size_mm == (0.04, 0.04, 0.04)
     assert scan.scan_sha256 != ""
 
@@ -402,7 +402,7 @@ def test_nikon_volume(tmp_path: Path, dtype: str) -> None:
         "[Xrays]\nXraykV=200\n"
     )
     scan = open_scan(tmp_path / "cell.vol")
-    np.testing.assert_array_equal(scan.volume, data)
+    np.testing.assert_array_equal(scan.slices[:], data)
     assert scan.voxel_size_mm == pytest.approx(VOXEL)
     assert scan.acquisition["tube_voltage_kv"] == 200
     assert scan.warnings == ()
@@ -415,7 +415,7 @@ def test_phoenix_volume(tmp_path: Path) -> None:
         "[VolumeData]\nVolume_SizeX=90\nVolume_SizeY=80\nVolume_SizeZ=5\nVoxelSizeRec=0.04\n"
     )
     scan = open_scan(tmp_path / "cell.vol")
-    np.testing.assert_array_equal(scan.volume, data)
+    np.testing.assert_array_equal(scan.slices[:], data)
     assert scan.voxel_size_mm == (0.04,) * 3
 
 
@@ -427,8 +427,8 @@ def test_metaimage_big_endian_with_header(tmp_path: Path, header_size: int) -> N
     text = mhd(data, "v.raw").replace("MSB = False", "MSB = True")
     (tmp_path / "v.mhd").write_text(f"HeaderSize = {header_size}\n{text}")
     scan = open_scan(tmp_path / "v.mhd")
-    np.testing.assert_array_equal(scan.volume, data)
-    assert scan.volume.dtype.isnative
+    np.testing.assert_array_equal(scan.slices[:], data)
+    assert scan.slices.dtype.isnative
 
 
 def test_nrrd_spacings(tmp_path: Path) -> None:
@@ -503,8 +503,8 @@ def test_zarr_array(tmp_path: Path, version: int, chunks: tuple[int, int, int], 
     zarr.create_array(folder, data=data, chunks=chunks, zarr_format=version)
     with counted_opens() as opens:
         scan = opened(folder)
-    np.testing.assert_array_equal(scan.volume, data)
-    assert scan.volume.dtype == data.dtype
+    np.testing.assert_array_equal(scan.slices[:], data)
+    assert scan.slices.dtype == data.dtype
     stored = [p for p in folder.rglob("*") if p.is_file() and p.name != ".zattrs"]
     assert {name: sha for sha, name in scan.digests} == file_digests(folder, stored)
     assert scan.reader == "zarr"
@@ -519,7 +519,7 @@ def test_sharded_zarr(tmp_path: Path) -> None:
     data = volume(shape=(6, 80, 90))
     zarr.create_array(tmp_path / "v.zarr", data=data, chunks=(1, 40, 45), shards=(2, 80, 90))
     scan = opened(tmp_path / "v.zarr")
-    np.testing.assert_array_equal(scan.volume, data)
+    np.testing.assert_array_equal(scan.slices[:], data)
     stored = [p for p in (tmp_path / "v.zarr").rglob("*") if p.is_file()]
     assert {name: sha for sha, name in scan.digests} == file_digests(tmp_path / "v.zarr", stored)
 
@@ -561,7 +561,7 @@ def ome_zarr(folder: Path, data: Any, version: str, axes: str, unit: str | None,
 def test_ome_zarr(tmp_path: Path, version: str, axes: str, unit: str, factor: float) -> None:
     data = volume()
     scan = open_scan(ome_zarr(tmp_path / "v.ome.zarr", data, version, axes, unit, factor))
-    np.testing.assert_array_equal(scan.volume, data)
+    np.testing.assert_array_equal(scan.slices[:], data)
     assert scan.voxel_size_mm == pytest.approx(VOXEL)
 
 
@@ -581,7 +581,7 @@ def test_zarr_with_several_volumes_or_wrong_axes(tmp_path: Path) -> None:
         opened(tmp_path / "x.zarr")
     group = zarr.open_group(tmp_path / "g.zarr", mode="w")
     group.create_array("a", data=volume())
-    np.testing.assert_array_equal(opened(tmp_path / "g.zarr").volume, volume())
+    np.testing.assert_array_equal(opened(tmp_path / "g.zarr").slices[:], volume())
     group.create_array("b", data=volume())
     with pytest.raises(ScanError, match="a, b"):
         opened(tmp_path / "g.zarr")
@@ -636,7 +636,7 @@ def test_any_volume_survives(
         scan = opened(folder / "v.tif")
     else:
         scan = opened(write_slices(folder / "s", data, compression=compression))
-    np.testing.assert_array_equal(scan.volume, data)
+    np.testing.assert_array_equal(scan.slices[:], data)
 
 
 def test_real_scan() -> None:
@@ -644,7 +644,7 @@ def test_real_scan() -> None:
     with counted_opens() as opens:
         scan = open_scan(folder)
     assert scan.shape == (100, 728, 728)
-    assert scan.volume.dtype == np.uint8
+    assert scan.slices.dtype == np.uint8
     assert scan.voxel_size_mm == (0.06794, 0.03397, 0.03397)
     assert scan.sources["voxel_size_mm"] == "acquisition.yaml"
     assert scan.acquisition["cell_id"] == "UCL-21700-A"
@@ -652,7 +652,7 @@ def test_real_scan() -> None:
     assert scan.warnings == ()
     assert {n for name, n in opens.items() if name.endswith(".tif")} == {1}
     for k in (0, 57, 99):
-        np.testing.assert_array_equal(scan.volume[k], tifffile.imread(folder / f"im{k + 1:03d}.tif"))
+        np.testing.assert_array_equal(scan.slices[k], tifffile.imread(folder / f"im{k + 1:03d}.tif"))
 
 
 @pytest.mark.parametrize(
@@ -666,6 +666,6 @@ def test_real_scan() -> None:
 def test_real_single_slices(name: str, dtype: str, levels: list[int] | None) -> None:
     scan = open_scan(shared_data(name), voxel_size_mm=(0.0479,) * 3, mask=levels is not None)
     assert scan.shape == (1, 576, 576)
-    assert scan.volume.dtype == np.dtype(dtype)
+    assert scan.slices.dtype == np.dtype(dtype)
     if levels:
-        assert np.unique(scan.volume).tolist() == levels
+        assert np.unique(scan.slices[:]).tolist() == levels

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xctrules.core.errors import ScanError
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.scans.opening import available_memory_bytes, checked_voxel_size, open_scan
 
 VOXEL = (0.06, 0.05, 0.04)
@@ -113,7 +113,7 @@ def test_a_damaged_file_gives_a_scan_or_one_clear_error(
         data[int(place * end)] = value
     file.write_bytes(data)
     with suppress(ScanError):
-        assert open_scan(file, voxel_size_mm=VOXEL).volume.ndim == 3
+        assert open_scan(file, voxel_size_mm=VOXEL).slices[:].ndim == 3
 
 
 def test_slice_of_noise(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_colour_palette(tmp_path: Path) -> None:
     ramp = np.tile(np.arange(256, dtype="uint16") * 257, (3, 1))
     data = grey(dtype="uint8")
     np.testing.assert_array_equal(
-        open_scan(slices(tmp_path / "g", data, colormap=ramp), voxel_size_mm=VOXEL).volume, data
+        open_scan(slices(tmp_path / "g", data, colormap=ramp), voxel_size_mm=VOXEL).slices[:], data
     )
     ramp[0] = ramp[0][::-1]
     refused(slices(tmp_path / "c", data, colormap=ramp), "colour")
@@ -215,7 +215,7 @@ def test_two_numbers_of_which_one_runs(tmp_path: Path) -> None:
     for k in range(12):
         tifffile.imwrite(tmp_path / "s" / f"run2_{k}_{k // 5}.tif", np.full((80, 90), k, "uint8"))
     scan = open_scan(tmp_path / "s", voxel_size_mm=VOXEL)
-    np.testing.assert_array_equal(scan.volume[:, 0, 0], np.arange(12))
+    np.testing.assert_array_equal(scan.slices[:][:, 0, 0], np.arange(12))
 
 
 def test_stacks_in_a_folder_of_slices(tmp_path: Path) -> None:
@@ -381,7 +381,7 @@ def test_voxel_size_from_the_scanners_file_alone(tmp_path: Path) -> None:
 def test_mask_of_two_values(tmp_path: Path, levels: tuple[int, int]) -> None:
     data = np.where(grey() > 100, levels[1], levels[0]).astype("uint8")
     assert set(
-        np.unique(open_scan(slices(tmp_path / "s", data), voxel_size_mm=VOXEL, mask=True).volume)
+        np.unique(open_scan(slices(tmp_path / "s", data), voxel_size_mm=VOXEL, mask=True).slices[:])
     ) == set(levels)
 
 
@@ -478,7 +478,7 @@ def own_file(tmp_path: Path) -> Path:
 
 def test_plugins_reader(own_file: Path) -> None:
     scan = open_scan(own_file, readers=[Own(grey(), {"voxel_size_mm": VOXEL, "tube_voltage_kv": 90})])
-    np.testing.assert_array_equal(scan.volume, grey())
+    np.testing.assert_array_equal(scan.slices[:], grey())
     assert scan.reader == "own"
     assert scan.voxel_size_mm == VOXEL
     assert scan.acquisition["tube_voltage_kv"] == 90
@@ -561,7 +561,7 @@ def test_zero_sized_volume(own_file: Path) -> None:
 
 
 def test_scan_is_plain_data() -> None:
-    scan = Scan(Path("s"), grey(), VOXEL, {})
+    scan = Scan(Path("s"), ArraySlices(grey()), VOXEL, {})
     assert scan.shape == (3, 80, 90)
     assert not scan.scale.stated
     assert scan.digest_text == ""

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from xctrules.campaigns.training import build, evaluate, scan_planes
 from xctrules.campaigns.training.phantom_planes import UNKNOWN, PhantomPlanes, labels_in_frame
 from xctrules.core.errors import OutputError
+from xctrules.core.slices import ArraySlices
 from xctrules.cylinder.half_planes import ROWS, STANDARD_MM, Planes, standard_planes
 from xctrules.cylinder.phantom import Greys, Imaging, Tab, draw, small
 from xctrules.cylinder.surfaces import LABELS
@@ -64,7 +65,7 @@ def test_labels_are_what_a_drawing_of_that_part_alone_shows(drawn, parts, names,
         greys=Greys(**{**NO_GREYS, **dict.fromkeys(parts, 1.0)}),
         imaging=Imaging(blur_px=0.0, noise=0.0, dtype="float32", clip_outside=False),
     )
-    volume = dataclasses.replace(cell.scan, volume=draw(alone).volume)
+    volume = dataclasses.replace(cell.scan, slices=ArraySlices(draw(alone).volume))
     z = planes.end.z_mm + planes.end.outward * planes.height_mm
     order = np.argsort(z)
     sampled = np.empty((z.size, planes.theta_deg.size, planes.r_mm.size))

@@ -718,7 +718,7 @@ def _slice(
     theta = maps.theta_deg
     index = int(np.argmin(np.abs(surface.z_mm - z)))
     layer = int(np.clip(round(z * frame.axis[2] / frame.voxel_mm[0]), 0, frame.shape[0] - 1))
-    plane = np.asarray(cell.scan.volume[layer])
+    plane = cell.scan.slices[layer]
 
     contours: list[tuple[Floats, Floats, str, str, bool]] = [
         (theta, surface.outer_mm[index], "can", "outer surface", True),

@@ -44,7 +44,7 @@ def saturation(cell: CylinderCell, inner_mm: float, outer_mm: float, slices: NDA
     roll_parts, wall_parts, dark = [], [], []
     radius = frame.outer_radius_mm or outer_mm
     for k in slices:
-        image = np.asarray(cell.scan.volume[int(k)])
+        image = cell.scan.slices[int(k)]
         height = k * dz / az
         squared = (x - np.float32(frame.origin_mm[0] + height * ax)) ** 2 + (
             y - np.float32(frame.origin_mm[1] + height * ay)
@@ -66,7 +66,7 @@ def saturation(cell: CylinderCell, inner_mm: float, outer_mm: float, slices: NDA
 
 def _limit(roll: NDArray[np.generic], cell: CylinderCell) -> float:
     """The value at which the grey scale ends: the type's own, or a lower one to which greys were clipped."""
-    dtype = np.dtype(cell.scan.volume.dtype)
+    dtype = cell.scan.slices.dtype
     end = float(np.iinfo(dtype).max) if dtype.kind in "iu" else math.inf
     if roll.size == 0:
         return end
@@ -97,11 +97,11 @@ def _beyond_circle(cell: CylinderCell) -> float:
     if inside.size == 0:
         return 0.0
     picked = inside[np.unique(np.linspace(0, inside.size - 1, min(4, inside.size)).round().astype(int))]
-    volume = cell.scan.volume
-    corner = volume[int(picked[0]), 0, 0]
+    slices = cell.scan.slices
+    corner = slices[int(picked[0])][0, 0]
     live = np.zeros(frame.shape[1:], dtype=bool)
     for k in picked:
-        live |= np.asarray(volume[int(k)]) != corner
+        live |= slices[int(k)] != corner
     _, dy, dx = frame.voxel_mm
     y = ((np.arange(frame.shape[1]) - 0.5 * (frame.shape[1] - 1)) * dy)[:, None]
     x = ((np.arange(frame.shape[2]) - 0.5 * (frame.shape[2] - 1)) * dx)[None, :]
@@ -112,7 +112,7 @@ def _beyond_circle(cell: CylinderCell) -> float:
     reach = float(distance.max())
     if reach > 0.98 * half_diagonal:
         return 0.0  # the image is alive to its corners
-    return _cut_by_circle(np.asarray(volume[int(picked[picked.size // 2])]), reach, frame)
+    return _cut_by_circle(slices[int(picked[picked.size // 2])], reach, frame)
 
 
 def _cut_by_circle(image: NDArray[np.generic], reach_mm: float, frame: CellFrame) -> float:

@@ -44,7 +44,7 @@ def slice_greys(scan: Scan, frame: CellFrame, k: int, theta_deg: Floats, r_mm: F
     height = (k * dz - r_mm * direction[:, 2:3]) / az
     map_x = ((frame.origin_mm[0] + height * ax + r_mm * direction[:, 0:1]) / dx).astype(np.float32)
     map_y = ((frame.origin_mm[1] + height * ay + r_mm * direction[:, 1:2]) / dy).astype(np.float32)
-    image = np.ascontiguousarray(scan.volume[k], dtype=np.float32)
+    image = np.ascontiguousarray(scan.slices[k], dtype=np.float32)
     inside = (
         (map_x >= 0) & (map_x <= image.shape[1] - 1) & (map_y >= 0) & (map_y <= image.shape[0] - 1)
     )  # NaN is outside, too

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.robust import longest_run, noise_along, robust_sd
-from xctrules.core.slices import Scan
+from xctrules.core.slices import Scan, Slices, each_slice
 from xctrules.cylinder.edges import Floats, SlabPrior, Slabs, crossings
 from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
@@ -70,18 +70,18 @@ def segment_can(cell: CylinderCell) -> CanSurface:
         When the frame knows no can, or no straight part of it can be fitted.
     """
     if cell.settings.mask_of == "canister":
-        return _locate_in_mask(cell, cell.scan.volume, None)
+        return _locate_in_mask(cell, cell.scan.slices, None)
     if cell.settings.mask_of == "electrode":
         raise NotMeasurable("the scan is a mask of the electrode: it shows no can")
     return _locate(cell, cell.scan)
 
 
-def can_from_labels(cell: CylinderCell, labels: NDArray[np.integer]) -> CanSurface:
+def can_from_labels(cell: CylinderCell, labels: Slices) -> CanSurface:
     """The can's surfaces from a label image instead of the scan's greys.
 
     Parameters
     ----------
-    labels : (nz, ny, nx)
+    labels
         1 where there is can.
 
     Raises
@@ -89,26 +89,17 @@ def can_from_labels(cell: CylinderCell, labels: NDArray[np.integer]) -> CanSurfa
     NotMeasurable
         When no voxel is labelled can, or what is labelled is no closed wall.
     """
-    if not any((plane == 1).any() for plane in labels):
+    if not any((labels[k] == 1).any() for k in range(len(labels))):
         raise NotMeasurable("the label image has no voxel of the class can (1)")
     return _locate_in_mask(cell, labels, 1)
 
 
-class _MaskSlices:
-    """Slices of a mask, each smoothed when it is asked for; an array as far as the frame can tell."""
-
-    def __init__(self, mask: NDArray[np.generic], label: int | None) -> None:
-        self._mask, self._label = mask, label
-        self.shape = mask.shape
-
-    def __getitem__(self, index: int) -> NDArray[np.float32]:
-        plane = self._mask[index]
-        solid = np.ascontiguousarray(plane == self._label if self._label is not None else plane != 0)
+def _locate_in_mask(cell: CylinderCell, mask: Slices, label: int | None) -> CanSurface:
+    def smoothed(image: NDArray[np.generic]) -> NDArray[np.float32]:
+        solid = np.ascontiguousarray(image == label if label is not None else image != 0)
         return np.asarray(cv2.GaussianBlur(solid.astype(np.float32), (0, 0), MASK_BLUR_PX))
 
-
-def _locate_in_mask(cell: CylinderCell, mask: NDArray[np.generic], label: int | None) -> CanSurface:
-    scan = dataclasses.replace(cell.scan, volume=_MaskSlices(mask, label))  # type: ignore[arg-type]
+    scan = dataclasses.replace(cell.scan, slices=each_slice(mask, smoothed, np.float32))
     return _locate(dataclasses.replace(cell, frame=dataclasses.replace(cell.frame, can_grey=1.0)), scan)
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from xctrules.core.errors import NotMeasurable
+from xctrules.core.slices import Slices, each_slice
 from xctrules.cylinder.half_planes import Planes
 from xctrules.cylinder.surfaces import (
     LABELS,
@@ -65,7 +66,7 @@ class ClassicalSegmenter:
             seen = as_greys(cell, labels)
             can = part("can", lambda: can_from_labels(cell, labels))
             foil, faces = part("foil", lambda: _foil_in_labels(cell, labels, can)), None
-            if not any((plane == LABELS["cathode"]).any() for plane in labels):
+            if not any((labels[k] == LABELS["cathode"]).any() for k in range(len(labels))):
                 missing["faces"] = "the label image has no voxel of the class cathode (2)"
         ends = {} if "faces" in missing else self._ends(seen, foil, faces, can, part)
         for end in ("top", "bottom"):
@@ -160,12 +161,12 @@ def _foil(cell: CylinderCell) -> tuple[FoilTrace, CathodeFaces]:
     return trace_with_cathodes(cell)
 
 
-def _foil_in_labels(cell: CylinderCell, labels: Labels, can: CanSurface | None) -> FoilTrace:
+def _foil_in_labels(cell: CylinderCell, labels: Slices, can: CanSurface | None) -> FoilTrace:
     """Copper and overhang are one foil."""
     if cell.frame.roll_mm is None:
         raise NotMeasurable("no electrode roll is in view")
-    foil = (labels >= LABELS["copper"]).view(np.uint8)
-    if not foil.any():
+    foil = each_slice(labels, lambda image: image >= LABELS["copper"], np.uint8)
+    if not any(foil[k].any() for k in range(len(foil))):
         raise NotMeasurable("the label image has no voxel of the classes copper (3) and overhang (4)")
     return trace_from_labels(cell, foil, 1, can)
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable, OutputError, ScanError
+from xctrules.core.slices import Slices, each_slice
 from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.surfaces import (
     FOIL_MM,
@@ -58,8 +59,8 @@ _NEVER_MM = 1e6
 # --- in ----------------------------------------------------------------------------------------------------
 
 
-def checked_labels(labels: NDArray[Any]) -> Labels:
-    """``labels`` (nz, ny, nx) as bytes, if each of them is the value of a class.
+def checked_labels(labels: Slices) -> Slices:
+    """``labels`` as bytes, if each of them is the value of a class.
 
     Raises
     ------
@@ -68,11 +69,11 @@ def checked_labels(labels: NDArray[Any]) -> Labels:
     """
     known = np.isin(np.arange(256), list(LABELS.values()))
     unknown: set[int | float] = set()
-    result = np.empty(labels.shape, dtype=np.uint8)
     values: set[float] = set()
-    for plane, checked in zip(labels, result, strict=True):
+    for k in range(len(labels)):
+        plane = labels[k]
         with np.errstate(invalid="ignore"):
-            checked[...] = plane  # wraps around, or cuts a fraction off; compared with the original next
+            checked = plane.astype(np.uint8)  # wraps around, or cuts a fraction off; compared with it next
         wrong = ~known[checked]
         if labels.dtype != np.uint8:
             wrong |= checked != plane
@@ -88,14 +89,13 @@ def checked_labels(labels: NDArray[Any]) -> Labels:
         raise ScanError(
             f"the label image holds values that stand for nothing: {shown}", where="--segmentation", todo=todo
         )
-    return result
+    return each_slice(labels, lambda plane: plane, np.uint8)
 
 
-def as_greys(cell: CylinderCell, labels: Labels) -> CylinderCell:
+def as_greys(cell: CylinderCell, labels: Slices) -> CylinderCell:
     """The cell with its labels turned into a scan, so that edges in labels are found as in any scan."""
-    return dataclasses.replace(
-        cell, scan=dataclasses.replace(cell.scan, volume=_GREY_OF_LABEL[labels]), labels=None
-    )
+    greys = each_slice(labels, lambda image: _GREY_OF_LABEL[image], np.uint8)
+    return dataclasses.replace(cell, scan=dataclasses.replace(cell.scan, slices=greys), labels=None)
 
 
 # --- out ---------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.robust import longest_run, noise_along, noise_of_second_differences
+from xctrules.core.slices import Slices, each_slice
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell, Floats, FoilTrace
 
 Image = NDArray[np.float32]
@@ -877,14 +878,14 @@ def trace_with_cathodes(cell: CylinderCell) -> tuple[FoilTrace, CathodeFaces]:
 
 
 def trace_from_labels(
-    cell: CylinderCell, labels: NDArray[np.integer[Any]], copper_value: int, can: CanSurface | None = None
+    cell: CylinderCell, labels: Slices, copper_value: int, can: CanSurface | None = None
 ) -> FoilTrace:
-    """:func:`trace_foil` in a label image (nz, ny, nx) in which voxels of the copper have the value
+    """:func:`trace_foil` in a label image in which voxels of the copper have the value
     ``copper_value``."""
-    copper = np.asarray(labels == copper_value, dtype=np.uint8)
-    if not copper.any():
+    if not any((labels[k] == copper_value).any() for k in range(len(labels))):
         raise NotMeasurable(f"the label image holds no copper (value {copper_value})")
-    labelled = replace(cell, scan=replace(cell.scan, volume=copper))
+    copper = each_slice(labels, lambda image: image == copper_value, np.uint8)
+    labelled = replace(cell, scan=replace(cell.scan, slices=copper))
     return replace(_trace(_unroll(labelled, can, two_valued=True), mask=True), followed="copper")
 
 

@@ -137,7 +137,7 @@ def _slice(cell: CylinderCell, foil: FoilTrace, radius: Floats, error: Floats) -
     x, y = np.meshgrid(index, index)
     _, ys, xs = frame.to_voxel(z, np.rad2deg(np.arctan2(y, x)), np.hypot(x, y))
     k = int(np.clip(round(float(frame.to_voxel(z, 0.0, 0.0)[0])), 0, cell.scan.shape[0] - 1))
-    plane = np.asarray(cell.scan.volume[k], dtype=np.float32)
+    plane = np.asarray(cell.scan.slices[k], dtype=np.float32)
     shrink = max(1, int(step / max(frame.voxel_mm[1:])))
     if shrink > 1:  # average what the picture's pixels would skip
         plane = cv2.blur(plane, (shrink, shrink))

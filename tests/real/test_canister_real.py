@@ -19,7 +19,7 @@ from xctrules_canister.metric import Canister
 from xctrules_segmentation.can import segment_can
 
 from xctrules.core.measurement import Measurement, Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation
 
@@ -30,7 +30,7 @@ IN_PLANE = 0.03397
 def cell_21700() -> Scan:
     folder = shared_data("cell_21700_top")
     slices = [tifffile.imread(path) for path in sorted(folder.glob("im*.tif"))]
-    return Scan(folder, np.stack(slices), (0.06794, IN_PLANE, IN_PLANE), {})
+    return Scan(folder, ArraySlices(np.stack(slices)), (0.06794, IN_PLANE, IN_PLANE), {})
 
 
 def measure(scan: Scan, mask_of: str | None = None, angles: int = 180) -> dict[str, Measurement]:
@@ -81,7 +81,7 @@ def _cropped(v: np.ndarray) -> np.ndarray:
 def test_real_can_stays_the_same(change) -> None:  # type: ignore[no-untyped-def]
     scan = cell_21700()
     before = as_scanned()
-    after = measure(replace(scan, volume=np.ascontiguousarray(change(scan.volume))))
+    after = measure(replace(scan, slices=ArraySlices(np.ascontiguousarray(change(scan.slices[:])))))
     for name in ("outer_diameter", "inner_diameter", "wall_thickness.mean", "ovality", "dent_depth"):
         assert after[name].value == pytest.approx(before[name].value, abs=0.3 * IN_PLANE), name
 
@@ -90,7 +90,9 @@ def test_dented_mask() -> None:
     path = shared_data("canister_dent") / "mask.tif"
     mask = tifffile.imread(path)
     found = measure(
-        Scan(Path(path), mask[None], (0.0479, 0.0479, 0.0479), {}), mask_of="canister", angles=360
+        Scan(Path(path), ArraySlices(mask[None]), (0.0479, 0.0479, 0.0479), {}),
+        mask_of="canister",
+        angles=360,
     )
     assert found["dent_depth"].value == pytest.approx(1.0, abs=0.1)
     assert found["eccentricity"].value == pytest.approx(0.498, abs=0.01)

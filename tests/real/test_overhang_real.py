@@ -15,7 +15,7 @@ from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
 
 from xctrules.core.measurement import Measurement
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
 from xctrules.scans.opening import open_scan
@@ -99,7 +99,7 @@ CHANGES: dict[str, Callable[[Volume], Volume]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_does_not_change_the_cell_does_not_change_the_overhang(name: str) -> None:
-    changed = dataclasses.replace(scan(), volume=CHANGES[name](np.asarray(scan().volume)))
+    changed = dataclasses.replace(scan(), slices=ArraySlices(CHANGES[name](scan().slices[:])))
     cell = segmented(changed, 72)
     found = {m.name: m for m in OverhangMetric().measure(cell).measurements}
     step = scan().voxel_size_mm[0]
@@ -113,10 +113,8 @@ def test_what_does_not_change_the_cell_does_not_change_the_overhang(name: str) -
 
 
 def test_thrice_the_noise_is_still_measured() -> None:
-    noisy = np.asarray(scan().volume) + np.random.default_rng(5).normal(0, 4.5, scan().shape).astype(
-        np.float32
-    )
-    cell = segmented(dataclasses.replace(scan(), volume=noisy.astype(np.float32)), 72)
+    noisy = scan().slices[:] + np.random.default_rng(5).normal(0, 4.5, scan().shape).astype(np.float32)
+    cell = segmented(dataclasses.replace(scan(), slices=ArraySlices(noisy.astype(np.float32))), 72)
     assert cell.segmentation is not None
     found = lengths(cell.segmentation.ends["top"])
     step = scan().voxel_size_mm[0]

@@ -13,7 +13,7 @@ from conftest import shared_data
 from xctrules_screening.metric import Screening
 
 from xctrules.core.measurement import Measurement, MetricResult
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
 from xctrules.engine.inspection import inspect
@@ -64,7 +64,9 @@ def test_the_published_scan_is_sound() -> None:
     ids=["end for end", "mirrored", "16 bit"],
 )
 def test_figures_do_not_depend_on_how_it_was_stored(change: Callable[[np.ndarray], np.ndarray]) -> None:
-    changed = dataclasses.replace(_scan(), volume=np.ascontiguousarray(change(_scan().volume)))
+    changed = dataclasses.replace(
+        _scan(), slices=ArraySlices(np.ascontiguousarray(change(_scan().slices[:])))
+    )
     found, result = _screened(changed, NOMINAL)
     assert not result.rejections
     for name in ("snr", "cnr", "resolution"):
@@ -99,8 +101,8 @@ def test_a_scan_made_bad_is_rejected_with_the_cure(
     change: Callable[[np.ndarray], np.ndarray], factor: int, said: str
 ) -> None:
     z, y, x = _scan().voxel_size_mm
-    volume = np.ascontiguousarray(change(_scan().volume))
-    scan = dataclasses.replace(_scan(), volume=volume, voxel_size_mm=(z, y * factor, x * factor))
+    volume = np.ascontiguousarray(change(_scan().slices[:]))
+    scan = dataclasses.replace(_scan(), slices=ArraySlices(volume), voxel_size_mm=(z, y * factor, x * factor))
     _, result = _screened(scan, NOMINAL)
     assert any(said in r for r in result.rejections), result.rejections
 
@@ -114,7 +116,7 @@ def _saturated(volume: np.ndarray) -> np.ndarray:
 def test_a_saturated_scan_gives_no_verdict_but_the_cure(tmp_path: Path) -> None:
     import tifffile
 
-    tifffile.imwrite(tmp_path / "scan.tif", _saturated(_scan().volume))
+    tifffile.imwrite(tmp_path / "scan.tif", _saturated(_scan().slices[:]))
     found = inspect(tmp_path / "scan.tif", "21700", voxel_size_mm=_scan().voxel_size_mm, third_party=False)
     assert found.verdict in ("INCOMPLETE", "SCAN_REJECTED")
     assert any("grey window" in reason for reason in found.record["reasons"])
@@ -122,7 +124,7 @@ def test_a_saturated_scan_gives_no_verdict_but_the_cure(tmp_path: Path) -> None:
 
 def test_three_times_its_noise_is_no_reason_to_reject() -> None:
     # Its noise is about 3 grey levels; sqrt(8) of that more makes three times as much.
-    scan = dataclasses.replace(_scan(), volume=_noisy(3.0 * 8**0.5)(_scan().volume))
+    scan = dataclasses.replace(_scan(), slices=ArraySlices(_noisy(3.0 * 8**0.5)(_scan().slices[:])))
     _, result = _screened(scan, NOMINAL)
     assert not result.rejections
 
@@ -132,7 +134,7 @@ def test_one_slice_with_a_saturated_wall() -> None:
 
     image = tifffile.imread(shared_data("winding_18650") / "slice.tif")[None]
     # The voxel size was not published; this one gives the can its nominal size.
-    scan = Scan(Path("slice"), image, (0.036,) * 3, {})
+    scan = Scan(Path("slice"), ArraySlices(image), (0.036,) * 3, {})
     found, result = _screened(scan, {"outer_diameter": 18.2})
     assert not result.rejections
     assert found["layer_separation"].value > 0.9  # type: ignore[operator]

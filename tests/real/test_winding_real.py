@@ -16,7 +16,7 @@ from xctrules_segmentation.roll import facing_cathodes, trace_foil
 from xctrules_winding.metric import WindingMetric
 
 from xctrules.core.measurement import Measurement, MetricResult, Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.surfaces import (
     CylinderCell,
@@ -38,7 +38,7 @@ NOTEBOOK_RMS_PX = (
 def _cell(
     volume: NDArray[np.generic], voxel: tuple[float, float, float], diameter: float, mask: bool
 ) -> CylinderCell:
-    scan = Scan(Path("real"), volume, voxel, {})
+    scan = Scan(Path("real"), ArraySlices(volume), voxel, {})
     mask_of = "electrode" if mask else None
     frame = CylinderFinder().find(scan, {"diameter": diameter}, mask_of)
     return CylinderCell(

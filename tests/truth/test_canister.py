@@ -17,7 +17,7 @@ from xctrules_segmentation.can import can_from_labels, segment_can, straight_run
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import ImageFigure, LineChart
 from xctrules.core.measurement import Measurement, MetricResult, Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import Imaging, small
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation
@@ -109,7 +109,7 @@ def draw(c: Can) -> Scan:
     volume += np.random.default_rng(c.seed).normal(0, c.noise, volume.shape).astype(np.float32)
     top = {8: 255, 16: 65535}[c.bits]
     grey = np.clip(np.rint((0.1 + 0.65 * volume) * top), 0, top).astype(f"uint{c.bits}")
-    return Scan(Path("drawn"), grey, (dz, dx, dx), {})
+    return Scan(Path("drawn"), ArraySlices(grey), (dz, dx, dx), {})
 
 
 def cell_of(scan: Scan, angles: int = 180, mask_of: str | None = None) -> CylinderCell:
@@ -268,7 +268,9 @@ def test_mask_of_one_slice() -> None:
     t = np.linspace(0, 360, 3600, endpoint=False)
     area = float(np.mean(drawn.outer(t, np.full_like(t, 0.6)) ** 2))
     for volume in (mask, mask.astype(np.uint8) * 255):
-        found, _ = measure(Scan(Path("drawn"), volume, (VOXEL, VOXEL, VOXEL), {}), mask_of="canister")
+        found, _ = measure(
+            Scan(Path("drawn"), ArraySlices(volume), (VOXEL, VOXEL, VOXEL), {}), mask_of="canister"
+        )
         assert value(found, "outer_diameter") == pytest.approx(2 * math.sqrt(area), abs=0.1 * VOXEL)
         assert value(found, "wall_thickness.mean") == pytest.approx(drawn.wall, abs=0.25 * VOXEL)
         assert value(found, "dent_depth") == pytest.approx(drawn.dent, abs=0.5 * VOXEL)
@@ -280,12 +282,12 @@ def test_labels_and_greys_agree() -> None:
     drawn = Can(noise=0.0, inside="liquid", heights=10)
     scan = draw(drawn)
     cell = cell_of(scan)
-    labels = (scan.volume > 0.1 * 255 + 0.65 * 0.5 * 255).astype(np.uint8)
-    surface = can_from_labels(cell, labels)
+    labels = (scan.slices[:] > 0.1 * 255 + 0.65 * 0.5 * 255).astype(np.uint8)
+    surface = can_from_labels(cell, ArraySlices(labels))
     diameter = 2 * np.nanmean(surface.outer_mm[surface.straight])
     assert diameter == pytest.approx(2 * drawn.radius, abs=0.2 * VOXEL)
     with pytest.raises(NotMeasurable, match="class can"):
-        can_from_labels(cell, np.zeros_like(labels))
+        can_from_labels(cell, ArraySlices(np.zeros_like(labels)))
 
 
 # --- invariance --------------------------------------------------------------------------------------------
@@ -314,10 +316,10 @@ def test_nothing_depends_on_how_the_can_lies(
         heights=16,
     )
     scan = draw(drawn)
-    volume = scan.volume[::-1] if flip else scan.volume
+    volume = scan.slices[:][::-1] if flip else scan.slices[:]
     volume = volume[:, :, ::-1] if mirror else volume
     volume = np.ascontiguousarray((volume * gain).astype(volume.dtype))
-    found, _ = measure(replace(scan, volume=volume))
+    found, _ = measure(replace(scan, slices=ArraySlices(volume)))
     a, b = drawn.radius + drawn.ovality / 4, drawn.radius - drawn.ovality / 4
     t, z = np.arange(0.0, 360.0)[None], np.linspace(0, 0.9, 16)[:, None]
     dented = float(np.mean(2 * np.sqrt(np.mean(drawn.outer(t, z) ** 2, axis=1))))
@@ -358,6 +360,6 @@ def test_no_can_no_number() -> None:
         Canister().measure(
             replace(cell, segmentation=Segmentation(segmenter="test", missing={"can": "not in view"}))
         )
-    nothing = replace(scan, volume=np.zeros_like(scan.volume))
+    nothing = replace(scan, slices=ArraySlices(np.zeros_like(scan.slices[:])))
     with pytest.raises(NotMeasurable):
         segment_can(replace(cell, scan=nothing))

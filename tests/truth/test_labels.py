@@ -26,7 +26,7 @@ from xctrules_winding.metric import WindingMetric
 
 from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
 from xctrules.core.measurement import Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import Dent, NegativeOverhang, Phantom, Tab, draw, small
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
@@ -55,14 +55,15 @@ def phantom(case: str) -> Phantom:
 
 def segmented(scan: Scan, labels: np.ndarray | None = None) -> CylinderCell:
     frame = CylinderFinder().find(scan, {})
-    cell = CylinderCell(scan, frame, Scale(0.0005, True), CylinderSettings(angles=ANGLES), {}, labels=labels)
+    brought = None if labels is None else ArraySlices(labels)
+    cell = CylinderCell(scan, frame, Scale(0.0005, True), CylinderSettings(angles=ANGLES), {}, labels=brought)
     return dataclasses.replace(cell, segmentation=ClassicalSegmenter().segment(cell))
 
 
 @cache
 def found(case: str) -> CylinderCell:
     made = phantom(case)
-    return segmented(Scan(Path(case), made.volume, made.spec.voxel_size_mm, {}))
+    return segmented(Scan(Path(case), ArraySlices(made.volume), made.spec.voxel_size_mm, {}))
 
 
 @cache
@@ -227,7 +228,7 @@ def test_only_what_is_labelled_is_measured_and_the_rest_has_its_reason() -> None
 def test_labels_of_any_number_type_are_the_same_labels() -> None:
     image = labels("sound")
     for dtype in (np.int8, np.uint16, np.int32, np.float32):
-        assert np.array_equal(checked_labels(image.astype(dtype)), image)
+        assert np.array_equal(checked_labels(ArraySlices(image.astype(dtype)))[:], image)
 
 
 @pytest.mark.parametrize("wrong", [9, -1, 255, 259, 1.5])
@@ -235,7 +236,7 @@ def test_values_that_stand_for_nothing_are_named(wrong: float) -> None:
     image = labels("sound").astype(np.float32)
     image[-1, 0, 0] = wrong
     with pytest.raises(ScanError, match=rf"stand for nothing: {wrong:g}\."):
-        checked_labels(image)
+        checked_labels(ArraySlices(image))
 
 
 # --- files and the whole command ---------------------------------------------------------------------------
@@ -246,9 +247,9 @@ def test_the_file_holds_labels_and_voxel_size(tmp_path: Path) -> None:
     write_label_image(path, found("tilted"))
     assert [p.name for p in tmp_path.iterdir()] == ["labels.tif"]
     read = open_scan(path)
-    assert np.array_equal(read.volume, labels("tilted"))
+    assert np.array_equal(read.slices[:], labels("tilted"))
     assert read.voxel_size_mm == pytest.approx(phantom("tilted").spec.voxel_size_mm, rel=1e-4)
-    assert path.stat().st_size < 0.2 * read.volume.nbytes
+    assert path.stat().st_size < 0.2 * read.slices[:].nbytes
 
 
 def test_a_file_that_cannot_be_written_leaves_nothing(

@@ -18,7 +18,7 @@ from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
 
 from xctrules.core.measurement import Measurement, Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import CentrePin, NegativeOverhang, Phantom, Tab, draw, small
 from xctrules.cylinder.surfaces import (
@@ -70,7 +70,7 @@ def phantom(case: str) -> Phantom:
 @cache
 def segmented(case: str) -> CylinderCell:
     made = phantom(case)
-    scan = Scan(Path(case), made.volume, made.spec.voxel_size_mm, {})
+    scan = Scan(Path(case), ArraySlices(made.volume), made.spec.voxel_size_mm, {})
     cell = CylinderCell(scan, CylinderFinder().find(scan, {}), Scale(0.0005, True), CylinderSettings(), {})
     return dataclasses.replace(cell, segmentation=ClassicalSegmenter().segment(cell))
 
@@ -227,7 +227,7 @@ def test_a_stub_shorter_than_the_blur_is_not_stated_too_long() -> None:
     stub = NegativeOverhang(turn=4, theta_deg=100.0, width_deg=30.0, length_mm=0.061)
     drawn = draw(dataclasses.replace(small(), negative_overhangs=(stub,)))
     dz = drawn.spec.voxel_size_mm[0]
-    scan = Scan(Path("stub"), drawn.volume, drawn.spec.voxel_size_mm, {})
+    scan = Scan(Path("stub"), ArraySlices(drawn.volume), drawn.spec.voxel_size_mm, {})
     cell = CylinderCell(scan, CylinderFinder().find(scan, {}), Scale(0.0005, True), CylinderSettings(), {})
     cell = dataclasses.replace(cell, segmentation=ClassicalSegmenter().segment(cell))
     found = {m.name: m for m in OverhangMetric().measure(cell).measurements}["overhang.length.min"]

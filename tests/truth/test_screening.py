@@ -356,12 +356,12 @@ def test_a_mask_has_no_grey_levels_to_judge() -> None:
     from pathlib import Path
 
     from xctrules.core.measurement import Scale
-    from xctrules.core.slices import Scan
+    from xctrules.core.slices import ArraySlices, Scan
     from xctrules.cylinder.frame import CylinderFinder
     from xctrules.cylinder.surfaces import CylinderSettings
 
     mask = canister_mask(small(view="roll", roll_in_view_mm=0.4)).volume > 0
-    scan = Scan(Path("mask"), mask.astype(np.uint8), (VOXEL,) * 3, {})
+    scan = Scan(Path("mask"), ArraySlices(mask.astype(np.uint8)), (VOXEL,) * 3, {})
     frame = CylinderFinder().find(scan, {}, "canister")
     cell = CylinderCell(
         scan, frame, Scale(0.001, True), CylinderSettings(mask_of="canister"), {"outer_diameter": 21.2}

@@ -15,7 +15,7 @@ from xctrules_winding.metric import WindingMetric
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Measurement, Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.phantom import CentrePin, Imaging, PhantomSpec, small
 from xctrules.cylinder.phantom import draw as draw_cell
@@ -176,7 +176,7 @@ def make_cell(volume: NDArray[np.float32], *, mask_of: str | None = None, angles
         voxel_mm=(VOXEL_MM,) * 3, shape=volume.shape, outer_radius_mm=outer,
         straight_mm=None if outer is None else span, roll_mm=span,
     )  # fmt: skip
-    scan = Scan(Path("drawn"), volume, (VOXEL_MM,) * 3, {})
+    scan = Scan(Path("drawn"), ArraySlices(volume), (VOXEL_MM,) * 3, {})
     return CylinderCell(scan, frame, Scale(0.001, True), CylinderSettings(angles=angles, mask_of=mask_of), {})  # type: ignore[arg-type]
 
 
@@ -477,7 +477,7 @@ def test_mask_of_the_electrode() -> None:
 def test_copper_of_a_label_image() -> None:
     roll = Roll()
     cell = make_cell(draw(roll))
-    foil = trace_from_labels(cell, copper_labels(roll), 3)
+    foil = trace_from_labels(cell, ArraySlices(copper_labels(roll)), 3)
     got = measure(cell, foil)
     assert got["winding.turns"].value == roll.turns
     assert got["winding.pitch"].value == pytest.approx(roll.pitch * VOXEL_MM, rel=0.0015)

@@ -17,7 +17,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Scale
 
 if TYPE_CHECKING:
-    from xctrules.core.slices import Scan
+    from xctrules.core.slices import Scan, Slices
 
 
 @runtime_checkable
@@ -89,7 +89,7 @@ class Cell(Generic[FrameT, SurfacesT, SettingsT]):
     settings: SettingsT
     nominal: Mapping[str, float]
     segmentation: SurfacesT | None = None
-    labels: NDArray[Any] | None = None
+    labels: Slices | None = None
     no_surfaces: str = "the scan could not be segmented"
 
     @property

@@ -1,23 +1,27 @@
 """A scan as everyone sees it: slices, their size in millimetres, and how they were acquired.
 
-Readers open a :class:`VolumeSource`; what comes out of :func:`xctrules.scans.opening.open_scan` is a
-:class:`Scan`.
+The least that a volume must be is :class:`Slices`: its shape and data type, one slice, some slices. Whether
+they lie in memory, in a mapped file or in files that are read when a slice is asked for is a reader's affair
+and nobody else's: :class:`ArraySlices` and :class:`SlicesOnDemand` are the two kinds there are. Readers open
+a :class:`VolumeSource`; what comes out of :func:`xctrules.scans.opening.open_scan` is a :class:`Scan`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NoReturn, Protocol, SupportsIndex, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from xctrules.core.measurement import Scale
 
 Volume = NDArray[Any]
+"""(nz, ny, nx), or one slice (ny, nx)."""
 
 ASSUMED_SCALE_RELATIVE_UNCERTAINTY = 0.002
 """Relative standard uncertainty of the voxel size where the acquisition states none.
@@ -28,6 +32,135 @@ spot and the place of the rotation axis leave some tenths of a per cent. Two par
 assumption, not a figure from the scan: the record and the report name it, and no rule on a length does better
 than a conditional pass on it.
 """
+
+
+# --- slices ----------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class Slices(Protocol):
+    """A volume, slice by slice: the least that everything that measures can rely on.
+
+    ``slices[k]`` is one slice (ny, nx), ``slices[a:b]`` some of them (n, ny, nx). k may be any integer, and
+    counts from the end where it is negative, as in a list; the step of ``a:b:step`` is positive. Anything
+    else is a TypeError, IndexError or ValueError that says what is meant. What is handed out cannot be
+    written to.
+    """
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(nz, ny, nx)."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+
+    def __len__(self) -> int:
+        """Number of slices, nz."""
+        ...
+
+    def __getitem__(self, index: SupportsIndex | slice, /) -> Volume: ...
+
+
+class _Indexed:
+    """What the kinds of slices share: which slices an index means, and a shape to count them by."""
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({' x '.join(map(str, self.shape))} {self.dtype})"
+
+    def __array__(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a scan is no array: take one slice, slices[k], or some, slices[a:b]")
+
+    def _picked(self, index: object) -> int | range:
+        """The number of the slice that is meant, or those of all."""
+        count = len(self)
+        if isinstance(index, slice):
+            if index.step is not None and operator.index(index.step) < 1:
+                raise ValueError(f"slices are handed out in their own order, not in steps of {index.step}")
+            return range(*index.indices(count))
+        try:
+            k = operator.index(index) if not isinstance(index, bool) else None  # type: ignore[arg-type]
+        except TypeError:
+            k = None
+        if k is None:
+            raise TypeError(
+                f"slices are taken by one number, slices[k], or as a run, slices[a:b], not by {index!r}; "
+                "for a part of a slice, slices[k][rows, columns]"
+            )
+        if not -count <= k < count:
+            raise IndexError(f"there is no slice {k}: the scan has {count}")
+        return k % count
+
+
+class ArraySlices(_Indexed):
+    """Slices that lie in memory, or in a file that is mapped into it; what is handed out are views.
+
+    Parameters
+    ----------
+    array : (nz, ny, nx)
+        Is not copied. Whoever made it can still write to it; nobody can through these slices.
+    """
+
+    def __init__(self, array: Volume) -> None:
+        nz, ny, nx = array.shape
+        self.shape = (nz, ny, nx)
+        self.dtype = array.dtype
+        self._array = _read_only(array)
+
+    def __getitem__(self, index: SupportsIndex | slice, /) -> Volume:
+        picked = self._picked(index)
+        if isinstance(picked, int):
+            return np.asarray(self._array[picked])
+        return np.asarray(self._array[picked.start : picked.stop : picked.step])
+
+
+class SlicesOnDemand(_Indexed):
+    """Slices that a function reads, or makes, whenever one is asked for; none is kept.
+
+    Parameters
+    ----------
+    read
+        Gives slice k, 0 first, as an array (ny, nx); it is turned into ``dtype``.
+    """
+
+    def __init__(self, read: Callable[[int], Volume], shape: tuple[int, int, int], dtype: DTypeLike) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self._read = read
+
+    def __getitem__(self, index: SupportsIndex | slice, /) -> Volume:
+        picked = self._picked(index)
+        if isinstance(picked, int):
+            return _read_only(self._slice(picked))
+        block = np.empty((len(picked), *self.shape[1:]), self.dtype)
+        for place, k in enumerate(picked):
+            block[place] = self._slice(k)
+        return _read_only(block)
+
+    def _slice(self, k: int) -> Volume:
+        image = np.asarray(self._read(k))
+        if image.shape != self.shape[1:]:
+            raise ValueError(f"slice {k + 1} has the shape {image.shape}, not {self.shape[1:]}")
+        return image.astype(self.dtype, copy=False)
+
+
+def each_slice(slices: Slices, make: Callable[[Volume], Volume], dtype: DTypeLike) -> SlicesOnDemand:
+    """Slices of the same shape, each made from one of ``slices`` when it is asked for."""
+    return SlicesOnDemand(lambda k: make(slices[k]), slices.shape, dtype)
+
+
+def _read_only(array: Volume) -> Volume:
+    """A view that cannot be made writable again, whoever owns the memory."""
+    return np.asarray(array.data.toreadonly())
+
+
+# --- where they come from --------------------------------------------------------------------------------
 
 
 class VolumeSource(Protocol):
@@ -69,11 +202,11 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class Scan:
-    """A volume in memory (or mapped from disk), first slice first.
+    """A volume, first slice first, and what is known of it.
 
     Attributes
     ----------
-    volume : (nz, ny, nx)
+    slices
         In the dtype of the files.
     voxel_size_mm
         (z, y, x).
@@ -84,7 +217,7 @@ class Scan:
     """
 
     path: Path
-    volume: Volume
+    slices: Slices
     voxel_size_mm: tuple[float, float, float]
     acquisition: Mapping[str, Any]
     digests: tuple[tuple[str, str], ...] = ()
@@ -95,8 +228,8 @@ class Scan:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        nz, ny, nx = self.volume.shape
-        return nz, ny, nx
+        """(nz, ny, nx)."""
+        return self.slices.shape
 
     @property
     def scale(self) -> Scale:

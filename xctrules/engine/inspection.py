@@ -26,7 +26,7 @@ from xctrules.core.figures import Samples
 from xctrules.core.files import safe_file_stem
 from xctrules.core.measurement import Measurement
 from xctrules.core.progress import Progress
-from xctrules.core.slices import Scan
+from xctrules.core.slices import Scan, each_slice
 from xctrules.cylinder.frame import CellFrame, CylinderFinder
 from xctrules.cylinder.surfaces import CylinderSettings, Segmentation
 from xctrules.engine.fit_for_purpose import assess, quality_of, unmet_needs
@@ -186,7 +186,7 @@ def inspect(
         frame, no_frame = _find_frame(scan, cell_spec, settings, registry, notes)
     cell = None
     if frame is not None:
-        label_image = None if labels is None else labels.volume
+        label_image = None if labels is None else labels.slices
         cell = Cell(scan, frame, scan.scale, settings, cell_spec.nominal_mm, labels=label_image)
         with clock("segmenting"):
             cell = dataclasses.replace(cell, segmentation=_segment(cell, registry, notes))
@@ -319,7 +319,7 @@ def _open_scan(
     registry: Registry,
     clock: _Clock,
 ) -> Scan:
-    scan = open_scan(
+    return open_scan(
         path,
         acquisition_file=acquisition,
         voxel_size_mm=voxel_size_mm,
@@ -327,8 +327,6 @@ def _open_scan(
         readers=[provided.value for provided in registry.readers],
         progress=lambda done, of: clock.tell("reading the scan", done, of),
     )
-    scan.volume.flags.writeable = False  # no plugin can change what the next one measures
-    return scan
 
 
 def _check_labels(
@@ -375,10 +373,10 @@ def _open_labels(path: str | Path, scan: Scan, mask_of: str | None, registry: Re
             todo="Give one label for each voxel of the scan.",
         )
     if mask_of is not None:
-        inside = np.greater(labels.volume, labels.volume.min()).view(np.uint8)
-        inside *= np.uint8(CLASS_OF_MASK[mask_of])
-        labels = dataclasses.replace(labels, volume=inside)
-    labels.volume.flags.writeable = False
+        lowest = min(labels.slices[k].min() for k in range(len(labels.slices)))
+        value = np.uint8(CLASS_OF_MASK[mask_of])
+        inside = each_slice(labels.slices, lambda image: np.greater(image, lowest) * value, np.uint8)
+        labels = dataclasses.replace(labels, slices=inside)
     return labels
 
 
@@ -505,7 +503,7 @@ def _find_frame(
 
 def _saturation_note(scan: Scan) -> str:
     """What to add where no cell was found: a clipped grey scale hides a can among what it holds."""
-    image = scan.volume[scan.shape[0] // 2]
+    image = scan.slices[scan.shape[0] // 2]
     share = float((image == image.max()).mean())
     if share < 0.05:
         return ""
@@ -691,7 +689,7 @@ def _described(scan: Scan) -> dict[str, Any]:
     """The record's ``scan``."""
     return {
         "shape": scan.shape,
-        "dtype": str(scan.volume.dtype),
+        "dtype": str(scan.slices.dtype),
         "voxel_size_mm": scan.voxel_size_mm,
         "files": len(scan.digests),
         "sha256": scan.scan_sha256,

@@ -18,7 +18,7 @@ from typing import Any
 
 from xctrules.core.cell import Cell
 from xctrules.core.measurement import Measurement, Metric, Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import Phantom, PhantomSpec, draw
 from xctrules.cylinder.surfaces import CylinderSettings
@@ -64,9 +64,7 @@ def cell_of(
     relative = phantom.spec.voxel_scale_relative_uncertainty
     scale = Scale(0.002, stated=False) if relative is None else Scale(relative, stated=True)
     acquisition = {"voxel_scale_relative_uncertainty": relative}
-    volume = phantom.volume.view()
-    volume.flags.writeable = False  # as in an inspection: no metric may change what the next one measures
-    scan = Scan(Path("phantom"), volume, phantom.spec.voxel_size_mm, acquisition)
+    scan = Scan(Path("phantom"), ArraySlices(phantom.volume), phantom.spec.voxel_size_mm, acquisition)
     frame = CylinderFinder().find(scan, nominal or {})
     cell = Cell(scan, frame, scale, CylinderSettings("classical", angles=angles), nominal or {})
     if segmented:

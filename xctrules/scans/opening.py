@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xctrules.core.errors import ScanError
-from xctrules.core.slices import Reader, Scan, Volume, VolumeSource
+from xctrules.core.slices import ArraySlices, Reader, Scan, Slices, Volume, VolumeSource
 
 Progress = Callable[[int, int], None]
 """Called with the number of slices that are read, and of all."""
@@ -86,7 +86,7 @@ def open_scan(
         found.append(acquisition.Found(acquisition.COMMAND_LINE, {"voxel_size_mm": tuple(voxel_size_mm)}))
     merged = acquisition.merge(found)
     voxel = checked_voxel_size(merged.voxel_size_mm, shape, path, merged.sources.get("voxel_size_mm"))
-    volume = _read(source, path, mask, progress, memory_limit_bytes)
+    slices = _read(source, path, mask, progress, memory_limit_bytes)
     with _blamed_on(reader, path):
         digests = tuple((str(sha256), str(name)) for sha256, name in source.digests())
     if told.layout.get("shape", shape) != shape:
@@ -95,7 +95,7 @@ def open_scan(
         )
     return Scan(
         path=path,
-        volume=volume,
+        slices=slices,
         voxel_size_mm=voxel,
         acquisition=merged.values,
         digests=digests,
@@ -257,7 +257,7 @@ def _likely(voxel_mm: Sequence[float]) -> Iterator[tuple[float, ...]]:
 
 def _read(
     source: VolumeSource, path: Path, mask: bool, progress: Progress | None, memory_limit_bytes: int | None
-) -> Volume:
+) -> Slices:
     """All slices, each once: into one array, or checked in place where the source is mapped."""
     shape = source.shape
     mapped: Volume | None = getattr(source, "mapped", None)
@@ -284,7 +284,7 @@ def _read(
     if done != shape[0]:
         raise ScanError(f"only {done} of {shape[0]} slices are there", where=path)
     check.finish()
-    return volume
+    return ArraySlices(volume)
 
 
 class _Values:

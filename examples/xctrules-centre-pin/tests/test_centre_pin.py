@@ -12,7 +12,7 @@ import pytest
 from xctrules_centre_pin.metric import CentrePinMetric
 
 from xctrules.core.measurement import Scale
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import CentrePin, draw, small
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
@@ -47,7 +47,7 @@ def drawn_cell(pin_diameter_mm: float | None, centre_mm: tuple[float, float] = (
         image += 190.0 * ring(n, *centre_mm, radius, radius - 0.2, blur)
     noise = np.random.default_rng(3).normal(0, 2.0, (20, n, n))
     volume = np.clip(np.rint(10 + image + noise), 0, 255).astype(np.uint8)
-    scan = Scan(Path("drawn"), volume, (VOXEL_MM,) * 3, {})
+    scan = Scan(Path("drawn"), ArraySlices(volume), (VOXEL_MM,) * 3, {})
     frame = CylinderFinder().find(scan, {})
     frame = dataclasses.replace(frame, roll_mm=(0.0, 19 * VOXEL_MM))  # open rings show no end to find it by
     return CylinderCell(scan, frame, Scale(0.0005, stated=True), CylinderSettings(), {})

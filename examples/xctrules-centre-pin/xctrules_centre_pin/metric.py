@@ -131,7 +131,7 @@ def _section(cell: CylinderCell, z_mm: float, x0: float, y0: float, size: float)
     k0 = int(np.clip(round(float(k.mean())), 0, cell.scan.shape[0] - 1))
     half = 1.6 * size / min(frame.voxel_mm[1:])
     top, left = (max(0, int(c.mean() - half)) for c in (row, column))
-    image = np.asarray(cell.scan.volume[k0], dtype=float)
+    image = np.asarray(cell.scan.slices[k0], dtype=float)
     image = image[top : int(row.mean() + half) + 1, left : int(column.mean() + half) + 1]
     low, high = np.percentile(image, (0.5, 99.5))
     grey = np.clip((image - low) / max(high - low, 1e-9) * 255, 0, 255).astype(np.uint8)

@@ -195,7 +195,10 @@ def _correction(line: Mapping[str, Any]) -> Correction:
 
 def scan_sha256(scan: Scan) -> str:
     """Hash over the grey values, whatever files hold them."""
-    return hashlib.sha256(np.ascontiguousarray(scan.volume).tobytes()).hexdigest()
+    sha = hashlib.sha256()
+    for k in range(len(scan.slices)):
+        sha.update(np.ascontiguousarray(scan.slices[k]).data)
+    return sha.hexdigest()
 
 
 # --- the split -------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from xctrules.campaigns.validation.ensemble import DIAMETER, Case
 from xctrules.core.canonical import plain
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Measurement
-from xctrules.core.slices import Scan
+from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import Phantom, draw
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation
@@ -71,7 +71,7 @@ def _inspected(phantom: Phantom, case: Case) -> tuple[CylinderCell | None, list[
     stated = case.spec.voxel_scale_relative_uncertainty
     scan = Scan(
         Path(f"case-{case.index}"),
-        phantom.volume,
+        ArraySlices(phantom.volume),
         case.told_voxel_mm,
         {"voxel_scale_relative_uncertainty": stated, "slice_order": case.spec.slice_order},
     )
