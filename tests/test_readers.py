@@ -50,9 +50,9 @@ def opened(path: Path, **options: Any) -> Scan:
 
 def is_mapped(array: Any) -> bool:
     """Whether the array's memory is a mapped file."""
-    while isinstance(array, np.ndarray):
-        array = array.base
-    return isinstance(array.obj if isinstance(array, memoryview) else array, mmap.mmap)
+    while isinstance(array, np.ndarray | memoryview):
+        array = array.base if isinstance(array, np.ndarray) else array.obj
+    return isinstance(array, mmap.mmap)
 
 
 _watch: list[Counter[str] | None] = [None]
