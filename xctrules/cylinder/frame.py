@@ -38,8 +38,8 @@ MAX_OUTLINE_SLICES = 256
 """Slices whose outline is looked for; more would not make the axis better known than its model."""
 
 TILT_KNOWN_DEG = 1.0
-"""Standard uncertainty of the axis's direction above which a piece of can is too short to tell it: the cell is
-then taken as upright. Cells stand in a scanner's holder to about this much."""
+"""Standard uncertainty of the axis's direction above which a piece of can is too short to tell it: the cell
+is then taken as upright. Cells stand in a scanner's holder to about this much."""
 
 THINNED_VOXELS = 400
 """Voxels along an axis that show whether a can lies along it: a wall of 0.2 mm on 21 mm is then four wide."""
