@@ -128,7 +128,7 @@ def test_readme_python_runs(tmp_path: Path) -> None:
 
 
 def test_readme_exit_codes_are_those_of_the_engine() -> None:
-    from xctrules.rules.judging import EXIT_CODES
+    from xctrules.rules.deciding import EXIT_CODES
 
     rows = re.findall(r"^\| `([A-Z_]+)` \|.*\| (\d) \|$", (ROOT / "README.md").read_text(), re.M)
     assert {verdict: int(code) for verdict, code in rows} == dict(EXIT_CODES)

@@ -8,11 +8,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from judging_examples import judge
 
 from xctrules.core.errors import SpecError
 from xctrules.core.measurement import Contribution, Measurement
 from xctrules.rules.cellspec import bundled_folder, list_specs, load_spec, parse_spec, spec_schema
-from xctrules.rules.judging import judge
 
 HEAD = """\
 schema: xctrules.spec/1
@@ -121,7 +121,7 @@ def test_plugins_add_measurements_and_geometries():
     assert spec.geometry == "pouch"
     assert spec.nominal_mm == {"stack_thickness": 11.5}
     thin = Measurement("pouch.thickness", "mm", value=11.0, budget=(Contribution("noise", 0.01),))
-    checks, verdict = judge([thin], spec, {}, True)
+    checks, verdict = judge([thin], spec.resolved, {}, True)
     assert checks[0].outcome == verdict.verdict == "CONDITIONAL_PASS"  # its limit is indicative
 
 
@@ -133,7 +133,7 @@ def test_a_bare_unit_one_is_a_text():
 def test_a_measurement_of_a_plugin_that_could_not_be_loaded():
     text = HEAD + "rules:\n  - {id: n, measurement: centre_pin.diameter, min: 2, unit: mm}\n"
     spec = parse_spec(text, open_ended=True)
-    _, verdict = judge([], spec, {}, True)
+    _, verdict = judge([], spec.resolved, {}, True)
     assert verdict.verdict == "INCOMPLETE"
     with pytest.raises(SpecError, match="outer_diametr'"):
         parse_spec(text.replace("centre_pin.diameter", "canister.outer_diametr"), open_ended=True)
@@ -279,9 +279,9 @@ def test_a_sound_cell_can_pass_each_bundled_spec(name):
         measurements.append(
             Measurement(rule["measurement"], "mm", value=value, budget=(Contribution("noise", 0.005),))
         )
-    _, verdict = judge(measurements, spec, {"ends": ["top"]}, True)
+    _, verdict = judge(measurements, spec.resolved, {"ends": ["top"]}, True)
     assert verdict.verdict == "PASS"
-    _, unstated = judge(measurements, spec, {"ends": ["top"]}, False)
+    _, unstated = judge(measurements, spec.resolved, {"ends": ["top"]}, False)
     assert unstated.verdict == "CONDITIONAL_PASS"
 
 

@@ -11,11 +11,11 @@ import difflib
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
@@ -23,21 +23,15 @@ from pydantic_core import CoreSchema
 
 from xctrules.core.errors import SpecError
 from xctrules.core.names import known_units
+from xctrules.rules.deciding import GUARDED_RULES, DecisionRule, Severity
 
 if TYPE_CHECKING:
     from xctrules.rules.stated_budgets import Study
 
 SCHEMA = "xctrules.spec/1"
 
-DecisionRule = Literal["simple", "guarded", "iso14253", "four_state"]
-Severity = Literal["critical", "major", "minor"]
 LimitStatus = Literal["drawing", "datasheet", "standard", "indicative"]
 ScopeName = Literal["in_view", "whole"]
-
-DECISION_RULES: tuple[str, ...] = get_args(DecisionRule)
-SEVERITIES: tuple[str, ...] = get_args(Severity)
-GUARDED_RULES = ("guarded", "four_state")
-"""Decision rules that heed a guard band."""
 
 _MAX_NODES = 20_000
 _SUFFIXES = (".yaml", ".yml")
@@ -906,10 +900,3 @@ def _float(value: float) -> float:
     number = float(value)
     assert math.isfinite(number)
     return number
-
-
-def iter_limits(rule: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(``min`` or ``max``, limit) of a resolved rule, for the limits that it has."""
-    for key in ("min", "max"):
-        if rule.get(key) is not None:
-            yield key, rule[key]

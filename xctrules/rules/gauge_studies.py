@@ -15,7 +15,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from xctrules.core.canonical import plain
 from xctrules.core.measurement import coverage_factor_95
+from xctrules.core.wording import counted
 
 CONFIDENCE = 0.95
 POOLING_P = 0.25
@@ -357,11 +359,6 @@ def _gauge_warnings(shape: Sequence[int], components: Mapping[str, Component]) -
         yield f"all repeats are the same to the last digit: {_SAME}"
 
 
-def counted(count: int, word: str) -> str:
-    """``1 part``, ``2 parts``."""
-    return f"{count} {word}{'' if count == 1 else 's'}"
-
-
 # --- calibrated part ---------------------------------------------------------------------------------------
 
 
@@ -502,6 +499,4 @@ def bias_as_contribution(u: float, freedom: float, bias: float) -> tuple[float, 
 
 def as_json(study: GaugeStudy | CalibratedStudy) -> dict[str, Any]:
     """A study's results as plain JSON; infinite numbers become ``None``."""
-    from xctrules.core.canonical import plain
-
     return dict(plain(study))

@@ -57,7 +57,8 @@ DIAMETER = "canister.outer_diameter"
 @cache
 def diameter_limits() -> tuple[tuple[str, float], ...]:
     """Each limit (mm) that a bundled spec sets to the outer diameter, with the spec's name."""
-    from xctrules.rules.cellspec import iter_limits, list_specs, load_spec
+    from xctrules.rules.case import iter_limits
+    from xctrules.rules.cellspec import list_specs, load_spec
 
     bundled = [listed.name for listed in list_specs() if listed.bundled and listed.error is None]
     return tuple(

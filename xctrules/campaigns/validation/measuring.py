@@ -12,7 +12,7 @@ from typing import Any
 from xctrules.campaigns.validation.ensemble import DIAMETER, Case
 from xctrules.core.canonical import plain
 from xctrules.core.errors import NotMeasurable
-from xctrules.core.measurement import Measurement
+from xctrules.core.measurement import Measurement, measurement_to_json
 from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import Phantom, draw
@@ -122,7 +122,8 @@ def _judged(
     rejections = [r for outcome in outcomes if outcome.metric in screens for r in outcome.rejections]
     ends = None if cell is None else [end.name for end in cell.frame.ends]
     spec = _rules_for(case)
-    checks, verdict = judge(measured, spec, {"ends": ends}, True, rejections=rejections)
+    entries = {name: measurement_to_json(measurement) for name, measurement in measured.items()}
+    checks, verdict = judge(entries, spec, {"ends": ends}, True, rejections=rejections)
     return {
         "verdict": verdict.verdict,
         "reasons": list(verdict.reasons),

@@ -1,0 +1,53 @@
+"""Numbers in words: digits follow the uncertainty, and names carry their units."""
+
+from __future__ import annotations
+
+import pytest
+
+from xctrules.core import wording
+
+
+def test_limits_keep_every_digit_that_was_stated():
+    assert wording.limits(26.0, 26.4, "mm") == "26 to 26.4 mm"
+    assert wording.limits(None, 21.2500001, "mm") == "at most 21.2500001 mm"
+    assert wording.limits(-0.5, None, "deg") == "at least -0.5°"
+    assert wording.limits(0.0, None, "1") == "at least 0"
+
+
+@pytest.mark.parametrize(
+    ("place", "text"),
+    [
+        ({"z_mm": 6.1, "phi_deg": 40.0}, "z 6.10 mm, phi 40°"),
+        ({"phi_deg": 319.46, "layer": 3}, "phi 319.5°, layer 3"),
+        ({"edge_distance_mm": -0.001}, "edge distance 0.00 mm"),
+        ({"side": "upper", "z_mm": None}, "side upper"),
+        ({}, ""),
+        (None, ""),
+    ],
+)
+def test_places_are_read_off_the_names_of_their_coordinates(place, text):
+    assert wording.place(place) == text
+
+
+def test_a_margin_has_the_digits_of_its_value():
+    assert wording.quantity(21.2144, 0.0836, "mm") == "21.214 ± 0.084 mm"
+    assert wording.margin(21.25 - 21.2144, 0.0836, "mm") == "0.036 mm"
+
+
+def test_a_guard_band_that_was_stated_is_not_rounded():
+    assert wording.guard_band(0.0836123, 0.0836123, "mm") == "0.084 mm"
+    assert wording.guard_band(0.125, 0.0836123, "mm") == "0.125 mm"
+
+
+def test_words_are_counted_and_joined():
+    assert [wording.counted(n, "rule") for n in (0, 1, 2)] == ["0 rules", "1 rule", "2 rules"]
+    assert [wording.joined(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
+
+
+def test_scope_says_which_ends_and_how_much_was_seen():
+    seen = {"ends": ["top"], "height_seen_mm": 2.6, "nominal_height_mm": 70.0}
+    assert wording.scope(seen) == "for the top end, 2.6 of 70.0 mm seen"
+    both = {"ends": ["top", "bottom"], "height_seen_mm": 70.0, "straight_can_mm": 60.0}
+    assert wording.scope(both) == "for both ends, 70.0 mm seen, 60.0 mm of it straight can"
+    assert wording.scope({"ends": [], "height_seen_mm": 6.8}).startswith("for no end, 6.8 mm seen")
+    assert wording.scope({}) == ""

@@ -1,0 +1,169 @@
+"""Numbers in words, said once: reasons, terminal, report, study and validation pages all take them from here.
+
+Plain characters only (``-``, an ordinary space), so that any terminal shows and any search finds them; pages
+set them in type (:func:`xctrules.pages.typography.typeset`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NONE = "–"
+"""Stands where there is no number."""
+
+_SYMBOLS = {"deg": "°", "1": ""}
+
+
+# --- numbers ---------------------------------------------------------------------------------------------
+
+
+def decimals_for(uncertainty: float | None, value: float | None = None) -> int:
+    """Decimals that show the second significant digit of the uncertainty (JCGM 100, 7.2.6).
+
+    Without an uncertainty, those that show four significant digits of the value.
+    """
+    digits, guide = (2, uncertainty) if uncertainty else (4, value)
+    if not guide or not math.isfinite(guide):
+        return 0 if value == 0 and not uncertainty else 3
+    rounded = float(f"{abs(guide):.{digits - 1}e}")
+    return min(max(digits - 1 - math.floor(math.log10(rounded) + 1e-12), 0), 9)
+
+
+def fixed(value: float | None, decimals: int) -> str:
+    """A number with so many decimals, and no minus before zero."""
+    if value is None or not math.isfinite(value):
+        return NONE
+    text = f"{value:.{decimals}f}"
+    return text.lstrip("-") if float(text) == 0 else text
+
+
+def rounded(value: Any) -> str:
+    """Any JSON scalar as the reader expects it: whole numbers whole, others with four significant digits."""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.4g}"
+    return exact(value)
+
+
+def exact(value: Any) -> str:
+    """A JSON scalar without rounding: limits, parameters, what was stated."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return NONE
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def percent(probability: float | None) -> str:
+    """A probability in per cent, never rounded to certainty."""
+    if probability is None:
+        return NONE
+    if probability > 0.9995:
+        return "> 99.9 %"
+    if probability < 0.0005:
+        return "< 0.1 %"
+    return f"{100 * probability:.1f} %"
+
+
+# --- quantities ------------------------------------------------------------------------------------------
+
+
+def with_unit(text: str, unit: str) -> str:
+    """A number's text with its unit behind it: ``21.2 mm``, ``40°``, ``26``."""
+    shown = _SYMBOLS.get(unit, unit)
+    if not shown or text == NONE:
+        return text
+    return f"{text}{shown}" if shown == "°" else f"{text} {shown}"
+
+
+def quantity(value: float | None, expanded_uncertainty: float | None, unit: str) -> str:
+    """A value with its uncertainty to two digits: ``21.210 ± 0.037 mm``, ``(3.5 ± 1.3)°``.
+
+    Without an uncertainty the value alone, whole where it is whole and else to four digits.
+    """
+    if value is None:
+        return NONE
+    if not expanded_uncertainty:
+        whole = math.isfinite(value) and value == round(value)
+        return with_unit(fixed(value, 0 if whole else decimals_for(None, value)), unit)
+    places = decimals_for(expanded_uncertainty)
+    pair = f"{fixed(value, places)} ± {fixed(expanded_uncertainty, places)}"
+    return with_unit(f"({pair})" if unit == "deg" else pair, unit)
+
+
+def uncertainty(width: float, unit: str) -> str:
+    """An uncertainty, or a width made from one, to two digits: ``0.037 mm``."""
+    return with_unit(fixed(width, decimals_for(width)), unit)
+
+
+def guard_band(width: float, expanded_uncertainty: float | None, unit: str) -> str:
+    """The width of a guard band: to two digits where it is the expanded uncertainty, else as stated."""
+    is_uncertainty = width == expanded_uncertainty
+    return uncertainty(width, unit) if is_uncertainty else with_unit(exact(width), unit)
+
+
+def margin(distance: float | None, expanded_uncertainty: float | None, unit: str) -> str:
+    """The distance of a value to its limit, with as many decimals as the value is shown with."""
+    return with_unit(fixed(distance, decimals_for(expanded_uncertainty, distance)), unit)
+
+
+def limits(low: float | None, high: float | None, unit: str) -> str:
+    """Limits in words: ``at most 21.25 mm``, ``at least 0 mm``, ``26 to 26.4 mm``."""
+    if low is not None and high is not None:
+        return f"{exact(low)} to {with_unit(exact(high), unit)}"
+    if high is not None:
+        return f"at most {with_unit(exact(high), unit)}"
+    return f"at least {with_unit(exact(low), unit)}" if low is not None else NONE
+
+
+def place(coordinates: Mapping[str, Any] | None) -> str:
+    """Where something is, from names that carry their unit: ``z 6.10 mm, phi 40°, layer 3``.
+
+    ``*_mm`` to a hundredth, ``*_deg`` to a tenth; what has neither ending is a count or a text. Empty for no
+    place.
+    """
+    return ", ".join(
+        _coordinate(name, value) for name, value in (coordinates or {}).items() if value is not None
+    )
+
+
+def _coordinate(name: str, value: Any) -> str:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    for ending, decimals, unit in (("_mm", 2, "mm"), ("_deg", 1, "deg")):
+        if number and name.endswith(ending):
+            text = fixed(float(value), decimals)
+            shown = text.removesuffix(".0") if unit == "deg" else text
+            return f"{name.removesuffix(ending).replace('_', ' ')} {with_unit(shown, unit)}"
+    return f"{name.replace('_', ' ')} {rounded(value)}"
+
+
+# --- words -----------------------------------------------------------------------------------------------
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 part``, ``2 parts``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def joined(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def scope(seen: Mapping[str, Any]) -> str:
+    """What a verdict holds for: ``for the top end, 6.8 of 70.0 mm seen, 2.6 mm of it straight can``.
+
+    ``seen`` is the record's ``scope``. Empty where it says nothing.
+    """
+    ends, height, whole, straight = (
+        seen.get(key) for key in ("ends", "height_seen_mm", "nominal_height_mm", "straight_can_mm")
+    )
+    parts = []
+    if ends is not None:
+        parts.append("for " + {0: "no end", 1: "the {} end", 2: "both ends"}[min(len(ends), 2)].format(*ends))
+    if height is not None:
+        parts.append(f"{height:.1f}{f' of {whole:.1f}' if whole else ''} mm seen")
+    if straight is not None:
+        parts.append(f"{straight:.1f} mm {'of it straight can' if height is not None else 'straight can'}")
+    return ", ".join(parts)

@@ -1,0 +1,179 @@
+"""What a rule is judged from: the rule, the quantity that it is about, the circumstances of the scan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from xctrules.core.names import ENDS, end_of, is_length, joins_ends
+from xctrules.rules.deciding import decide, margin, within
+from xctrules.rules.probability import probability_of_conformity
+from xctrules.rules.quantity import Quantity
+
+
+def iter_limits(rule: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(``min`` or ``max``, limit) of a resolved rule, for the limits that it has."""
+    for key in ("min", "max"):
+        if rule.get(key) is not None:
+            yield key, rule[key]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One rule of the resolved spec beside the quantity that it is about."""
+
+    rule: Mapping[str, Any]
+    quantity: Quantity
+
+    @classmethod
+    def of(cls, rule: Mapping[str, Any], entry: Mapping[str, Any] | None) -> Case:
+        """From the rule and the measurement's entry in the record; ``None`` where there is no entry."""
+        name, unit = rule["measurement"], rule["unit"]
+        if entry is None:
+            return cls(rule, Quantity(name, unit, None, problem="no plugin measured it"))
+        quantity = Quantity.of(name, entry)
+        if quantity.problem is None and quantity.unit != unit:
+            problem = f"its plugin gave it in {quantity.unit!r}, the limit is in {unit!r}"
+            quantity = Quantity(name, unit, None, problem=problem)
+        return cls(rule, quantity)
+
+    @property
+    def title(self) -> str:
+        return str(self.rule["title"])
+
+    @property
+    def unit(self) -> str:
+        return str(self.rule["unit"])
+
+    @property
+    def decision_rule(self) -> str:
+        """The decision rule that the spec asks for."""
+        return str(self.rule["decision_rule"])
+
+    @property
+    def low(self) -> float | None:
+        return self._limit("min")
+
+    @property
+    def high(self) -> float | None:
+        return self._limit("max")
+
+    def _limit(self, key: str) -> float | None:
+        return None if self.rule[key] is None else float(self.rule[key]["value"])
+
+    @property
+    def nearest_limit(self) -> Mapping[str, Any]:
+        """The limit nearer to the value; the last one where there is no value."""
+        limits = [limit for _, limit in iter_limits(self.rule)]
+        value = self.quantity.value
+        if value is None:
+            return limits[-1]
+        return min(limits, key=lambda limit: abs(float(limit["value"]) - value))
+
+    @property
+    def status(self) -> str:
+        """Status of the limits: ``indicative`` as soon as one of them is."""
+        statuses = [str(limit["status"]) for _, limit in iter_limits(self.rule)]
+        return "indicative" if "indicative" in statuses else statuses[-1]
+
+    @property
+    def value(self) -> float:
+        """The value, where there is one."""
+        assert self.quantity.value is not None
+        return self.quantity.value
+
+    @property
+    def stated_guard_band(self) -> float | None:
+        """Width of the guard band that the rule itself states."""
+        stated = self.rule.get("guard_band")
+        return None if stated is None else float(stated)
+
+    @property
+    def guard_band(self) -> float:
+        """Width w of the guard band: the one stated, else the expanded uncertainty."""
+        stated = self.stated_guard_band
+        return self.quantity.expanded_uncertainty if stated is None else stated
+
+    @cached_property
+    def probability(self) -> float:
+        """Probability of conformity to this rule alone (JCGM 106)."""
+        return probability_of_conformity(self.value, self.quantity.standard_uncertainty, self.low, self.high)
+
+    @property
+    def inside(self) -> bool:
+        return within(self.value, self.low, self.high)
+
+    @property
+    def margin(self) -> float:
+        """Distance to the nearer limit, positive inside."""
+        return margin(self.value, self.low, self.high)
+
+    def decided(self, decision_rule: str) -> str:
+        """The outcome by value, limits and uncertainty alone."""
+        return decide(decision_rule, self.value, self.low, self.high, self.guard_band, self.probability)
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What all rules of one cell have in common.
+
+    Attributes
+    ----------
+    resolved
+        The resolved spec.
+    scope
+        What was seen, as in the record.
+    scale_stated
+        Whether the uncertainty of the voxel scale was stated.
+    unscreened
+        Screens that failed.
+    """
+
+    resolved: Mapping[str, Any]
+    scope: Mapping[str, Any]
+    scale_stated: bool
+    unscreened: tuple[str, ...] = ()
+
+    @property
+    def missing_ends(self) -> tuple[str, ...]:
+        """Ends that the spec wants and the scan does not show."""
+        cylinder = self.resolved.get("geometry", "cylindrical") == "cylindrical"
+        return _ends_beside(self.scope.get("ends") or ()) if self._whole and cylinder else ()
+
+    def leaves_out(self, name: str) -> bool:
+        """Whether a measurement is about an end out of view that the spec lets the scan leave out."""
+        seen = self.scope.get("ends")
+        return not self._whole and seen is not None and end_of(name) in _ends_beside(seen)
+
+    def may_be_worse(self, name: str) -> bool:
+        """Whether a measurement takes all ends together, of which one that is wanted was not seen."""
+        return bool(self.missing_ends) and joins_ends(name)
+
+    def scale_assumed(self, case: Case) -> bool:
+        """Whether a case hangs on a voxel scale whose uncertainty nobody stated."""
+        return is_length(case.unit) and not self.scale_stated
+
+    def caps(self, case: Case, decision_rule: str) -> list[str]:
+        """Why a rule can do no better than CONDITIONAL_PASS: each with what would cure it."""
+        caps = []
+        if self.scale_assumed(case):
+            caps.append(
+                "the uncertainty of the voxel scale is assumed, not stated "
+                "(cure: voxel_scale_relative_uncertainty in acquisition.yaml)"
+            )
+        if case.status == "indicative":
+            caps.append("its limit is indicative (cure: a limit from a drawing, datasheet or standard)")
+        if not case.quantity.has_budget and case.unit != "1" and decision_rule != "simple":
+            # A guard band of zero would reward a plugin for not stating its uncertainty.
+            caps.append("its plugin states no uncertainty (cure: a budget)")
+        return caps
+
+    @property
+    def _whole(self) -> bool:
+        return self.resolved.get("scope") == "whole"
+
+
+def _ends_beside(seen: Iterable[str]) -> tuple[str, ...]:
+    return tuple(end for end in ENDS if end not in set(seen))

@@ -1,0 +1,102 @@
+"""Outcomes and verdicts in sentences: what was found, against which limit, and what would cure a doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xctrules.core import wording
+from xctrules.core.names import end_of
+from xctrules.rules.case import Case, Circumstances
+from xctrules.rules.deciding import FAIL, INCOMPLETE, PASS
+
+
+def reason(case: Case, outcome: str, circumstances: Circumstances) -> str | None:
+    """One sentence on a rule whose outcome is no plain PASS."""
+    if outcome == PASS:
+        return None
+    found = _found(case)
+    if outcome == INCOMPLETE:
+        ends = wording.joined(circumstances.missing_ends)
+        return f"{found}, but the {ends} end is not in view and may be worse."
+    decided = case.decided(case.decision_rule)
+    if decided == PASS:
+        caps = circumstances.caps(case, case.decision_rule)
+        return f"{found}, but can be no better than a conditional pass: {'; '.join(caps)}."
+    if decided == FAIL and not case.inside:
+        return f"{found}."
+    return f"{found}, {_doubt(case, decided)}{_cure(case, circumstances)}."
+
+
+def without_value(case: Case, left_out: bool) -> str:
+    """One sentence on a rule whose quantity has no value; ``left_out`` where the spec allows that."""
+    if left_out:
+        end = end_of(case.quantity.name)
+        return f"{case.title}: not applicable, since the {end} end is not in view."
+    return f"{case.title}: not judged, because {case.quantity.problem}.".replace("..", ".")
+
+
+def opening(
+    resting: Sequence[str], nothing_judged: bool, measured: Sequence[str], circumstances: Circumstances
+) -> list[str]:
+    """What a reader must know before the single rules.
+
+    Parameters
+    ----------
+    resting
+        Titles of the rules with indicative limits on which the verdict rests.
+    nothing_judged
+        Whether no rule counted.
+    measured
+        Measurements that the rules are about.
+    """
+    lines = []
+    if resting:
+        lines.append(
+            f"This verdict rests on {wording.counted(len(resting), 'indicative limit')}, backed by no "
+            f"drawing, datasheet or standard: {', '.join(resting)}."
+        )
+    if nothing_judged:
+        what = "every rule is about an end that is not in view" if measured else "the spec holds no rule"
+        lines.append(f"Nothing was judged: {what}.")
+    if circumstances.missing_ends:
+        ends = wording.joined(circumstances.missing_ends)
+        lines.append(f"The spec asks for the whole cell, but the {ends} end is not in view.")
+    if "canister.outer_diameter" in measured and circumstances.resolved.get("includes_sleeve"):
+        lines.append(
+            "The limits on the outer diameter include the insulating sleeve; the scan gives the can "
+            "alone, which is smaller by twice the sleeve's thickness."
+        )
+    return lines
+
+
+def _found(case: Case) -> str:
+    """``Outer diameter: 21.310 ± 0.039 mm (at z 6.10 mm) is outside the limit of at most 21.25 mm by …``."""
+    quantity = case.quantity
+    place = wording.place(quantity.worst_at)
+    return (
+        f"{case.title}: {wording.quantity(quantity.value, quantity.expanded_uncertainty, case.unit)}"
+        f"{f' (at {place})' if place else ''} is {'inside' if case.inside else 'outside'} the limit of "
+        f"{wording.limits(case.low, case.high, case.unit)} by "
+        f"{wording.margin(abs(case.margin), quantity.expanded_uncertainty, case.unit)}"
+    )
+
+
+def _doubt(case: Case, decided: str) -> str:
+    """Why a value inside the limit is no pass, or one outside no fail; up to where the cure follows."""
+    if decided == FAIL:  # ISO 14253-1 with a tolerance far narrower than the uncertainty
+        return f"but non-conformity has a probability of {wording.percent(1 - case.probability)}: "
+    if case.decision_rule == "iso14253":
+        probability = wording.percent(case.probability)
+        return f"but that is not proven: the probability of conformity is {probability}; "
+    band = wording.guard_band(case.guard_band, case.quantity.expanded_uncertainty, case.unit)
+    if case.inside:
+        return f"but within the guard band of {band}; "
+    return f"though by no more than the guard band of {band}; "
+
+
+def _cure(case: Case, circumstances: Circumstances) -> str:
+    if circumstances.scale_assumed(case):
+        return (
+            "stating voxel_scale_relative_uncertainty in acquisition.yaml, or a finer scan, could settle it"
+        )
+    return "a smaller uncertainty could settle it"
