@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def show(result: Inspection, as_json: bool) -> int:
     """Print an inspection; returns the exit code of its verdict."""
     from xctrules.core.canonical import canonical_bytes
-    from xctrules.rules.judging import EXIT_CODES
+    from xctrules.rules.deciding import EXIT_CODES
 
     for complaint in (*result.record["warnings"], *map(_failure_text, result.record["failures"])):
         warn(complaint)

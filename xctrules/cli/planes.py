@@ -40,7 +40,7 @@ def planes(
     2 cathode, 3 copper, 4 overhang, 255 not known; the foil is labelled 0.10 mm wide.
     """
     from xctrules.campaigns.training.scan_planes import write_planes
-    from xctrules.rules.gauge_studies import counted
+    from xctrules.core.wording import counted
 
     check_range("--count", count, 1, MOST_PLANES)
     with working() as progress:

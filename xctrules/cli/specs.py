@@ -86,7 +86,7 @@ def specs_check(
     no_third_party: NoThirdParty = False,
 ) -> int:
     """Check a spec without a scan."""
-    from xctrules.rules.cellspec import iter_limits
+    from xctrules.rules.case import iter_limits
 
     spec = _loaded(file, plugins_dir, no_third_party)
     soft = sum(any(limit["status"] == "indicative" for _, limit in iter_limits(r)) for r in spec.rules)

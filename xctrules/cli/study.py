@@ -367,7 +367,7 @@ def _gauge_text(made: Study) -> Iterator[str]:
     result: Any = made.result
     gauge: GaugeStudy = result
     unit = "" if made.unit == "1" else f" {made.unit}"
-    from xctrules.rules.gauge_studies import counted
+    from xctrules.core.wording import counted
 
     yield f"Gauge repeatability and reproducibility: {made.measurement} (AIAG MSA 4, ANOVA)"
     tolerance = "" if gauge.tolerance is None else f", tolerance {gauge.tolerance:g}{unit}"

@@ -150,7 +150,7 @@ def _tell(done: Trained) -> None:
     """Scores and files on the terminal."""
     from xctrules.campaigns.training.qc import NO_GAIN, WHAT_TO_TRY
     from xctrules.campaigns.training.scores import score_text
-    from xctrules.rules.gauge_studies import counted
+    from xctrules.core.wording import counted
 
     before = done.before
     table = [("Class", "Validation Dice", *([] if before is None else ["Before fine-tuning"]))]

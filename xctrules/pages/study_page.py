@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xctrules.core.wording import counted
 from xctrules.pages import charts
 from xctrules.pages.report import _environment
-from xctrules.rules.gauge_studies import CalibratedStudy, GaugeStudy, counted
+from xctrules.rules.gauge_studies import CalibratedStudy, GaugeStudy
 from xctrules.rules.stated_budgets import Study
 
 WIDTH, HEIGHT = 640.0, 260.0

@@ -41,6 +41,7 @@ from xctrules.campaigns.training.scores import (
 from xctrules.core.errors import ModelError, OutputError, XctrulesError
 from xctrules.core.progress import Progress, silent
 from xctrules.core.version import __version__
+from xctrules.core.wording import counted
 from xctrules.cylinder.half_planes import ROWS
 from xctrules.cylinder.model_card import (
     ASSUMED_ERROR,
@@ -55,7 +56,6 @@ from xctrules.cylinder.model_card import (
     write_card,
 )
 from xctrules.cylinder.surfaces import LABELS
-from xctrules.rules.gauge_studies import counted
 
 Losses = Literal["both", "ce", "dice"]
 
