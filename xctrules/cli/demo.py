@@ -10,6 +10,7 @@ import typer
 
 from xctrules.cli.console import command, say, say_table, working
 from xctrules.cli.inspection import show
+from xctrules.core import wording
 
 VOXEL_MM = (0.05, 0.034, 0.034)
 """About that of the published scan of a 21700; coarser along the axis, to be done in seconds."""
@@ -63,12 +64,10 @@ def demo(
 
 def _beside_truth(name: str, truth: Mapping[str, float], record: Mapping[str, Any]) -> tuple[str, ...]:
     """Name, truth, value with uncertainty, and whether the one lies within the other, as text."""
-    from xctrules.rules.judging import value_text
-
     true, found = truth.get(name), record["measurements"][name]
-    shown = "-" if true is None else f"{true:.4g} {'' if found['unit'] == '1' else found['unit']}".rstrip()
+    shown = wording.quantity(true, None, found["unit"])
     if found["value"] is None:
-        return name, shown, found["reason"], "-"
+        return name, shown, found["reason"], wording.NONE
     expanded = found["expanded_uncertainty"] or 0.0
-    covered = "-" if true is None else "yes" if abs(found["value"] - true) <= expanded else "no"
-    return name, shown, value_text(found["value"], expanded, found["unit"]), covered
+    covered = wording.NONE if true is None else "yes" if abs(found["value"] - true) <= expanded else "no"
+    return name, shown, wording.quantity(found["value"], expanded, found["unit"]), covered

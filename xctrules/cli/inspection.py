@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from xctrules.cli.console import aligned, say, warn
+from xctrules.core import wording
 
 if TYPE_CHECKING:
     from xctrules.engine.inspection import Inspection
@@ -37,13 +38,10 @@ def _failure_text(failure: Mapping[str, Any]) -> str:
 
 def summary(record: Mapping[str, Any]) -> Iterator[str]:
     """A record in lines: verdict and scope, reasons, rules."""
-    from xctrules.rules.judging import scope_sentence
-
-    scope = record["scope"]
-    yield f"{record['cell_id']}: {scope_sentence(record['verdict'], scope, scope.get('nominal_height_mm'))}"
+    yield f"{record['cell_id']}: {record['verdict']} {wording.scope(record['scope'])}".rstrip()
     spec = f"spec {record['spec']['name']} {record['spec']['version']}"
     probability = record["probability_of_conformity"]
-    yield spec if probability is None else f"{spec}, probability of conformity {probability:.3f}"
+    yield spec if probability is None else f"{spec}, probability of conformity {wording.percent(probability)}"
     if record["reasons"]:
         yield ""
         yield from (f"- {reason}" for reason in record["reasons"])
@@ -54,17 +52,12 @@ def summary(record: Mapping[str, Any]) -> Iterator[str]:
 
 def _rule(check: Mapping[str, Any], measurements: Mapping[str, Any]) -> tuple[str, ...]:
     """A rule's row: what was asked, what was measured, how it came out."""
-    from xctrules.rules.judging import limits_text, value_text
-
     found = measurements.get(check["measurement"], {})
-    measured = "-"
-    if found.get("value") is not None:
-        measured = value_text(found["value"], found["expanded_uncertainty"] or 0.0, check["unit"])
     return (
         check["outcome"],
         check["title"],
-        measured,
-        limits_text(check["min"], check["max"], check["unit"]),
+        wording.quantity(found.get("value"), found.get("expanded_uncertainty"), check["unit"]),
+        wording.limits(check["min"], check["max"], check["unit"]),
         check["decision_rule"],
         check["severity"],
         check["status"],

@@ -86,12 +86,13 @@ def specs_check(
     no_third_party: NoThirdParty = False,
 ) -> int:
     """Check a spec without a scan."""
+    from xctrules.core.wording import counted
     from xctrules.rules.case import iter_limits
 
     spec = _loaded(file, plugins_dir, no_third_party)
     soft = sum(any(limit["status"] == "indicative" for _, limit in iter_limits(r)) for r in spec.rules)
     count = len(spec.rules)
-    say(f"{file}: {count} rule{'' if count == 1 else 's'}, {soft} with an indicative limit")
+    say(f"{file}: {counted(count, 'rule')}, {soft} with an indicative limit")
     return 0
 
 
