@@ -15,8 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import run as xctrules
 from training_planes import CATHODE, COPPER, OVERHANG, stripes, write
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from xctrules.campaigns.training import fit, network
 from xctrules.campaigns.training.export import disagreement, to_tflite
@@ -24,7 +25,6 @@ from xctrules.campaigns.training.fit import Options, batches, class_weights, sch
 from xctrules.campaigns.training.pairs import UNKNOWN, PlaneSequence, read_pairs
 from xctrules.campaigns.training.qc import outlines
 from xctrules.campaigns.training.scores import counts_by_plane, dice_by_class, dice_of, mean_dice, predict
-from xctrules.cli import main as cli
 from xctrules.core.errors import ModelError
 from xctrules.cylinder.litert import probabilities_of
 from xctrules.cylinder.model_card import CommonError, find_model, sha256_of
@@ -37,7 +37,7 @@ EPOCHS = 6
 
 
 def run(*args: object) -> Result:
-    return CliRunner().invoke(cli.app, ["train", *map(str, args)])
+    return xctrules("train", *args)
 
 
 def sequence(grey: np.ndarray, labels: np.ndarray) -> PlaneSequence:
@@ -216,24 +216,6 @@ def test_the_same_seed_and_epoch_give_the_same_crops(data):
 # --- refusals --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("option", "value", "words"),
-    [
-        ("--loss", "l2", "no loss"),
-        ("--epochs", 0, "out of range"),
-        ("--minutes", -1, "out of range"),
-        ("--augment", "fog=1", "no setting"),
-        ("--augment", "noise=much", "no setting"),
-        ("--augment", "noise=9", "out of range"),
-        ("--from", "nowhere.keras", "no such model"),
-    ],
-)
-def test_options_that_mean_nothing_are_refused(data, tmp_path, option, value, words):
-    result = run(data, "--out", tmp_path / "models" / "m", option, value)
-    assert result.exit_code == 2 and words in result.stderr and "Traceback" not in result.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_the_size_of_a_model_that_is_fine_tuned_is_its_own(base, data, tmp_path):
     arguments = (data, "--out", tmp_path / "models" / "m", "--from", base[0].with_suffix(".keras"))
     result = run(*arguments, "--channels", 8)
@@ -255,23 +237,6 @@ def test_a_place_that_cannot_be_written_is_named_before_any_work(data, tmp_path,
     result = run(data, "--out", out, *QUICK)
     assert result.exit_code == 2 and str(tmp_path / "file") in result.stderr and "--out" in result.stderr
     assert "progress" not in result.stderr and "epoch" not in result.stderr
-
-
-def test_without_tensorflow_one_line_says_how_to_get_it(data, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorflow", None)
-    result = run(data, "--out", tmp_path / "m")
-    assert result.exit_code == 2 and 'pip install "xctrules[train]"' in result.stderr
-    assert len(result.stderr.splitlines()) == 1
-
-
-def test_help_imports_no_tensorflow():
-    code = (
-        "import sys; from typer.testing import CliRunner; from xctrules.cli import main as cli;"
-        "r = CliRunner().invoke(cli.app, ['train', '--help']);"
-        "print(r.exit_code, 'tensorflow' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["0", "False"]
 
 
 def keras_model(path: Path, *, middle: Sequence[object] = (), classes: int = 5) -> Path:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from xctrules.campaigns.training import build, evaluate, scan_planes
 from xctrules.campaigns.training.phantom_planes import UNKNOWN, PhantomPlanes, labels_in_frame
@@ -196,23 +195,6 @@ def test_a_stopped_build_makes_what_is_missing_and_the_same_again(tmp_path: Path
     assert not list(tmp_path.rglob("*.part"))
     with pytest.raises(OutputError, match="another build"):
         build.make_data(tmp_path, dataclasses.replace(RECIPE, seed=5), tell=lambda text: None)
-
-
-def test_planes_of_a_scan_can_be_trained_on(tmp_path: Path):
-    from xctrules.campaigns.training.pairs import read_pairs
-    from xctrules.cli.main import app
-
-    spec = small(turns=6.0, outer_diameter_mm=7.2, view="top", roll_in_view_mm=1.6, beyond_mm=1.4)
-    draw(spec).write(tmp_path / "scan")
-    asked = ["planes", str(tmp_path / "scan"), "--spec", "21700", "--out", str(tmp_path / "data")]
-    done = CliRunner().invoke(app, [*asked, "--count", "8"])
-    assert done.exit_code == 0, done.output
-    pairs = read_pairs(tmp_path / "data")
-    assert pairs.planes + pairs.validation_planes > 0
-    labels = np.concatenate([s.labels.ravel() for s in (*pairs.train, *pairs.validation)])
-    assert set(LABELS.values()) <= set(np.unique(labels).tolist())
-    again = CliRunner().invoke(app, [*asked, "--count", "8"])
-    assert again.exit_code == 2
 
 
 # --- evaluation ------------------------------------------------------------------------------------------

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from scipy.special import ndtr
-from typer.testing import CliRunner
 
 from xctrules.campaigns.validation import run
 from xctrules.campaigns.validation.ensemble import Ensemble
 from xctrules.campaigns.validation.findings import COVERED, covered, error, fault_found, find, half_width
 from xctrules.campaigns.validation.report import render
 from xctrules.campaigns.validation.statistics import Optics, fit_detection, pooled_sd, upper_bound, wilson
-from xctrules.cli.main import app
 from xctrules.core.errors import OutputError
 
 # --- the ensemble ------------------------------------------------------------------------------------------
@@ -373,42 +369,3 @@ def test_a_bug_in_one_case_does_not_lose_the_others(monkeypatch: pytest.MonkeyPa
     row = run.work(Ensemble(), 0)
     assert "no such luck" in row["error"]
     assert str(Path.cwd()) not in row["error"]
-
-
-def test_the_command_measures_draws_and_resumes(tmp_path: Path) -> None:
-    out = tmp_path / "validation"
-    # a seed whose first cases are small
-    arguments = ["validate", "--short", "--seed", "35", "--out", str(out), "--workers", "2", "--cases"]
-    first = CliRunner().invoke(app, [*arguments, "2"])
-    assert first.exit_code in (0, 1), first.output
-    lines = (out / run.CASES_NAME).read_text().splitlines()
-    second = CliRunner().invoke(app, [*arguments, "3", "--json"])
-    assert second.exit_code in (0, 1), second.output
-    assert (out / run.CASES_NAME).read_text().splitlines()[:2] == lines  # kept, not measured again
-    found = json.loads((out / "validation.json").read_text())
-    assert json.loads(second.stdout) == found
-    assert found["cases"]["n"] == 3
-    assert not found["errors"], found["errors"]
-    assert found["holds"] is (second.exit_code == 0)
-    # the same bytes again from one process, since a case follows from its index
-    alone = run.work(Ensemble(35, short=True), 0)
-    held = next(row for row in map(json.loads, lines) if row["index"] == 0)
-    differing = {n for n, m in alone["measurements"].items() if m != held["measurements"].get(n)}
-    assert not differing
-
-    html = (out / "validation.html").read_text()
-    assert not re.search(r'(?:src|href)="(?!#|data:)', html)
-    for picture in re.findall(r"<svg[^>]*>|<img[^>]*>", html):
-        assert re.search(r'(?:aria-label|alt)="[^"]{10,}"', picture), picture
-    other = CliRunner().invoke(app, [*arguments, "2", "--seed", "5"])  # the last --seed counts
-    assert other.exit_code == 2
-    assert "another ensemble" in other.output
-
-
-@pytest.mark.parametrize(
-    "wrong", [["--cases", "0"], ["--workers", "0"], ["--seed", "-1"]], ids=["cases", "workers", "seed"]
-)
-def test_senseless_options_are_refused(tmp_path: Path, wrong: list[str]) -> None:
-    result = CliRunner().invoke(app, ["validate", "--out", str(tmp_path / "out"), *wrong])
-    assert result.exit_code == 2
-    assert wrong[0] in result.output

@@ -20,6 +20,7 @@ from xctrules.cli.console import (
     warn,
 )
 from xctrules.core.errors import OutputError, StudyError
+from xctrules.core.files import write_file
 
 if TYPE_CHECKING:
     from xctrules.campaigns.studies.input import Inputs, Value
@@ -318,13 +319,7 @@ def _write(studies: Sequence[Study], out: Path | None, html: Path | None, replac
         if path.exists() and not replace:
             raise OutputError("there is a file already", where=path, todo="Give --replace, or another name.")
     for path, data in files.items():
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
-            temporary.replace(path)  # whole or not at all
-        except OSError as error:
-            raise OutputError(f"cannot be written ({error.strerror or error})", where=path) from error
+        write_file(path, data)
 
 
 def _text(made: Study) -> Iterator[str]:

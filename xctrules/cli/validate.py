@@ -20,7 +20,7 @@ from xctrules.cli.console import (
     say_table,
     working,
 )
-from xctrules.core.errors import OutputError
+from xctrules.core.files import write_file
 
 EXIT_CODES = """\b
 Exit codes: 0 the validation holds; 1 it does not;
@@ -77,11 +77,8 @@ def validate(
     with working(log_as="validate") as progress:
         rows += run_cases(ensemble, missing, out, workers=many, progress=progress, before=len(rows))
     found = plain(find(rows, head))
-    try:
-        (out / RESULT_NAME).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        (out / REPORT_NAME).write_text(render(found), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", where=out) from error
+    write_file(out / RESULT_NAME, (json.dumps(found, indent=1) + "\n").encode())
+    write_file(out / REPORT_NAME, render(found).encode())
     if as_json:
         say_json(found)
     else:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from command_line import run as xctrules
+from typer.testing import Result
 
 from xctrules import inspect
-from xctrules.cli import main as cli
 from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import SpecError
 from xctrules.cylinder.phantom import canister_mask, small
@@ -36,7 +36,7 @@ rules:
 
 
 def run(*args: object) -> Result:
-    return CliRunner().invoke(cli.app, ["study", *map(str, args)])
+    return xctrules("study", *args)
 
 
 def table(path: Path, shape=(10, 2, 2), parts=1.0, repeats=0.01, seed=0, name=DIAMETER, unit="mm") -> Path:

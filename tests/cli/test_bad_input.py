@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from typer.testing import CliRunner, Result
+from command_line import run
+from typer.testing import Result
 
-from xctrules.cli import main as cli
 from xctrules.scans import opening as scan
 
 VOXEL = ("--voxel-size", "0.1")
@@ -115,8 +115,7 @@ SCANS: list[tuple[Callable[[Path], Path], tuple[str, ...], str]] = [
 
 
 def inspect(tmp: Path, path: Path, *options: object, spec: object = "21700") -> Result:
-    args = ["inspect", path, "--spec", spec, "--out", tmp / "out", *options]
-    return CliRunner().invoke(cli.app, [str(a) for a in args])
+    return run("inspect", path, "--spec", spec, "--out", tmp / "out", *options)
 
 
 def assert_refused(result: Result, tmp: Path, said: str) -> None:
@@ -188,10 +187,7 @@ def test_spec_that_is_not_there(tmp_path: Path, name: str) -> None:
 def test_output_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     path = sound(tmp_path)
-    result = CliRunner().invoke(
-        cli.app,
-        ["inspect", str(path), "--spec", "21700", "--out", str(tmp_path / "taken"), *VOXEL],
-    )
+    result = run("inspect", path, "--spec", "21700", "--out", tmp_path / "taken", *VOXEL)
     assert result.exit_code == 2 and "taken" in result.stderr and "Traceback" not in result.output
     assert (tmp_path / "taken").read_text() == "a file"
 
@@ -200,7 +196,5 @@ def test_output_folder_that_is_a_file(tmp_path: Path) -> None:
 def test_output_folder_that_is_not_writable(tmp_path: Path) -> None:
     (tmp_path / "locked").mkdir(mode=0o555)
     path = sound(tmp_path)
-    result = CliRunner().invoke(
-        cli.app, ["inspect", str(path), "--spec", "21700", "--out", str(tmp_path / "locked" / "o"), *VOXEL]
-    )
+    result = run("inspect", path, "--spec", "21700", "--out", tmp_path / "locked" / "o", *VOXEL)
     assert result.exit_code == 2 and "locked" in result.stderr

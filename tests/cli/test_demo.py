@@ -1,0 +1,25 @@
+"""``xctrules demo``: the whole way, with the truth beside what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+from xctrules.cylinder.phantom import draw, small
+
+
+def test_demo_goes_the_whole_way_and_shows_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from xctrules.cylinder import phantom
+
+    drawn = draw(small(roll_in_view_mm=1.6))
+    monkeypatch.setattr(phantom, "draw", lambda spec: drawn)  # the demo's own cell takes many seconds
+    result = run("demo", "--out", tmp_path / "demo")
+    assert result.exit_code == 3, result.output  # the small cell is no 21700, and screening says so
+    row = next(line for line in result.stdout.splitlines() if line.startswith("canister.outer_diameter"))
+    assert f"{drawn.truth['measurements']['canister.outer_diameter']:.4g} mm" in row
+    assert run("verify", tmp_path / "demo").exit_code == 0
+    assert run("demo", "--out", tmp_path / "demo").exit_code == result.exit_code, (
+        "a second run must not stumble"
+    )

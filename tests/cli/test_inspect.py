@@ -1,0 +1,71 @@
+"""``xctrules inspect``: exit codes, what goes to stdout, and what is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command_line import command, run
+
+Arguments = Callable[..., tuple[object, ...]]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict", "code"),
+    [(7.5, 8.5, "PASS", 0), (7.0, 7.9, "FAIL", 1), (8.1, 8.5, "FAIL", 1)],
+)
+def test_exit_code_follows_the_verdict(
+    tube: Arguments, tmp_path: Path, low: float, high: float, verdict: str, code: int
+) -> None:
+    result = run(*tube(low, high))
+    assert result.exit_code == code, result.output
+    first = result.stdout.splitlines()[0]
+    assert verdict in first
+    (folder,) = (tmp_path / "out").iterdir()
+    assert str(folder / "report.html") in result.stdout and (folder / "report.html").exists()
+
+
+def test_missing_quantity_ends_with_3(can: Path, tmp_path: Path) -> None:
+    result = run("inspect", can, "--spec", "18650", "--mask-of", "canister", "--out", tmp_path)
+    assert result.exit_code == 3
+    assert "overhang" in result.stdout.lower()
+
+
+def test_json_is_the_record_and_nothing_else(tube: Arguments, tmp_path: Path) -> None:
+    result = run(*tube(), "--json", "--cell-id", "C-1")
+    assert json.loads(result.stdout)["cell_id"] == "C-1"
+    assert result.stdout.encode() == (tmp_path / "out" / "C-1" / "record.json").read_bytes()
+
+
+def test_prints_of_plugins_do_not_reach_stdout(tube: Arguments, tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "chatty.py").write_text("print('hello from a plugin')\n")
+    result = run(*tube(), "--json", "--plugins-dir", tmp_path / "plugins")
+    json.loads(result.stdout)
+    assert "hello from a plugin" in result.stderr
+
+
+def test_what_a_compiled_library_writes_does_not_reach_stdout(tube: Arguments, tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "chatty.py").write_text("import os\nos.write(1, b'hello from a library')\n")
+    result = command(*tube(), "--json", "--plugins-dir", tmp_path / "plugins")
+    json.loads(result.stdout)
+    assert "hello from a library" in result.stderr
+
+
+def test_strict_ends_with_2_and_writes_nothing(tube: Arguments, tmp_path: Path) -> None:
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "broken.py").write_text("1 / 0\n")
+    result = run(*tube(), "--strict", "--plugins-dir", tmp_path / "plugins")
+    assert result.exit_code == 2 and "ZeroDivisionError" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_replace(tube: Arguments, tmp_path: Path) -> None:
+    arguments = tube()
+    assert run(*arguments).exit_code == 0
+    again = run(*arguments)
+    assert again.exit_code == 2 and "--replace" in again.stderr
+    assert run(*arguments, "--replace").exit_code == 0
