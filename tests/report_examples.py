@@ -261,7 +261,8 @@ def full_record(
             "Core collapse: not measured, because the two innermost turns could not be followed at any height.",
         ],
         "probability_of_conformity": 0.9705,
-        "scope": {"ends": ["top"], "height_seen_mm": 6.79, "straight_can_mm": 2.58},
+        "verdict_under_other_rules": cautious,
+        "scope": {"ends": ["top"], "height_seen_mm": 6.79, "straight_can_mm": 2.58, "nominal_height_mm": 70.0},
         "spec": {
             "name": "21700", "version": "1.0", "sha256": "5f" * 32, "text": "name: 21700\nnominal:\n  height_mm: 70.0  # <mm>\n",
             "resolved": {"name": "21700", "nominal": {"height": {"value": 70.0, "unit": "mm", "source": "made up"}}},

@@ -7,6 +7,42 @@ import pytest
 from xctrules.core import wording
 
 
+@pytest.mark.parametrize(
+    ("value", "expanded", "unit", "text"),
+    [
+        (21.2098, 0.0429, "mm", "21.210 ± 0.043 mm"),
+        (21.2098, 0.0999, "mm", "21.21 ± 0.10 mm"),  # rounds up into the next decade
+        (-3.5049, 1.26, "deg", "(-3.5 ± 1.3)°"),
+        (0.0000004, 0.00012, "mm", "0.00000 ± 0.00012 mm"),
+        (-0.00004, 0.012, "mm", "0.000 ± 0.012 mm"),  # no minus before zero
+        (1234.6, 120.0, "1", "1235 ± 120"),
+        (26, None, "1", "26"),
+        (0.6594, None, "mm", "0.6594 mm"),
+        (0, 0, "1", "0"),
+        (None, None, "mm", "–"),
+    ],
+)
+def test_quantity(value: float | None, expanded: float | None, unit: str, text: str) -> None:
+    assert wording.quantity(value, expanded, unit) == text
+
+
+@pytest.mark.parametrize("power", range(-8, 4))
+@pytest.mark.parametrize("digits", [1.0, 1.94, 1.96, 9.4, 9.96])
+def test_decimals_keep_two_digits_of_the_uncertainty(power: int, digits: float) -> None:
+    uncertainty = digits * 10.0**power
+    shown = f"{uncertainty:.{wording.decimals_for(uncertainty)}f}"
+    # Rounding to two significant digits changes a number by at most 5 %; three would show a needless digit.
+    assert float(shown) == pytest.approx(uncertainty, rel=0.05) or power >= 1
+    assert len(shown.replace(".", "").lstrip("0")) == 2 or power >= 1
+
+
+def test_probability_is_never_rounded_to_certainty() -> None:
+    assert wording.percent(0.99999) == "> 99.9 %"
+    assert wording.percent(1e-9) == "< 0.1 %"
+    assert wording.percent(0.9706) == "97.1 %"
+    assert wording.percent(None) == "–"
+
+
 def test_limits_keep_every_digit_that_was_stated():
     assert wording.limits(26.0, 26.4, "mm") == "26 to 26.4 mm"
     assert wording.limits(None, 21.2500001, "mm") == "at most 21.2500001 mm"

@@ -41,7 +41,8 @@ from xctrules.engine.registry import (
     short_traceback,
 )
 from xctrules.engine.run_metric import MetricOutcome, absent_metric, run_metric
-from xctrules.pages.report import notebook_html, prepare, render_report
+from xctrules.pages.environment import prepare
+from xctrules.pages.report import notebook_html, render_report
 from xctrules.records.folder import cell_files, cell_folder, write_cell
 from xctrules.records.record import build_record
 from xctrules.rules.cellspec import CellSpec, load_spec

@@ -9,7 +9,7 @@ import numpy as np
 
 from xctrules.core.wording import counted
 from xctrules.pages import charts
-from xctrules.pages.report import _environment
+from xctrules.pages.environment import environment
 from xctrules.rules.gauge_studies import CalibratedStudy, GaugeStudy
 from xctrules.rules.stated_budgets import Study
 
@@ -63,7 +63,7 @@ def render_study(study: Study, rows: Sequence[str]) -> str:
         "height": HEIGHT,
         "frame": {"left": _LEFT, "right": WIDTH - _RIGHT, "top": _TOP, "bottom": HEIGHT - _BOTTOM},
     }
-    return _environment().get_template("study.html.j2").render(page)
+    return environment().get_template("study.html.j2").render(page)
 
 
 def _design(result: GaugeStudy | CalibratedStudy) -> str:

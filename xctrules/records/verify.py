@@ -401,7 +401,7 @@ def _listable(record: Json) -> bool:
 
 
 def _verify_report(path: Path, data: bytes) -> VerifyResult:
-    from xctrules.pages.report import embedded_record
+    from xctrules.pages.embedding import embedded_record
 
     text = _report_text(data, path)
     record_data, stated = embedded_record(text)
@@ -416,7 +416,7 @@ def _verify_report(path: Path, data: bytes) -> VerifyResult:
 
 def _check_report_of(record: Json, record_data: bytes, report: bytes) -> list[Finding]:
     """The report in a cell's folder: it must carry that very record, and be drawn from it."""
-    from xctrules.pages.report import embedded_record
+    from xctrules.pages.embedding import embedded_record
 
     try:
         text = _report_text(report, REPORT_NAME)
@@ -448,7 +448,8 @@ def _check_stated(record_data: bytes, stated: str) -> Finding:
 
 def _check_drawing(record: Json, text: str) -> list[Finding]:
     """Whether a report shows the record and its images, and nothing else."""
-    from xctrules.pages.report import embedded_images, render_report
+    from xctrules.pages.embedding import embedded_images
+    from xctrules.pages.report import render_report
 
     try:
         wanted = {str(image["file"]): str(image["sha256"]) for image in figure_images(record)}

@@ -16,7 +16,8 @@ from xctrules.campaigns.validation.report import Curve, Table
 from xctrules.cylinder.model_card import ModelCard
 from xctrules.cylinder.surfaces import LABELS
 from xctrules.pages import charts
-from xctrules.pages.report import _data_uri, _environment
+from xctrules.pages.embedding import data_uri
+from xctrules.pages.environment import environment
 
 Json = Mapping[str, Any]
 
@@ -55,7 +56,7 @@ class Picture:
 
 def render(card: ModelCard, places: Sequence[Disagreement]) -> str:
     """The page as HTML, complete in itself."""
-    return _environment().get_template("model.html.j2").render(page=page(card, places))
+    return environment().get_template("model.html.j2").render(page=page(card, places))
 
 
 def page(card: ModelCard, places: Sequence[Disagreement]) -> dict[str, Any]:
@@ -337,7 +338,7 @@ def _picture(number: int, place: Disagreement) -> Picture:
         title=f"{number}. {place.said} where {place.labelled} is labelled",
         caption=f"{stretch}; r {place.r_mm:.2f} mm, {place.height_mm:+.2f} mm from the edge; "
         f"{_many(place.pixels, 'pixel')} in {_many(place.planes, 'plane')}".replace("-", "−"),
-        source=_data_uri(data),
+        source=data_uri(data),
         width=picture.shape[1],
         height=picture.shape[0],
     )

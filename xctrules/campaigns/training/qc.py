@@ -15,7 +15,9 @@ from xctrules.campaigns.validation.report import Table
 from xctrules.cylinder.half_planes import STANDARD_MM
 from xctrules.cylinder.surfaces import LABELS
 from xctrules.pages import charts
-from xctrules.pages.report import FigureView, Overlay, _data_uri, _environment
+from xctrules.pages.embedding import data_uri
+from xctrules.pages.environment import environment
+from xctrules.pages.figure_views import FigureView, Overlay
 
 if TYPE_CHECKING:
     from xctrules.campaigns.training.pairs import PlaneSequence
@@ -66,7 +68,7 @@ def draw(card: ModelCard, log: Sequence[Mapping[str, Any]], looked: Sequence[Loo
         "facts": _facts(card, log, [plane for sequence, _, _ in looked for plane in sequence.planes]),
         "no_gain": () if gained(log) else (NO_GAIN, *WHAT_TO_TRY),
     }
-    return _environment().get_template("training.html.j2").render(page=page)
+    return environment().get_template("training.html.j2").render(page=page)
 
 
 def outlines(mask: NDArray[np.bool_]) -> str:
@@ -141,7 +143,7 @@ def _view(
         if (path := outlines(labels == LABELS[name]))
     ]
     return FigureView(
-        "image", anchor, title, "", title, wide=True, source=_data_uri(data), file=f"{anchor}.png",
+        "image", anchor, title, "", title, wide=True, source=data_uri(data), file=f"{anchor}.png",
         width=columns, height=rows, aspect=round(columns / rows, 5), overlays=tuple(lines),
         legend=tuple((line.style, line.label, False) for line in lines),
         scale_bar=None if wrong is None else charts.scale_bar(columns * STANDARD_MM),

@@ -11,7 +11,7 @@ import numpy as np
 
 from xctrules.campaigns.validation.findings import BIAS_LIMITS, COVERAGE_RANGE, COVERED
 from xctrules.pages import charts
-from xctrules.pages.report import _environment
+from xctrules.pages.environment import environment
 
 Json = Mapping[str, Any]
 
@@ -80,7 +80,7 @@ class Table:
 
 def render(found: Json) -> str:
     """The report as HTML; a pure function of the figures in ``validation.json``."""
-    return _environment().get_template("validation.html.j2").render(page=page(found))
+    return environment().get_template("validation.html.j2").render(page=page(found))
 
 
 def page(found: Json) -> dict[str, Any]:

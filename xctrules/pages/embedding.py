@@ -1,0 +1,98 @@
+"""A record and its images inside a report, and how to take them out again.
+
+The bytes of ``record.json`` are the content of the element ``<script type="application/json" id="record"
+data-sha256="…">``, with every ``<`` written as the escape ``\\u003c``, so that no text in them can end
+it. The content is therefore JSON of the same value as it stands, and :func:`embedded_record` gives back the
+exact bytes.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import html
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xctrules.core.canonical import canonical_bytes
+from xctrules.core.errors import RecordError
+
+_RECORD = re.compile(
+    r'<script type="application/json" id="record" data-sha256="([0-9a-f]{64})">(.*?)</script>', re.S
+)
+
+
+_IMAGE = re.compile(
+    r'<img [^<>]*?data-name="([^"]*)"[^<>]*? src="data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]*)"'
+)
+
+
+# An escaped "<" is "\u003c" behind an even number of backslashes: behind an odd one the first of its own is
+# itself escaped and belongs to the text.
+_ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\u003c")
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A record as the report carries it: escaped text, and SHA-256 and length of the bytes it stands for."""
+
+    text: str
+    sha256: str
+    length: int
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Embedded:
+        data = canonical_bytes(record)
+        text = data.decode("utf-8").replace("<", "\\u003c")
+        return cls(text, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def embedded_record(html_text: str) -> tuple[bytes, str]:
+    """The bytes of the record inside a report, and the SHA-256 that the report states for them.
+
+    Whether the two agree is for the caller to check.
+
+    Raises
+    ------
+    RecordError
+        When there is no record in it, or more than one.
+    """
+    found = _RECORD.findall(html_text)
+    if len(found) != 1:
+        what = "holds no record" if not found else f"holds {len(found)} records, where one is allowed"
+        raise RecordError(f"the report {what}", todo="It was not written by xctrules, or it was changed.")
+    stated, text = found[0]
+    return _ESCAPED.sub(r"\1<", text).encode("utf-8"), stated
+
+
+def embedded_images(html_text: str) -> dict[str, bytes]:
+    """The images inside a report by name.
+
+    Raises
+    ------
+    RecordError
+        When an image cannot be decoded, or a name stands for two different ones.
+    """
+    images: dict[str, bytes] = {}
+    for name, text in _IMAGE.findall(html_text):
+        name = html.unescape(name)
+        try:
+            data = base64.b64decode(text, validate=True)
+        except binascii.Error as error:
+            raise RecordError(
+                "the image cannot be decoded", where=name, todo="The report was changed."
+            ) from error
+        if images.setdefault(name, data) != data:
+            raise RecordError(
+                "two different images have this name", where=name, todo="The report was changed."
+            )
+    return images
+
+
+def data_uri(data: bytes) -> str:
+    """An image (PNG or JPEG bytes) as the source of an ``img`` element."""
+    kind = "image/jpeg" if data[:3] == b"\xff\xd8\xff" else "image/png"
+    return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
