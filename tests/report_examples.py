@@ -239,7 +239,7 @@ def full_record(
     }
     checks = [
         check("Outer diameter", "canister.outer_diameter", "CONDITIONAL_FAIL", max=21.25, severity="critical",
-              source="Samsung INR21700-50S", guard_band=0.0429, margin=0.0402, probability_of_conformity=0.9706, tur=None, at="21700.yaml:14", under_other_rules=cautious),
+              source="Samsung INR21700-50S", guard_band=measurements["canister.outer_diameter"]["expanded_uncertainty"], margin=0.0402, probability_of_conformity=0.9706, tur=None, at="21700.yaml:14", under_other_rules=cautious),
         check("No negative overhang", "overhang.length.min", "CONDITIONAL_PASS", min=0.0, severity="critical", status="standard",
               margin=0.412, probability_of_conformity=0.99999, at="21700.yaml:31"),
         check("Wall thickness", "canister.wall_thickness.mean", "CONDITIONAL_PASS", min=0.1, max=0.34, status="indicative", source="batterydesign.net",
