@@ -28,8 +28,9 @@ from xctrules.cylinder.surfaces import (
     Segmentation,
 )
 from xctrules_segmentation.can import can_from_labels, segment_can
-from xctrules_segmentation.ends import Layout, find_end
+from xctrules_segmentation.ends import find_end
 from xctrules_segmentation.labels import Labels, as_greys, checked_labels, write_label_image
+from xctrules_segmentation.layout import Layout
 from xctrules_segmentation.roll import CathodeFaces, facing_cathodes, trace_from_labels, trace_with_cathodes
 
 T = TypeVar("T")

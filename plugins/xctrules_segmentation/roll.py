@@ -24,6 +24,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.robust import longest_run, noise_along, noise_of_second_differences
 from xctrules.core.slices import Slices, each_slice
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell, Floats, FoilTrace
+from xctrules_segmentation.best_path import best_path, squared_price
 
 Image = NDArray[np.float32]
 
@@ -34,6 +35,8 @@ band."""
 _FOLD_HEIGHT_MM = 0.5
 """Height over which a foil, which cannot bend both ways at once, keeps its folds."""
 _STEPS_PER_PITCH = 24
+_REACH = 3
+"""Largest step of a line from one angle to the next, in 24ths of a pitch: an eighth of it in a degree."""
 _STIFFNESS = 0.1
 """Cost of one step (a 24th of a pitch) in one degree, against at most 1 of evidence for each angle: at a tab
 or at the
@@ -516,31 +519,15 @@ def _lone_contrast(offsets: Floats, profile: Floats, dark: float) -> float:
     return max(1.0, float(template @ line / (template @ template)))
 
 
-def _best_path(evidence: Image, stiffness: float, start: Floats | None = None) -> NDArray[np.intp]:
-    """Path (nt,) through evidence (nt, nd) with the greatest sum of evidence less ``stiffness * step**2``.
-
-    ``start`` (nd,) is added to the first column. Also takes many at once: (n, nt, nd) -> (n, nt).
-    """
-    many = evidence if evidence.ndim == 3 else evidence[None]
-    n, nt, nd = many.shape
-    reach = 3
-    total = many[:, 0].astype(np.float64)
+def _best_line(seen: Image, start: Floats | None = None) -> NDArray[np.intp]:
+    """Path (..., nt) through ``seen`` (..., nt, nd) with the greatest sum of evidence less the price of its
+    steps; ``start`` (nd,) is added at the first angle."""
+    nt, nd = seen.shape[-2:]
+    gain = np.moveaxis(seen.reshape(-1, nt, nd), 1, 0).astype(np.float64)
     if start is not None:
-        total = total + start
-    came_from = np.zeros((nt, n, nd), dtype=np.int8)
-    padded = np.full((n, nd + 2 * reach), -1e9)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, nd, axis=1)  # (n, 2 reach + 1, nd)
-    cost = stiffness * np.arange(-reach, reach + 1, dtype=float)[None, :, None] ** 2
-    for j in range(1, nt):
-        padded[:, reach : reach + nd] = total
-        candidates = windows - cost
-        np.subtract(candidates.argmax(axis=1), reach, out=came_from[j], casting="unsafe")
-        total = candidates.max(axis=1) + many[:, j]
-    path = np.empty((n, nt), dtype=np.intp)
-    path[:, -1] = total.argmax(axis=1)
-    for j in range(nt - 1, 0, -1):
-        path[:, j - 1] = path[:, j] + came_from[j, np.arange(n), path[:, j]]
-    return path if evidence.ndim == 3 else path[0]
+        gain[0] += start
+    path = best_path(gain, squared_price(_REACH, _STIFFNESS * nt / 360.0))
+    return path.T.reshape(seen.shape[:-1])
 
 
 def _next_turn(
@@ -562,7 +549,7 @@ def _next_turn(
     start = -4.0 * np.abs(offsets - joint) / pitch
     if not outward:
         seen = seen[::-1]
-    path = _best_path(seen, _STIFFNESS * seen.shape[0] / 360.0, start)
+    path = _best_line(seen, start)
     along = seen[np.arange(seen.shape[0]), path]
     found = offsets[path]
     if not outward:
@@ -679,7 +666,7 @@ def _seed(
     def along(evidence: Image, table: Floats) -> tuple[Floats, Floats]:
         starts = table[..., None] + window
         seen = _sample(evidence, r_mm, starts)
-        path = _best_path(seen, _STIFFNESS * seen.shape[1] / 360.0)[..., None]
+        path = _best_line(seen)[..., None]
         gain = np.take_along_axis(seen, path, -1)[..., 0].astype(np.float64)
         return np.take_along_axis(starts, path, -1)[..., 0], gain
 
@@ -827,7 +814,7 @@ def _reach(evidence: Image, r_mm: Floats, reference: Floats, pitch: float) -> Fl
     # Neighbouring heights differ by little: where noise hides the foil, its place at the other height is the
     # best guess.
     seen = np.where(known[..., None], _sample(evidence, r_mm, radius), 0.0) - 2.0 * (window / pitch) ** 2
-    path = _best_path(seen.astype(np.float32), _STIFFNESS * seen.shape[1] / 360.0)
+    path = _best_line(seen.astype(np.float32))
     return np.where(known, reference + window[path], np.nan)
 
 

@@ -39,10 +39,12 @@ from xctrules.cylinder.surfaces import (
     Segmentation,
 )
 from xctrules_segmentation.classical import ClassicalSegmenter, layout_near
-from xctrules_segmentation.ends import Layout, Window, find_end
+from xctrules_segmentation.ends import find_end
+from xctrules_segmentation.layout import Layout
 from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
 from xctrules_segmentation.roll import CathodeFaces
 from xctrules_segmentation.unet_layout import Fit, faced, fit_of, trace_in
+from xctrules_segmentation.window import Window
 
 MODEL = "overhang_unet"
 """The bundled model."""

@@ -17,7 +17,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.cylinder.half_planes import STANDARD_MM, Planes
 from xctrules.cylinder.litert import Probabilities
 from xctrules.cylinder.surfaces import FOIL_MM, LABELS, CanSurface, CylinderCell, Floats, FoilTrace
-from xctrules_segmentation.ends import Layout
+from xctrules_segmentation.layout import Layout
 from xctrules_segmentation.roll import CathodeFaces, trace_in_masks
 
 _ROLL_MM = (-1.3, -0.3)

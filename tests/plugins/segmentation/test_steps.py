@@ -1,10 +1,10 @@
-"""Steps, crossings, ranks and paths that the ends of the roll are found by, on made-up numbers."""
+"""Steps, crossings and ranks that the ends of the roll are found by, on made-up numbers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from xctrules_segmentation.ends import best_path, change_point, crossing, pooled, pooling, rank
+from xctrules_segmentation.steps import change_point, crossing, over_turns, pooled, pooling, rank
 
 NAN = float("nan")
 
@@ -64,10 +64,9 @@ def test_rank_ignores_what_is_unknown() -> None:
     assert rank(values, 0.0)[0] == 1.0
 
 
-def test_the_path_follows_a_leaning_ridge_past_a_gap() -> None:
-    true = np.clip(np.arange(30) // 3, 0, 14)
-    gain = np.full((30, 1, 15), -0.2, dtype=np.float32)
-    gain[np.arange(30), 0, true] = 1.0
-    gain[12:15] = 0.0  # nothing to be seen
-    assert np.array_equal(best_path(gain, reach=2, cost=0.1)[:, 0][:12], true[:12])
-    assert np.array_equal(best_path(gain, reach=2, cost=0.1)[:, 0][15:], true[15:])
+def test_over_turns_takes_this_and_the_two_next_turns_on_both_sides() -> None:
+    values = np.array([[1.0], [2.0], [3.0], [40.0], [NAN], [6.0]])
+    # Medians of (1 2 3), (1 2 3 40), (1 2 3 40), (2 3 40 6), (3 40 6) and (40 6): the nearest rank, halves to
+    # the even one.
+    assert over_turns(values, 0.5)[:, 0] == pytest.approx([2.0, 3.0, 3.0, 6.0, 6.0, 6.0])
+    assert over_turns(values[None], 0.0)[0, :, 0] == pytest.approx([1.0, 1.0, 1.0, 2.0, 3.0, 6.0])
