@@ -6,6 +6,7 @@ themselves.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +26,26 @@ DRAWS = 40
 SEED = 20251122
 
 
+FWHM = 2.3548
+"""Full width at half maximum of a Gaussian over its standard deviation: 2 sqrt(2 ln 2)."""
+
+LEAST_POOLED = 0.5
+"""Share of the window that must be known for a pooled value."""
+
+FITTED_POINTS = 180
+"""Points of a height that an ellipse is fitted to: they carry its five numbers as well as 720 do."""
+
+CIRCLE_STEPS = 3
+"""Gauss-Newton steps to the least-squares circle: from a centre within a tenth of the radius each squares the
+relative error."""
+
+CLEAR_SIGMAS = 3.0
+"""Standard deviations of pooled noise up to which a deviation counts as noise where noise is laid over it."""
+
+NOISE_SIGMAS = 2.5
+"""Standard deviations above its mean that a statistic of noise alone hardly exceeds: one in 160."""
+
+
 @dataclass(frozen=True)
 class Pooling:
     """The pooling window for maps of one spacing.
@@ -37,7 +58,7 @@ class Pooling:
     @classmethod
     def of(cls, shape: tuple[int, int], spacing_mm: tuple[float, float]) -> Pooling:
         """For maps of ``shape`` with ``spacing_mm`` between heights and, along the arc, between angles."""
-        sd_mm = POOL_MM / 2.3548
+        sd_mm = POOL_MM / FWHM
         return cls((sd_mm / spacing_mm[0] if shape[0] > 1 else 0.0, sd_mm / spacing_mm[1]))
 
     def pool(self, values: Floats) -> Floats:
@@ -69,7 +90,7 @@ def _twiced(values: Floats, sd: tuple[float, float]) -> Floats:
         remainder = np.where(known > 0, plain - once, 0.0)
         twice = once + _gaussian(remainder, sd) / share
     # ``share`` also falls at the first and last height, by the window's part beyond them: to one half.
-    enough = share >= 0.5 * _gaussian(np.ones_like(known), sd)
+    enough = share >= LEAST_POOLED * _gaussian(np.ones_like(known), sd)
     return np.where(enough, twice + middle, np.nan)
 
 
@@ -106,8 +127,7 @@ def sound_ellipses(
     """
     theta = np.deg2rad(theta_deg)
     x, y = radius * np.cos(theta), radius * np.sin(theta)
-    # 180 points carry the five numbers of an ellipse as well as 720 do.
-    thin = max(1, theta.size // 180)
+    thin = max(1, theta.size // FITTED_POINTS)
     rows = np.flatnonzero(whole) if whole.any() else np.arange(radius.shape[0])
     fitted = Ellipses.estimate(x[rows, ::thin], y[rows, ::thin], scale_floor=scale_floor, tukey=tukey)
     nearest = np.abs(np.arange(radius.shape[0])[:, None] - rows).argmin(axis=1)
@@ -124,7 +144,7 @@ def about_least_squares_circle(radius: Floats, theta_deg: Floats) -> Floats:
     theta = np.deg2rad(theta_deg)
     x, y = radius * np.cos(theta), radius * np.sin(theta)
     centre = np.zeros((radius.shape[0], 2))
-    for _ in range(3):
+    for _ in range(CIRCLE_STEPS):
         dx, dy = x - centre[:, :1], y - centre[:, 1:]
         r = np.hypot(dx, dy)
         design = np.stack([np.ones_like(r), dx / r, dy / r], axis=-1)
@@ -158,8 +178,9 @@ def free_of_noise(
     """Take from a statistic of a noisy map what noise adds to it on average.
 
     An extreme over many places is biased outward by noise, and less so the more it stands out. What noise
-    does is found on a map like the one seen but without what noise explains (:func:`garrote` at three
-    sigma): noise is added to it again and again, with the neighbourhood correlation that pooling gives it.
+    does is found on a map like the one seen but without what noise explains (:func:`garrote` at
+    ``CLEAR_SIGMAS``): noise is added to it again and again, with the neighbourhood correlation that pooling
+    gives it.
 
     Parameters
     ----------
@@ -175,10 +196,22 @@ def free_of_noise(
         Values about which deviations are judged.
     """
     pooled_sd = sigma * float(noise.std())
-    base = centre + garrote(values - centre, 3 * pooled_sd)
+    base = centre + garrote(values - centre, CLEAR_SIGMAS * pooled_sd)
     there = np.isfinite(values)
     base = np.where(there, base, np.nan)
     seen, clean = statistic(values), statistic(base)
     drawn = np.array([statistic(base + sigma * draw) for draw in noise])
     bias = float(drawn.mean()) - clean
     return Corrected(seen - bias, bias, float(drawn.std()))
+
+
+def most_that_noise_makes(statistic: Callable[[Floats], float], noise: Floats, sigma: float) -> float:
+    """What a statistic of a map of noise alone hardly exceeds, see ``NOISE_SIGMAS``; ``noise`` as above."""
+    drawn = np.array([statistic(sigma * draw) for draw in noise])
+    return float(drawn.mean() + NOISE_SIGMAS * drawn.std())
+
+
+def eccentricity(ovality: float, mean_radius: float) -> float:
+    """Of the ellipse with that mean semi-axis and difference of axis lengths."""
+    a, b = mean_radius + ovality / 4, mean_radius - ovality / 4
+    return math.sqrt(max(0.0, 1.0 - (b / a) ** 2))
