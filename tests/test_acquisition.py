@@ -88,7 +88,7 @@ def test_values_are_the_text_that_stands_there(tmp_path: Path) -> None:
         ("voxel_size_mm:\n  z: 0.06\n  y: nan\n  x: 0.05\n", 3, "voxel_size_mm.y"),
         ("voxel_size_mm: 0,034\n", 1, "decimals with a point"),
         ("calibration:\n  artefact: a\n  certificat: b\n", 3, "'certificate'"),
-        ("cell_id: A\noperator: x\ncell_id: B\n", 3, "second time .*line 1"),
+        ("cell_id: A\noperator: x\ncell_id: B\n", 3, "twice .*line 1"),
         ("field_of_view: upper\n", 1, "'top'"),
         ("projections: 12.5\n", 1, "projections"),
         ("sleeve: perhaps\n", 1, "sleeve"),

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from xctrules.core.errors import ScanError
+from xctrules.core.yaml_lines import Yaml, read_yaml
 
 COMMAND_LINE = "command line"
 DISAGREEMENT = 0.005
@@ -150,14 +150,9 @@ def read_sidecar(file: Path, origin: str | None = None) -> Found:
         raise ScanError(
             f"the file cannot be read: {error.strerror}", where=file, todo="Check the path."
         ) from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{file}:{mark.line + 1}" if mark else file
-        problem = " ".join(str(getattr(error, "problem", error)).split())
-        raise ScanError(f"not valid YAML: {problem}", where=where) from error
-    values, lines = _entries(root, file)
+    # YAML's own idea of scalars is not used: it reads 1e-3 as text, 012 as ten and a date as an object.
+    document = read_yaml(text, file, ScanError, as_text=lambda location: True)
+    values, lines = _entries(document)
     if isinstance(values.get("voxel_size_mm"), str):  # one number: the voxels are cubes
         values["voxel_size_mm"] = [values["voxel_size_mm"]] * 3
     try:
@@ -167,93 +162,71 @@ def read_sidecar(file: Path, origin: str | None = None) -> Found:
     return Found(origin or file.name, model.model_dump(exclude_none=True))
 
 
-def _entries(root: yaml.Node | None, file: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """Keys to values, scalars as the text that stands there, and the line of each key.
-
-    YAML's own idea of scalars is not used: it reads ``1e-3`` as text, ``012`` as ten and a date as an object.
-    """
+def _entries(document: Yaml) -> tuple[dict[str, Any], dict[str, int]]:
+    """Keys to values, and the line of each key; the parts of a calibration have keys of their own."""
+    if document.value is None:
+        return {}, {}
+    if not isinstance(document.value, dict):
+        raise ScanError("the file must hold lines of `key: value`", where=document.where())
     values: dict[str, Any] = {}
     lines: dict[str, int] = {}
-    if root is None or _is_null(root):
-        return values, lines
-    if not isinstance(root, yaml.MappingNode):
-        raise ScanError("the file must hold lines of `key: value`", where=f"{file}:1")
-    for key, line, node in _pairs(root, file):
-        lines[key] = line
+    for key, given in document.value.items():
+        lines[key] = document.line(key)
         if key == "calibration":
-            for part, part_line, value in _parts(key, node, ("artefact", "certificate", "date"), file):
-                values[f"calibration_{part}"], lines[f"calibration_{part}"] = value, part_line
-        elif key == "voxel_size_mm" and isinstance(node, yaml.MappingNode):
-            axes = {axis: (value, at) for axis, at, value in _parts(key, node, ("z", "y", "x"), file)}
-            lines |= {f"{key}.{axis}": at for axis, (_, at) in axes.items()}
-            given = [axes.get(axis, (None, line))[0] for axis in "zyx"]
-            missing = [axis for axis, v in zip("zyx", given, strict=True) if v is None]
-            if missing and len(missing) < 3:
-                raise ScanError(
-                    f"voxel_size_mm has no {' and no '.join(missing)}",
-                    where=f"{file}:{line}",
-                    todo="Give z, y and x in millimetres.",
-                )
-            values[key] = None if missing else given
+            for part, value in _parts(document, key, ("artefact", "certificate", "date")).items():
+                values[f"calibration_{part}"] = value
+                lines[f"calibration_{part}"] = document.line(key, part)
+        elif key == "voxel_size_mm" and isinstance(given, dict):
+            values[key] = _by_axis(document, key)
+            lines |= {f"{key}.{axis}": document.line(key, axis) for axis in given}
         elif key in Acquisition.model_fields:
-            values[key] = _plain(node, file)
+            values[key] = _flat(document, key, given)
         else:
-            raise _unknown(key, key, tuple(Acquisition.model_fields), file, line)
+            raise _unknown(document, (key,), tuple(Acquisition.model_fields))
     return values, lines
 
 
-def _parts(key: str, node: yaml.Node, known: Sequence[str], file: Path) -> list[tuple[str, int, Any]]:
-    """(name, line, value) of the parts of a nested key; none where it is empty."""
-    if _is_null(node):
-        return []
-    if not isinstance(node, yaml.MappingNode):
+def _by_axis(document: Yaml, key: str) -> list[Any] | None:
+    """Lengths along z, y and x; ``None`` where all three are empty."""
+    axes = _parts(document, key, ("z", "y", "x"))
+    missing = [axis for axis in "zyx" if axes.get(axis) is None]
+    if not missing:
+        return [axes[axis] for axis in "zyx"]
+    if len(missing) < 3:
         raise ScanError(
-            f"{key} must be a mapping of {', '.join(known)}", where=f"{file}:{node.start_mark.line + 1}"
+            f"{key} has no {' and no '.join(missing)}",
+            where=document.where(key),
+            todo="Give z, y and x in millimetres.",
         )
-    parts = _pairs(node, file)
-    for part, line, _ in parts:
+    return None
+
+
+def _parts(document: Yaml, key: str, known: Sequence[str]) -> dict[str, Any]:
+    """The parts of a nested key by name; none where it is empty."""
+    parts = document.value[key]
+    if parts is None:
+        return {}
+    if not isinstance(parts, dict):
+        raise ScanError(f"{key} must be a mapping of {', '.join(known)}", where=document.where(key))
+    for part in parts:
         if part not in known:
-            raise _unknown(f"{key}.{part}", part, known, file, line)
-    return [(part, line, _plain(value, file)) for part, line, value in parts]
+            raise _unknown(document, (key, part), known)
+    return {part: _flat(document, key, value, part) for part, value in parts.items()}
 
 
-def _pairs(node: yaml.MappingNode, file: Path) -> list[tuple[str, int, yaml.Node]]:
-    """(key, line, value) of a mapping; a key that stands there twice is refused."""
-    seen: dict[str, int] = {}
-    pairs = []
-    for key_node, value in node.value:
-        line = key_node.start_mark.line + 1
-        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "?"
-        if key in seen:
-            raise ScanError(
-                f"the key {key!r} stands here a second time (first in line {seen[key]})",
-                where=f"{file}:{line}",
-            )
-        seen[key] = line
-        pairs.append((key, line, value))
-    return pairs
+def _flat(document: Yaml, key: str, value: Any, *inner: str) -> Any:
+    """A scalar, or a list of scalars."""
+    if isinstance(value, dict) or (
+        isinstance(value, list) and any(isinstance(v, dict | list) for v in value)
+    ):
+        raise ScanError("a mapping or nested list is not expected here", where=document.where(key, *inner))
+    return value
 
 
-def _is_null(node: yaml.Node) -> bool:
-    return node.tag == "tag:yaml.org,2002:null"
-
-
-def _plain(node: yaml.Node, file: Path) -> Any:
-    if _is_null(node):
-        return None
-    if isinstance(node, yaml.ScalarNode):
-        return node.value
-    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
-        return [_plain(item, file) for item in node.value]
-    raise ScanError(
-        "a mapping or nested list is not expected here", where=f"{file}:{node.start_mark.line + 1}"
-    )
-
-
-def _unknown(shown: str, key: str, known: Sequence[str], file: Path, line: int) -> ScanError:
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+def _unknown(document: Yaml, location: tuple[str, ...], known: Sequence[str]) -> ScanError:
+    near = difflib.get_close_matches(location[-1], known, n=1, cutoff=0.5)
     todo = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
-    return ScanError(f"unknown key {shown!r}", where=f"{file}:{line}", todo=todo)
+    return ScanError(f"unknown key {'.'.join(location)!r}", where=document.where(*location), todo=todo)
 
 
 def _invalid(

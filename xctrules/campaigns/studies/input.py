@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from xctrules.core.errors import RecordError, StudyError
 from xctrules.core.names import UNITS
+from xctrules.core.yaml_lines import Location, Yaml, read_yaml
 
 COLUMNS = ("part", "appraiser", "repeat", "measurement", "value", "unit", "record")
 AppraiserFrom = Literal["operator", "instrument", "software", "none"]
@@ -225,45 +226,31 @@ def _yaml_rows(text: str, path: Path) -> Iterator[_Row]:
     What the mapping says beside its rows holds for all of them. Every value is taken as the text that stands
     there: ``part: 010`` stays 010, and ``appraiser: no`` stays no.
     """
-    import yaml
-
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise StudyError(f"not valid YAML: {error.problem}", where=f"{path}:{line}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise StudyError(f"not valid YAML: {' '.join(str(error).split())}", where=path) from error
+    document = read_yaml(text, path, StudyError, as_text=lambda location: True)
     common: dict[str, str] = {}
-    if isinstance(node, yaml.MappingNode):
-        rows = next((v for k, v in node.value if k.value == "rows"), None)
-        rest = [(k, v) for k, v in node.value if k.value != "rows"]
-        common = _yaml_cells(rest, path)
-        node = rows
-    if not isinstance(node, yaml.SequenceNode):
-        raise StudyError("the table is neither a list of rows nor a mapping with `rows:`", where=f"{path}:1")
-    for item in node.value:
-        where = f"{path}:{item.start_mark.line + 1}"
-        if not isinstance(item, yaml.MappingNode):
+    rows, at = document.value, tuple[str, ...]()
+    if isinstance(rows, dict):
+        common = _yaml_cells(document, {key: value for key, value in rows.items() if key != "rows"}, ())
+        rows, at = rows.get("rows"), ("rows",)
+    if not isinstance(rows, list):
+        raise StudyError(
+            "the table is neither a list of rows nor a mapping with `rows:`", where=document.where()
+        )
+    for number, item in enumerate(rows):
+        where = document.where(*at, number)
+        if not isinstance(item, dict):
             raise StudyError("a row is a mapping, such as {part: 1, value: 21.2}", where=where)
-        cells = {**common, **_yaml_cells(item.value, path)}
+        cells = {**common, **_yaml_cells(document, item, (*at, number))}
         _check_names(list(cells), where)
         yield _Row(cells, where)
 
 
-def _yaml_cells(pairs: Sequence[tuple[Any, Any]], path: Path) -> dict[str, str]:
-    import yaml
-
-    cells: dict[str, str] = {}
-    for key, value in pairs:
-        where = f"{path}:{key.start_mark.line + 1}"
-        if not isinstance(key, yaml.ScalarNode) or not isinstance(value, yaml.ScalarNode):
-            raise StudyError("a row holds plain keys and values only", where=where)
-        if key.value in cells:
-            raise StudyError(f"the key {key.value!r} is given twice", where=where)
-        empty = value.tag == "tag:yaml.org,2002:null"
-        cells[key.value] = "" if empty else str(value.value).strip()
-    return cells
+def _yaml_cells(document: Yaml, pairs: Mapping[str, Any], at: Location) -> dict[str, str]:
+    """Keys and values as text; nothing stays empty text."""
+    for key, value in pairs.items():
+        if isinstance(value, dict | list):
+            raise StudyError("a row holds plain keys and values only", where=document.where(*at, key))
+    return {key: "" if value is None else str(value).strip() for key, value in pairs.items()}
 
 
 # --- records -----------------------------------------------------------------------------------------------
