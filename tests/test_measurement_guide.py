@@ -14,7 +14,7 @@ from xctrules.core.names import UNITS, end_of
 from xctrules.cylinder.phantom import Dent, NegativeOverhang, draw, small
 from xctrules.engine.registry import load_plugins
 from xctrules.engine.run_metric import run_metric
-from xctrules.engine.testing import cell_of
+from xctrules.engine.testing import phantom_cell
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = ROOT / "docs" / "measurement_guide.md"
@@ -64,7 +64,7 @@ def test_every_budget_line_of_a_drawn_cell_is_explained() -> None:
         dents=(Dent(depth_mm=0.1),),
         negative_overhangs=(NegativeOverhang(turn=4, theta_deg=100.0, width_deg=20.0, length_mm=-0.1),),
     )
-    cell, _ = cell_of(draw(spec), angles=180, nominal={"outer_diameter": spec.outer_diameter_mm})
+    cell, _ = phantom_cell(draw(spec), angles=180, nominal_mm={"outer_diameter": spec.outer_diameter_mm})
     found = load_plugins(third_party=False)
     outcomes = [run_metric(provided, cell) for provided in (*found.screens, *found.metrics)]
     assert not [failure for outcome in outcomes for failure in outcome.failures]

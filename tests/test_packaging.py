@@ -64,7 +64,8 @@ def test_nothing_generic_in_site_packages(wheel: set[str]) -> None:
 def test_entry_points_lead_to_packages_of_the_wheel(wheel: set[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     for module in project["entry-points"]["xctrules"].values():
-        assert f"{module}/__init__.py" in wheel
+        path = module.replace(".", "/")
+        assert {f"{path}/__init__.py", f"{path}.py"} & wheel
     assert project["scripts"]["xctrules"] == "xctrules.cli.main:main"
 
 

@@ -33,7 +33,7 @@ from xctrules.cylinder.surfaces import (
     FoilTrace,
     Segmentation,
 )
-from xctrules.engine.testing import cell_of
+from xctrules.engine.testing import phantom_cell
 
 BACKGROUND, CAN, CATHODE, COPPER, OVERHANG = range(5)
 
@@ -232,7 +232,7 @@ def test_an_end_that_was_not_segmented_has_no_labels() -> None:
 def test_a_phantoms_planes_are_labelled_as_it_was_drawn() -> None:
     """The whole way: a scan, the classical segmenter's surfaces, labels in its planes."""
     spec = small(view="bottom", handedness=-1)
-    cell, truth = cell_of(draw(spec), angles=72)
+    cell, truth = phantom_cell(draw(spec), angles=72)
     (end,) = cell.frame.ends
     planes = standard_planes(cell, end, np.arange(0.0, 360.0, 15.0))
     labels = ClassicalSegmenter().label_planes(cell, planes)

@@ -16,8 +16,8 @@ from xctrules.engine.registry import HOOKS, Registry, load_plugins
 BUNDLED = ("segmentation", "overhang", "canister", "winding")
 
 METRIC = """
-from xctrules.hookspecs import hookimpl
-from xctrules.measurement import Measurement, MetricResult
+from xctrules import hookimpl
+from xctrules import Measurement, MetricResult
 
 class Metric:
     name = "{name}"
@@ -175,7 +175,7 @@ def test_hook_without_its_mark_is_named(tmp_path: Path) -> None:
 
 def test_every_misspelt_hook_is_named_not_only_the_first(tmp_path: Path) -> None:
     source = """
-    from xctrules.hookspecs import hookimpl
+    from xctrules import hookimpl
     @hookimpl
     def xctrules_metrix(): return []
     @hookimpl
@@ -206,7 +206,7 @@ def test_every_misspelt_hook_is_named_not_only_the_first(tmp_path: Path) -> None
 def test_hook_that_breaks_the_rules_costs_only_itself(tmp_path: Path, body: str, said: str) -> None:
     source = f"""
     from types import SimpleNamespace
-    from xctrules.hookspecs import hookimpl
+    from xctrules import hookimpl
 
     class Metric(SimpleNamespace):
         def __init__(self, **given):
@@ -225,7 +225,7 @@ def test_hook_that_breaks_the_rules_costs_only_itself(tmp_path: Path, body: str,
 
 def test_wrong_arguments_of_a_hook(tmp_path: Path) -> None:
     source = """
-    from xctrules.hookspecs import hookimpl
+    from xctrules import hookimpl
     @hookimpl
     def xctrules_metrics(scan): return []
     """

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from xctrules_segmentation.quality import SegmentationQuality
 
-from xctrules.cylinder.phantom import small
+from xctrules.cylinder.phantom import draw, small
 from xctrules.cylinder.surfaces import MEASURED, NO_FOIL, UNCLEAR, EndEdges, Segmentation
 from xctrules.engine.testing import assert_metric_conforms, phantom_cell
 
@@ -17,7 +17,7 @@ from xctrules.engine.testing import assert_metric_conforms, phantom_cell
 @pytest.fixture(scope="module")
 def tube():
     """A drawn cell without an end in view; each test puts its own segmentation in."""
-    return phantom_cell(small(view="roll", roll_in_view_mm=0.4), angles=16, segmented=False)[0]
+    return phantom_cell(draw(small(view="roll", roll_in_view_mm=0.4)), angles=16, segmented=False)[0]
 
 
 def edges(state: np.ndarray, **values: float) -> EndEdges:

@@ -15,7 +15,7 @@ from xctrules.core.slices import ArraySlices
 from xctrules.cylinder.half_planes import ROWS, STANDARD_MM, Planes, standard_planes
 from xctrules.cylinder.phantom import Greys, Imaging, Tab, draw, small
 from xctrules.cylinder.surfaces import LABELS
-from xctrules.engine.testing import cell_of
+from xctrules.engine.testing import phantom_cell
 
 NO_GREYS = {name: 0.0 for name in Greys.__dataclass_fields__}
 
@@ -36,7 +36,7 @@ def drawn():
         deflection_outer_deg=-10.0,
         bead_out_mm=1.1,
     )
-    cell, _ = cell_of(draw(spec), angles=36, segmented=False)
+    cell, _ = phantom_cell(draw(spec), angles=36, segmented=False)
     planes = standard_planes(cell, cell.frame.ends[0], np.arange(5.0, 360.0, 45.0))
     return spec, cell, planes, labels_in_frame(spec, cell.frame, planes)
 
@@ -113,7 +113,7 @@ def test_a_tab_is_background_and_the_foil_at_it_unknown():
     spec = small(
         turns=5.0, outer_diameter_mm=6.6, view="top", roll_in_view_mm=1.2, beyond_mm=1.4, tabs=(tab,)
     )
-    cell, _ = cell_of(draw(spec), angles=36, segmented=False)
+    cell, _ = phantom_cell(draw(spec), angles=36, segmented=False)
     planes = standard_planes(cell, cell.frame.ends[0], np.array([90.0, 270.0]))
     label = labels_in_frame(spec, cell.frame, planes)
     rows = planes.seen & (planes.height_mm < -0.3)

@@ -42,7 +42,7 @@ from xctrules.cylinder.model_card import (
 from xctrules.cylinder.phantom import NegativeOverhang, Phantom, PhantomSpec, draw, small
 from xctrules.cylinder.surfaces import LABELS, MEASURED, UNCLEAR, CylinderCell, EndEdges, Segmentation
 from xctrules.engine.inspection import inspect
-from xctrules.engine.testing import assert_metric_conforms, cell_of
+from xctrules.engine.testing import assert_metric_conforms, phantom_cell
 
 Network = Callable[[Planes], np.ndarray]
 
@@ -102,7 +102,7 @@ CASES: dict[str, dict[str, Any]] = {
 def drawn(case: str) -> tuple[Phantom, CylinderCell, Any]:
     """A phantom, its cell, and what the classical segmenter finds in it."""
     phantom = draw(small(**CASES[case]))
-    cell, _ = cell_of(phantom, angles=72, segmented=False)
+    cell, _ = phantom_cell(phantom, angles=72, segmented=False)
     return phantom, cell, ClassicalSegmenter().segment_with_cathodes(cell)
 
 

@@ -213,10 +213,13 @@ def invented(index: int, errors: dict[str, float], u_voxels: float, **changes: A
             "unit": "deg" if "deflection" in name else "mm",
             "truth": truth,
             "value": value,
-            "u": u_voxels * voxel / 2,
-            "U": u_voxels * voxel,
+            "standard_uncertainty": u_voxels * voxel / 2,
+            "expanded_uncertainty": u_voxels * voxel,
             "worst_at": {"theta_deg": 0.0},
-            "budget": {"voxel scale": 0.3 * u_voxels * voxel, "edge noise": 0.4 * u_voxels * voxel},
+            "budget": [
+                {"source": "voxel scale", "contribution": 0.3 * u_voxels * voxel},
+                {"source": "edge noise", "contribution": 0.4 * u_voxels * voxel},
+            ],
         }
     return {
         "index": index, "kind": "published", "group": None, "unfit": None, "scale_error": scale_error,

@@ -1,28 +1,89 @@
 """xctrules: pass/fail certificates for lithium-ion cells from X-ray CT scans.
 
-``xctrules.inspect(scan, spec)`` goes the whole way; in a notebook, its result shows itself as the report.
+``xctrules.inspect(scan, spec)`` goes the whole way; in a notebook, its result shows itself as report. What
+stands in ``__all__`` is public, for scripts and for plugins; the rooms behind it may move. Beside it,
+:mod:`xctrules.cylinder` is public for plugins that measure cylindrical cells, and :mod:`xctrules.testing` for
+their tests.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-__all__ = ["Inspection", "XctrulesError", "__version__", "inspect"]
+from xctrules.core.version import __version__
 
 if TYPE_CHECKING:
-    from xctrules.core.errors import XctrulesError
+    from xctrules.core.cell import Cell, Frame, Settings, Surfaces
+    from xctrules.core.errors import NotMeasurable, ScanError, XctrulesError
+    from xctrules.core.figures import Histogram, ImageFigure, LineChart, Polyline, Samples, Table
+    from xctrules.core.hookspecs import hookimpl
+    from xctrules.core.measurement import Contribution, Measurement, MetricResult, Scale
+    from xctrules.core.names import Description
+    from xctrules.core.protocols import Option, Scope
+    from xctrules.core.slices import Scan
     from xctrules.engine.inspection import Inspection, inspect
+
+_PUBLIC = {
+    "Cell": "core.cell",
+    "Contribution": "core.measurement",
+    "Description": "core.names",
+    "Frame": "core.cell",
+    "Histogram": "core.figures",
+    "ImageFigure": "core.figures",
+    "Inspection": "engine.inspection",
+    "LineChart": "core.figures",
+    "Measurement": "core.measurement",
+    "MetricResult": "core.measurement",
+    "NotMeasurable": "core.errors",
+    "Option": "core.protocols",
+    "Polyline": "core.figures",
+    "Samples": "core.figures",
+    "Scale": "core.measurement",
+    "Scan": "core.slices",
+    "ScanError": "core.errors",
+    "Scope": "core.protocols",
+    "Settings": "core.cell",
+    "Surfaces": "core.cell",
+    "Table": "core.figures",
+    "XctrulesError": "core.errors",
+    "hookimpl": "core.hookspecs",
+    "inspect": "engine.inspection",
+}
+"""Public name, and the room that it lives in."""
+
+__all__ = [
+    "Cell",
+    "Contribution",
+    "Description",
+    "Frame",
+    "Histogram",
+    "ImageFigure",
+    "Inspection",
+    "LineChart",
+    "Measurement",
+    "MetricResult",
+    "NotMeasurable",
+    "Option",
+    "Polyline",
+    "Samples",
+    "Scale",
+    "Scan",
+    "ScanError",
+    "Scope",
+    "Settings",
+    "Surfaces",
+    "Table",
+    "XctrulesError",
+    "__version__",
+    "hookimpl",
+    "inspect",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when they are asked for, so that ``import xctrules`` costs nothing."""
-    if name in ("inspect", "Inspection"):
-        from xctrules.engine import inspection
+    """Import a public name when it is asked for, so that ``import xctrules`` costs nothing."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(inspection, name)
-    if name == "XctrulesError":
-        from xctrules.core.errors import XctrulesError
-
-        return XctrulesError
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)

@@ -10,6 +10,7 @@ import numpy as np
 from xctrules.core.figures import Samples
 from xctrules.core.measurement import MetricResult
 from xctrules.core.names import Description
+from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
 from xctrules_canister.budget import WallModel
 from xctrules_canister.dent import dent_depth
@@ -66,6 +67,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
 class Canister:
     """Size and form of the can over the whole straight part in view."""
 
+    geometry = GEOMETRY
     name = "canister"
     title = "Canister"
     describes: Mapping[str, Description] = DESCRIPTIONS

@@ -13,6 +13,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
 from xctrules.core.measurement import Measurement, MetricResult
 from xctrules.core.names import Description
+from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import MEASURED, STATE_NAMES, CylinderCell, End
 from xctrules_overhang import figures
 from xctrules_overhang.end_values import LEAST_STEPS, EndValues
@@ -42,6 +43,7 @@ DESCRIPTIONS: Mapping[str, Description] = {
 class OverhangMetric:
     """Signed distance from the cathode's edge to the anode's, at every turn and angle and both ends."""
 
+    geometry = GEOMETRY
     name = "overhang"
     title = "Electrode overhang"
     describes: Mapping[str, Description] = DESCRIPTIONS

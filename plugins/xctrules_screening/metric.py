@@ -9,13 +9,14 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from xctrules.core.figures import Figure, LineChart, Table
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.names import Description
+from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import CylinderCell, Floats
 from xctrules_screening.edge import TEN_TO_NINETY, EdgeFit, Heights, by_height, fit_edge
 from xctrules_screening.field import Saturation, saturation, truncation, undersampling
@@ -122,6 +123,8 @@ class _Findings:
 class Screening:
     """Grey-level and geometry checks of the scan: ``screening.*``."""
 
+    geometry = GEOMETRY
+    about_the_scan: Literal[True] = True
     name = "screening"
     title = "Scan quality"
     describes: Mapping[str, Description] = DESCRIPTIONS

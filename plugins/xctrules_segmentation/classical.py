@@ -11,12 +11,13 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.slices import Slices, each_slice
+from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.half_planes import Planes
 from xctrules.cylinder.surfaces import (
     LABELS,
@@ -39,6 +40,8 @@ T = TypeVar("T")
 class ClassicalSegmenter:
     """Finds every surface below the voxel, each as far as the scan shows it."""
 
+    geometry = GEOMETRY
+    reads_labels: Literal[True] = True
     name = "classical"
 
     def segment(self, cell: CylinderCell) -> Segmentation:

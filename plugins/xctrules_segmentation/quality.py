@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 
 from xctrules.core.figures import Figure, Table
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.names import Description
+from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import (
     MEASURED,
     NO_FACING_CATHODE,
@@ -38,6 +40,8 @@ DESCRIPTIONS: Mapping[str, Description] = {
 class SegmentationQuality:
     """Coverage, separability and sensitivity of the segmentation in use."""
 
+    geometry = GEOMETRY
+    about_the_scan: Literal[True] = True
     name = "segmentation"
     title = "Segmentation"
     describes: Mapping[str, Description] = DESCRIPTIONS

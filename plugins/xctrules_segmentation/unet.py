@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import ModelError, NotMeasurable
-from xctrules.cylinder.frame import EndInView
+from xctrules.cylinder.frame import GEOMETRY, EndInView
 from xctrules.cylinder.half_planes import STANDARD_MM, Planes, contrast, standard_planes
 from xctrules.cylinder.litert import Probabilities, probabilities_of
 from xctrules.cylinder.model_card import FoundModel, ModelCard, find_model
@@ -89,6 +89,7 @@ class UnetSegmenter:
         What gives the class probabilities of planes, in place of the model's own file.
     """
 
+    geometry = GEOMETRY
     name = "unet"
 
     def __init__(self, model: str = MODEL, run_network: RunNetwork | None = None) -> None:

@@ -19,6 +19,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.names import Description
+from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.spiral import (
     StraightTurns,
     about_centre,
@@ -336,6 +337,7 @@ def can_gap(foil: FoilTrace, can: CanSurface) -> Floats:
 class WindingMetric:
     """Measures the roll (see the module)."""
 
+    geometry = GEOMETRY
     name = "winding"
     title = "Winding"
     describes: Mapping[str, Description] = DESCRIPTIONS

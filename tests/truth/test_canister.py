@@ -20,6 +20,7 @@ from xctrules.core.measurement import Measurement, MetricResult, Scale
 from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import Imaging, small
+from xctrules.cylinder.phantom import draw as draw_cell
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation
 from xctrules.engine.testing import phantom_cell
 
@@ -194,7 +195,7 @@ def test_a_thin_spot_is_found_where_it_is() -> None:
 def test_noise_turns_no_thinnest_wall_into_the_thickest() -> None:
     """Extremes are freed of what noise adds to them; where that is nearly all, they must not cross."""
     imaging = Imaging(noise=0.06, blur_px=1.5, noise_correlation_px=1.2)
-    cell, _ = phantom_cell(small(view="roll", roll_in_view_mm=0.6, imaging=imaging), angles=90)
+    cell, _ = phantom_cell(draw_cell(small(view="roll", roll_in_view_mm=0.6, imaging=imaging)), angles=90)
     found = {m.name: m for m in Canister().measure(cell).measurements}
     low, mean, high = (value(found, f"wall_thickness.{name}") for name in ("min", "mean", "max"))
     assert low <= mean <= high

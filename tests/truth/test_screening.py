@@ -18,7 +18,7 @@ from xctrules_screening.sampling import unroll
 from xctrules.core.measurement import Measurement, MetricResult
 from xctrules.cylinder.phantom import Imaging, Phantom, canister_mask, draw, small
 from xctrules.cylinder.surfaces import CylinderCell
-from xctrules.engine.testing import assert_metric_conforms, cell_of
+from xctrules.engine.testing import assert_metric_conforms, phantom_cell
 
 NOMINAL = {"outer_diameter": 8.0, "wall_thickness": 0.25}
 VOXEL = 0.04
@@ -35,7 +35,7 @@ def screened(
 ) -> tuple[dict[str, Measurement], MetricResult, CylinderCell]:
     if volume is not None:
         phantom = dataclasses.replace(phantom, volume=volume)
-    cell, _ = cell_of(phantom, nominal=NOMINAL if nominal is None else nominal)
+    cell, _ = phantom_cell(phantom, nominal_mm=NOMINAL if nominal is None else nominal, angles=72)
     result = Screening().measure(cell)
     return {m.name.removeprefix("screening."): m for m in result.measurements}, result, cell
 
@@ -75,7 +75,7 @@ def test_a_sound_scan_is_neither_rejected_nor_warned_of(changes: dict[str, Any])
 
 
 def test_it_keeps_the_rules_for_metrics() -> None:
-    cell, _ = cell_of(drawn(), nominal=NOMINAL)
+    cell, _ = phantom_cell(drawn(), nominal_mm=NOMINAL, angles=72)
     found = assert_metric_conforms(Screening(), cell)
     assert set(found) == set(Screening.declares)
 
@@ -257,7 +257,7 @@ def test_a_saturated_roll_is_told_from_a_saturated_wall(share: float, outcome: s
 def test_saturation_is_seen_where_something_else_was_taken_for_the_roll() -> None:
     """Clipped layers hardly stand out, so that free foils may be taken for the roll; no foil is followed."""
     phantom = drawn(roll_in_view_mm=2.0, imaging=Imaging(grey_scale=4.5))
-    cell, _ = cell_of(phantom, nominal=NOMINAL, segmented=False)
+    cell, _ = phantom_cell(phantom, nominal_mm=NOMINAL, segmented=False, angles=72)
     low, high = cell.frame.roll_mm or (0.0, 0.0)
     beyond = (low - 0.5, low) if cell.frame.ends[0].outward < 0 else (high, high + 0.5)
     astray = dataclasses.replace(cell, frame=dataclasses.replace(cell.frame, roll_mm=beyond))
@@ -340,7 +340,7 @@ def test_slices_that_wander_show_as_residual_of_the_axis() -> None:
 
 @pytest.mark.parametrize(("projections", "warned"), [(200, True), (400, False), (None, False)])
 def test_too_few_projections(projections: int | None, warned: bool) -> None:
-    cell, _ = cell_of(drawn(), nominal=NOMINAL)
+    cell, _ = phantom_cell(drawn(), nominal_mm=NOMINAL, angles=72)
     told = {**cell.scan.acquisition, "projections": projections}
     cell = dataclasses.replace(cell, scan=dataclasses.replace(cell.scan, acquisition=told))
     # 200 voxels across the can need pi / 2 * 200 = 314 projections.

@@ -34,7 +34,7 @@ from xctrules.cylinder.phantom.beam import MATERIALS, attenuation, mass_attenuat
 from xctrules.cylinder.phantom.drawing import Drawing
 from xctrules.cylinder.phantom.geometry import Winding
 from xctrules.cylinder.phantom.tomography import Rays, Tomograph, Views, blurred_along, curves, exposure
-from xctrules.engine.testing import cell_of
+from xctrules.engine.testing import phantom_cell
 
 VOXEL = 0.05
 CLEAN = Imaging(noise=0.0, dtype="float32", clip_outside=False)
@@ -436,7 +436,7 @@ def test_without_hardening_and_blurred_signals_the_can_is_where_it_was_drawn() -
         imaging=Imaging(noise=0.005, blur_px=0.57, blur_z_px=0.57),
         tomography=Tomography(energy_kev=90.0, projections=400),
     )
-    cell, truth = cell_of(draw(spec))
+    cell, truth = phantom_cell(draw(spec), angles=72)
     found = {m.name: m.value for m in Canister().measure(cell).measurements}
     for name in ("canister.outer_diameter", "canister.inner_diameter", "canister.wall_thickness.mean"):
         assert found[name] == pytest.approx(truth[name], abs=0.1 * 0.04), name
@@ -446,7 +446,7 @@ def test_without_hardening_and_blurred_signals_the_can_is_where_it_was_drawn() -
 def measured() -> tuple[dict[str, float], dict[str, Any]]:
     """One end, hardened beam, noise and faint rings; values and truth by name."""
     spec = small(roll_in_view_mm=1.4, beyond_mm=1.3, tomography=Tomography(projections=400, gain_sd=0.002))
-    cell, truth = cell_of(draw(spec), angles=120)
+    cell, truth = phantom_cell(draw(spec), angles=120)
     found = {}
     for metric in (Canister(), OverhangMetric(), WindingMetric()):
         found |= {m.name: m.value for m in metric.measure(cell).measurements if m.value is not None}

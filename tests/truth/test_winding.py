@@ -26,7 +26,7 @@ from xctrules.cylinder.surfaces import (
     FoilTrace,
     Segmentation,
 )
-from xctrules.engine.testing import cell_of
+from xctrules.engine.testing import phantom_cell
 
 Floats = NDArray[np.float64]
 
@@ -331,7 +331,7 @@ CELLS: dict[str, PhantomSpec] = {
 def test_sound_cells_show_their_turns_and_no_collapse(name: str) -> None:
     """What is no foil (a pin, a void, the can's flank, the dark beside a cut slice) is not taken for one."""
     spec = CELLS[name]
-    cell, _ = cell_of(draw_cell(spec), segmented=False)
+    cell, _ = phantom_cell(draw_cell(spec), segmented=False, angles=72)
     foil = trace_foil(cell)
     got = measure(cell, foil)
     voxel = spec.voxel_size_mm[1]

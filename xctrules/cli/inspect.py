@@ -33,7 +33,9 @@ def inspect(
     cell_id: Annotated[
         str | None, typer.Option(help="The cell's name in record and report.", metavar="ID")
     ] = None,
-    angles: Annotated[int, typer.Option(help="Number of half-planes around the axis.", metavar="N")] = 360,
+    angles: Annotated[
+        int | None, typer.Option(help="Number of half-planes around the axis; 360 by default.", metavar="N")
+    ] = None,
     segmenter: Annotated[
         str | None,
         typer.Option(

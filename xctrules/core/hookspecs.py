@@ -8,19 +8,21 @@ no hooks: what an auditor relies on is the engine's own.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pluggy
+
+from xctrules.core.protocols import FrameFinder, Metric, PhantomSource, Screen, Segmenter
+from xctrules.core.slices import Reader
 
 hookspec = pluggy.HookspecMarker("xctrules")
 hookimpl = pluggy.HookimplMarker("xctrules")
 
 
 @hookspec
-def xctrules_readers() -> list[Any]:
-    """Readers of scan formats (:class:`xctrules.core.slices.Reader`), asked before the bundled ones.
+def xctrules_phantoms() -> list[PhantomSource]:
+    """Sources of synthetic cells with known truth, one for each geometry.
 
-    Called when a scan is about to be opened.
+    Called when a phantom is asked for, not in an inspection.
     """
     return []
 
@@ -35,36 +37,45 @@ def xctrules_spec_folders() -> list[Path]:
 
 
 @hookspec
-def xctrules_frames() -> list[Any]:
-    """Frame finders (:class:`xctrules.cylinder.frame.FrameFinder`) for geometries other than cylinders.
+def xctrules_frames() -> list[FrameFinder]:
+    """Finders of cells, one for each geometry; also what options, scope and predictions a geometry has.
 
-    Called after the scan is read; the one whose ``geometry`` equals the spec's is used.
+    Called once the spec is read; the one whose ``geometry`` is the spec's is used.
     """
     return []
 
 
 @hookspec
-def xctrules_screens() -> list[Any]:
+def xctrules_readers() -> list[Reader]:
+    """Readers of scan formats, asked before the bundled ones.
+
+    Called when a scan is about to be opened.
+    """
+    return []
+
+
+@hookspec
+def xctrules_segmenters() -> list[Segmenter]:
+    """Segmenters, chosen by name; of those, the first for the spec's geometry where none is named.
+
+    Called before the scan is opened; they run once the frame is known.
+    """
+    return []
+
+
+@hookspec
+def xctrules_screens() -> list[Screen]:
     """Screens: metrics that judge the scan rather than the cell and may reject it.
 
     Called after segmentation, before the metrics, since screening compares materials and edges inside the
-    can.
+    cell.
     """
     return []
 
 
 @hookspec
-def xctrules_segmenters() -> list[Any]:
-    """Segmenters (:class:`xctrules.core.cell.Segmenter`), chosen by name.
-
-    Called once the frame is known.
-    """
-    return []
-
-
-@hookspec
-def xctrules_metrics() -> list[Any]:
-    """Metrics (:class:`xctrules.core.measurement.Metric`), all of which run.
+def xctrules_metrics() -> list[Metric]:
+    """Metrics, all of which run that are for the spec's geometry.
 
     Called after screening.
     """

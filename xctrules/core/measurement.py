@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 from xctrules.core.canonical import plain
 from xctrules.core.figures import Figure, Samples
@@ -213,27 +213,3 @@ class MetricResult:
     rejections: Sequence[str] = ()
     """Only heeded from a screen: reasons why the scan cannot carry any decision."""
     warnings: Sequence[str] = ()
-
-
-@runtime_checkable
-class Metric(Protocol):
-    """What a plugin's metric looks like to the engine (a screen looks the same).
-
-    ``name`` is also its section's anchor in the report; ``title`` the heading. ``declares`` maps every
-    measurement that it can give to its unit. ``measure`` may raise
-    :class:`~xctrules.core.errors.NotMeasurable`: then all that it declares becomes ``not_measured`` with that
-    reason.
-
-    A metric may describe its measurements: ``describes: Mapping[str, Description]``
-    (:class:`xctrules.core.names.Description`), by name, with the units of ``declares``.
-
-    A metric may also have ``needs: Mapping[str, tuple[float | None, float | None]]``: least and largest
-    values of ``screening.*`` figures between which it measures anything. On a worse scan it is not run, and
-    all that it declares becomes ``not_measured`` with that reason.
-    """
-
-    name: str
-    title: str
-    declares: Mapping[str, str]
-
-    def measure(self, cell: Any) -> MetricResult: ...

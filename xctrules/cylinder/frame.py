@@ -28,6 +28,9 @@ from xctrules.core.slices import ArraySlices, Scan
 
 Floats = NDArray[np.float64]
 
+GEOMETRY = "cylindrical"
+"""The word for this geometry in a cell-format spec, and in what a plugin is for."""
+
 OUTLINE_ANGLES = 180
 """Directions in which each slice's outline is looked for: one per 2 degrees, 0.4 mm on a 21 mm can."""
 
@@ -43,6 +46,10 @@ is then taken as upright. Cells stand in a scanner's holder to about this much."
 
 THINNED_VOXELS = 400
 """Voxels along an axis that show whether a can lies along it: a wall of 0.2 mm on 21 mm is then four wide."""
+
+
+class SaturatedScan(NotMeasurable):
+    """No can was found, since the grey scale is clipped: the reason says so already."""
 
 
 @dataclass(frozen=True)
@@ -617,7 +624,7 @@ def _require_wall(scan: Scan, frame: CellFrame) -> float:
     if deeper.size and wall < 1.1 * float(deeper.max()):
         saturated = _saturated_share(scan, frame, pick)
         if saturated > SATURATED:
-            raise NotMeasurable(
+            raise SaturatedScan(
                 f"the image is saturated: {100 * saturated:.0f} % of what lies inside the outline is at the "
                 "upper end of the grey scale, so that the can does not stand out; save the scan again with a "
                 "wider grey window, or as 16-bit or floating point"

@@ -113,8 +113,13 @@ class Registry:
 
     @cached_property
     def frame_finders(self) -> tuple[Provided, ...]:
-        """Frame finders for geometries other than the engine's own."""
+        """Frame finders, one for each geometry."""
         return self._objects("xctrules_frames", _check_frame, lambda f: [f"geometry {f.geometry!r}"])
+
+    @cached_property
+    def phantom_sources(self) -> tuple[Provided, ...]:
+        """Sources of synthetic cells, one for each geometry."""
+        return self._objects("xctrules_phantoms", _check_phantoms, lambda p: [f"phantoms {p.geometry!r}"])
 
     @cached_property
     def segmenters(self) -> tuple[Provided, ...]:
@@ -174,7 +179,15 @@ class Registry:
 
     def collect(self) -> None:
         """Call every hook once, so that :attr:`problems` is complete."""
-        for name in ("readers", "spec_folders", "frame_finders", "segmenters", "screens", "metrics"):
+        for name in (
+            "readers",
+            "spec_folders",
+            "frame_finders",
+            "phantom_sources",
+            "segmenters",
+            "screens",
+            "metrics",
+        ):
             getattr(self, name)
 
     # --- calling them -------------------------------------------------------------------------------------
@@ -338,7 +351,7 @@ def short_traceback(error: BaseException) -> str:
     lines = ["Traceback (most recent call last):"]
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(frame.filename)
-        if path.parent == Path(__file__).parent and path.name in ("registry.py", "inspection.py"):
+        if path.parent == Path(__file__).parent and path.name in ("registry.py", "measuring.py"):
             continue  # the engine's own guard
         lines.append(f"  {_within_package(path)}:{frame.lineno}, in {frame.name}")
         if frame.line:
@@ -371,7 +384,7 @@ def _is_bundled(point: importlib.metadata.EntryPoint) -> bool:
 
 def _bundled_order() -> tuple[str, ...]:
     """The order of the report's sections; entry points themselves have none that lasts."""
-    return ("screening", "segmentation", "overhang", "canister", "winding")
+    return ("cylinder", "screening", "segmentation", "overhang", "canister", "winding")
 
 
 def _plugins_in(folder: Path) -> Iterator[Path]:
@@ -410,7 +423,9 @@ def _import_file(path: Path) -> ModuleType:
 def _hash_of_module(name: str) -> str | None:
     """Hash of the package that holds module ``name``, without importing it; ``None`` when it is not found."""
     try:
-        spec = importlib.util.find_spec(name.partition(".")[0])
+        top = name.partition(".")[0]
+        # A part of xctrules itself that is a plugin is hashed by itself: the rest is not the plugin's.
+        spec = importlib.util.find_spec(name.rpartition(".")[0] if top == "xctrules" else top)
     except Exception:
         return None
     if spec is None:
@@ -482,6 +497,10 @@ def _check_segmenter(value: Any) -> str | None:
 
 def _check_frame(value: Any) -> str | None:
     return _lacks(value, text=("geometry",), methods=("find",))
+
+
+def _check_phantoms(value: Any) -> str | None:
+    return _lacks(value, text=("geometry",), methods=("draw",))
 
 
 def _check_folder(value: Any) -> str | None:

@@ -20,6 +20,7 @@ from xctrules.core.cell import Cell
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
+from xctrules.core.protocols import AboutTheScan
 from xctrules.engine.registry import PluginProblem, Provided, describe_exception, short_traceback
 from xctrules.pages.figures import figure_to_json
 
@@ -38,7 +39,11 @@ class MetricOutcome:
         Everything that the metric declares, in that order, then what it returned beyond that (as failed).
     figures, images
         As JSON for the record, and the image files that they need.
-    failure
+    declared
+        Names of the measurements that it declares.
+    about_the_scan
+        Whether it says how good the scan is, not how good the cell.
+    failures
         What the plugin did wrong, with the traceback where it raised.
     """
 
@@ -54,9 +59,11 @@ class MetricOutcome:
     warnings: tuple[str, ...] = ()
     failures: tuple[PluginProblem, ...] = ()
     seconds: float = 0.0
+    declared: frozenset[str] = frozenset()
+    about_the_scan: bool = False
 
 
-def run_metric(provided: Provided, cell: Cell) -> MetricOutcome:
+def run_metric(provided: Provided, cell: Cell[Any, Any, Any]) -> MetricOutcome:
     """Run a metric or screen on ``cell``. Never raises on the plugin's account."""
     metric = provided.value
     declares = {str(name): str(unit) for name, unit in metric.declares.items()}
@@ -74,14 +81,24 @@ def run_metric(provided: Provided, cell: Cell) -> MetricOutcome:
             outcome = _checked(provided, declares, result)
         else:
             outcome = _failed(provided, declares, f"it returned {type(result).__name__}, not a MetricResult")
-    return dataclasses.replace(outcome, seconds=time.perf_counter() - started)
+    return dataclasses.replace(_signed(outcome, provided), seconds=time.perf_counter() - started)
 
 
 def absent_metric(provided: Provided, reason: str) -> MetricOutcome:
     """The outcome of a metric that could not measure anything: all that it declares, with the reason."""
     metric = provided.value
     absent = tuple(Measurement.absent(str(n), str(u), reason) for n, u in metric.declares.items())
-    return MetricOutcome(provided.plugin, metric.name, metric.title, absent)
+    return _signed(MetricOutcome(provided.plugin, metric.name, metric.title, absent), provided)
+
+
+def _signed(outcome: MetricOutcome, provided: Provided) -> MetricOutcome:
+    """The outcome with what its metric says of itself."""
+    metric = provided.value
+    return dataclasses.replace(
+        outcome,
+        declared=frozenset(str(name) for name in metric.declares),
+        about_the_scan=isinstance(metric, AboutTheScan),
+    )
 
 
 def _failed(

@@ -1,80 +1,82 @@
 """For authors of plugins: cells with known truth, and the rules that the engine holds a metric to.
 
-    from xctrules.phantom import small
+    from xctrules.cylinder.phantom import draw, small
     from xctrules.testing import assert_metric_conforms, phantom_cell
 
-    cell, truth = phantom_cell(small(overhang_mm=0.5))
+    cell, truth = phantom_cell(draw(small(overhang_mm=0.5)))
     result = assert_metric_conforms(MyMetric(), cell)
 
-What passes here is not refused in an inspection.
+What passes here is not refused in an inspection: cells are found and segmented, and metrics run, by the same
+code.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from xctrules.core.cell import Cell
-from xctrules.core.measurement import Measurement, Metric, Scale
-from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
-from xctrules.cylinder.phantom import Phantom, PhantomSpec, draw
-from xctrules.cylinder.surfaces import CylinderSettings
+from xctrules.core.errors import NotMeasurable
+from xctrules.core.measurement import Measurement
+from xctrules.core.protocols import DrawnPhantom, Metric
+from xctrules.engine.measuring import find_cell, segment
+from xctrules.engine.planning import plan_inspection
 from xctrules.engine.registry import Provided, load_plugins, metric_fault
 from xctrules.engine.run_metric import MetricOutcome, run_metric
+from xctrules.rules.cellspec import parse_spec
 
 
 def phantom_cell(
-    spec: PhantomSpec,
+    phantom: DrawnPhantom,
     *,
-    angles: int = 72,
     segmented: bool = True,
-    nominal: Mapping[str, float] | None = None,
-) -> tuple[Cell, Mapping[str, Any]]:
+    nominal_mm: Mapping[str, float] | None = None,
+    **options: Any,
+) -> tuple[Cell[Any, Any, Any], Mapping[str, Any]]:
     """A drawn cell as a metric sees it.
 
     Parameters
     ----------
-    spec
-        What to draw; :func:`xctrules.cylinder.phantom.small` is quick.
+    phantom
+        What was drawn; ``draw(small())`` of :mod:`xctrules.cylinder.phantom` is quick.
     segmented
-        Whether the bundled segmenter runs; a metric that samples the frame itself needs none.
-    nominal
+        Whether the geometry's own segmenter runs; a metric that samples the frame itself needs none.
+    nominal_mm
         Nominal dimensions in mm, as a cell-format spec would give them.
+    options
+        Of the geometry, such as ``angles=72``.
 
     Returns
     -------
     cell
     truth
         Value by measurement name, computed from the geometry that was drawn.
+
+    Raises
+    ------
+    NotMeasurable
+        When there is no cell to be found in the drawing.
     """
-    return cell_of(draw(spec), angles=angles, segmented=segmented, nominal=nominal)
+    lines = [f"  {name}: {{value: {float(size)!r}, unit: mm}}" for name, size in (nominal_mm or {}).items()]
+    spec = parse_spec(
+        "\n".join(
+            [
+                "schema: xctrules.spec/1",
+                "name: phantom",
+                'version: "1"',
+                f"geometry: {phantom.geometry}",
+                *(["nominal:", *lines] if lines else []),
+            ]
+        )
+    )
+    plan = plan_inspection(spec, load_plugins(third_party=False), options=options)
+    cell, no_cell = find_cell(phantom.scan(), plan)
+    if cell is None:
+        raise NotMeasurable(no_cell)
+    return segment(cell, plan.segmenter) if segmented else cell, phantom.truth["measurements"]
 
 
-def cell_of(
-    phantom: Phantom,
-    *,
-    angles: int = 72,
-    segmented: bool = True,
-    nominal: Mapping[str, float] | None = None,
-) -> tuple[Cell, Mapping[str, Any]]:
-    """The same for a phantom whose volume was changed after it was drawn."""
-    relative = phantom.spec.voxel_scale_relative_uncertainty
-    scale = Scale(0.002, stated=False) if relative is None else Scale(relative, stated=True)
-    acquisition = {"voxel_scale_relative_uncertainty": relative}
-    scan = Scan(Path("phantom"), ArraySlices(phantom.volume), phantom.spec.voxel_size_mm, acquisition)
-    frame = CylinderFinder().find(scan, nominal or {})
-    cell = Cell(scan, frame, scale, CylinderSettings("classical", angles=angles), nominal or {})
-    if segmented:
-        segmenters = load_plugins(third_party=False).segmenters
-        segmenter = next(p.value for p in segmenters if p.value.name == cell.settings.segmenter)
-        cell = dataclasses.replace(cell, segmentation=segmenter.segment(cell))
-    return cell, phantom.truth["measurements"]
-
-
-def assert_metric_conforms(metric: Metric, cell: Cell) -> dict[str, Measurement]:
+def assert_metric_conforms(metric: Metric, cell: Cell[Any, Any, Any]) -> dict[str, Measurement]:
     """Run a metric as the engine does, and fail with words where the engine would refuse anything of it.
 
     Returns

@@ -8,6 +8,7 @@ from typing import Any
 
 from xctrules.core.canonical import EXACT_DIGITS, canonical_bytes, plain
 from xctrules.core.measurement import Measurement, Scale, measurement_to_json
+from xctrules.core.names import Description
 from xctrules.core.version import __version__
 from xctrules.rules.cellspec import CellSpec
 from xctrules.rules.judging import judge
@@ -36,6 +37,7 @@ def build_record(
     warnings: Sequence[str] = (),
     failures: Sequence[Any] = (),
     fitness: Sequence[Mapping[str, Any]] = (),
+    descriptions: Mapping[str, Description] | None = None,
 ) -> dict[str, Any]:
     """Judge the cell and put its record together.
 
@@ -58,6 +60,8 @@ def build_record(
         What differs from run to run: ``started``, ``seconds``, ``host``, ``operator``.
     fitness
         For each rule, whether the scan can decide it (:func:`xctrules.engine.fit_for_purpose.assess`).
+    descriptions
+        What plugins say of their measurements, by name.
 
     Returns
     -------
@@ -73,6 +77,7 @@ def build_record(
     record = {
         "schema": SCHEMA,
         "cell_id": cell_id,
+        "geometry": spec.geometry,
         "verdict": verdict.verdict,
         "reasons": list(verdict.reasons),
         "probability_of_conformity": verdict.probability_of_conformity,
@@ -92,6 +97,7 @@ def build_record(
         "acquisition": acquisition,
         "acquisition_sources": acquisition_sources or {},
         "measurements": entries,
+        "descriptions": {n: d for n, d in (descriptions or {}).items() if n in entries},
         "checks": [plain(check) for check in checks],
         "fitness": list(fitness),
         "rejections": list(rejections),

@@ -128,7 +128,7 @@ class Circumstances:
     scale_stated
         Whether the uncertainty of the voxel scale was stated.
     unscreened
-        Screens that failed.
+        Why it is not known whether the scan is fit.
     """
 
     resolved: Mapping[str, Any]

@@ -112,7 +112,8 @@ def judge(
     rejections
         Reasons why the scan can carry no decision, from screening.
     unscreened
-        Screens that failed. What they would have said of the scan is not known: such a cell does not pass.
+        Why it is not known whether the scan is fit, one reason each, such as a screen that failed: such a
+        cell does not pass.
     """
     circumstances = Circumstances(resolved, scope, scale_stated, tuple(unscreened))
     judged = [
@@ -148,7 +149,7 @@ def _reasons(
     about = [check.measurement for check in checks]
     return (
         *(f"The scan cannot carry a decision: {rejection}" for rejection in rejections),
-        *(f"The scan was not screened: the screen {name} failed." for name in circumstances.unscreened),
+        *(f"The scan was not screened: {why}." for why in circumstances.unscreened),
         *opening(resting, nothing_judged, about, circumstances),
         *(check.reason for check in sorted(checks, key=_reading_order) if check.reason),
     )

@@ -16,7 +16,7 @@ from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CylinderFinder
 from xctrules.cylinder.phantom import CentrePin, draw, small
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
-from xctrules.engine.testing import assert_metric_conforms, cell_of
+from xctrules.engine.testing import assert_metric_conforms, phantom_cell
 
 VOXEL_MM = 0.04
 
@@ -72,7 +72,9 @@ def test_without_a_pin_there_is_none() -> None:
 
 
 def test_on_a_phantom_of_xctrules() -> None:
-    cell, _ = cell_of(draw(small(pin=CentrePin(outer_diameter_mm=1.1, wall_mm=0.2))), segmented=False)
+    cell, _ = phantom_cell(
+        draw(small(pin=CentrePin(outer_diameter_mm=1.1, wall_mm=0.2))), segmented=False, angles=72
+    )
     found = assert_metric_conforms(CentrePinMetric(), cell)
     assert found["centre_pin.diameter"].value == pytest.approx(1.1, abs=0.2 * VOXEL_MM)
 

@@ -17,6 +17,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import ImageFigure, Polyline, Samples
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.cylinder.edges import Slabs
+from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import CylinderCell
 
 PRESENT, DIAMETER = "centre_pin.present", "centre_pin.diameter"
@@ -38,6 +39,7 @@ MODEL_ERROR_PX = 0.1
 class CentrePinMetric:
     """The centre pin. Bad is: missing, or of another diameter than drawn."""
 
+    geometry = GEOMETRY
     name = "centre_pin"
     title = "Centre pin"
     declares: Mapping[str, str] = {PRESENT: "1", DIAMETER: "mm"}

@@ -7,7 +7,6 @@ Nothing here knows how a segmenter works: edges are measured as an inspection me
 from __future__ import annotations
 
 import copy
-import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,9 +32,10 @@ from xctrules.cylinder.litert import probabilities_of
 from xctrules.cylinder.model_card import CommonError
 from xctrules.cylinder.phantom import Greys, Imaging, PhantomSpec, draw, preset
 from xctrules.cylinder.surfaces import LABELS, MEASURED, CylinderCell, EndEdges
+from xctrules.engine.measuring import segment
 from xctrules.engine.registry import Provided, Registry, load_plugins
 from xctrules.engine.run_metric import run_metric
-from xctrules.engine.testing import cell_of
+from xctrules.engine.testing import phantom_cell
 
 Json = dict[str, Any]
 Labels = NDArray[np.uint8]
@@ -79,7 +79,7 @@ def published_spec(index: int) -> PhantomSpec:
 def published_stack(index: int, planes: int = 8) -> PlaneStack:
     """Planes of :func:`published_spec`, drawn as a volume, found and sampled as any scan is."""
     spec = published_spec(index)
-    cell, _ = cell_of(draw(spec), angles=36, segmented=False)
+    cell, _ = phantom_cell(draw(spec), angles=36, segmented=False)
     theta = np.random.default_rng((HELD_OUT_SEED, index, 1)).uniform(0, 360, planes)
     sampled = standard_planes(cell, cell.frame.ends[0], theta)
     return PlaneStack(f"published_{index:03d}", sampled.grey, labels_in_frame(spec, cell.frame, sampled))
@@ -128,7 +128,7 @@ def _dice(counts: NDArray[np.int64]) -> Json:
 class Bench:
     """The two segmenters and the overhang metric, with the model under test in its place."""
 
-    segmenters: Mapping[str, Any]
+    segmenters: Mapping[str, Provided]
     overhang: Provided
 
     @classmethod
@@ -140,7 +140,7 @@ class Bench:
             When one of them is not there.
         """
         registry = registry or load_plugins(third_party=False)
-        known = {p.value.name: p.value for p in registry.segmenters}
+        known = {p.value.name: p for p in registry.segmenters}
         lacking = [name for name in SEGMENTERS if name not in known]
         metrics = [p for p in registry.metrics if OVERHANG in p.value.declares]
         if lacking or not metrics:
@@ -149,18 +149,18 @@ class Bench:
                 where="evaluation",
                 todo="Install the bundled plugins, or mend them.",
             )
-        unet = copy.copy(known["unet"])
+        unet = copy.copy(known["unet"].value)
         unet.model = str(model)
-        return cls({"classical": known["classical"], "unet": unet}, metrics[0])
+        segmenters = {"classical": known["classical"], "unet": Provided(known["unet"].plugin, unet)}
+        return cls(segmenters, metrics[0])
 
     def segmented(self, cell: CylinderCell, name: str) -> tuple[CylinderCell, str]:
         """The cell as that segmenter sees it, and why it could not, if so."""
-        try:
-            found = self.segmenters[name].segment(cell)
-        except NotMeasurable as error:
-            return cell, error.reason
-        reason = "; ".join(f"{k}: {v}" for k, v in found.missing.items() if k in ("top", "bottom", "foil"))
-        return dataclasses.replace(cell, segmentation=found), reason
+        cell = segment(cell, self.segmenters[name])
+        if cell.segmentation is None:
+            return cell, cell.no_surfaces
+        missing = cell.segmentation.missing.items()
+        return cell, "; ".join(f"{k}: {v}" for k, v in missing if k in ("top", "bottom", "foil"))
 
     def lengths(self, cell: CylinderCell) -> Mapping[str, NDArray[Any]]:
         """Every overhang looked at, by column; empty where nothing was measured."""
@@ -288,7 +288,7 @@ def ladder(bench: Bench, *, angles: int = 72, tell: Tell = print) -> Iterator[Js
 
 def _found(phantom: Any, angles: int) -> tuple[CylinderCell | None, str]:
     try:
-        return cell_of(phantom, angles=angles, segmented=False)[0], ""
+        return phantom_cell(phantom, angles=angles, segmented=False)[0], ""
     except NotMeasurable as error:
         return None, error.reason
 

@@ -7,13 +7,12 @@ them in any annotation tool, or, where one rectangle says it for many planes, in
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import yaml
@@ -22,12 +21,14 @@ from numpy.typing import NDArray
 from xctrules.core.errors import NotMeasurable, OutputError, PluginError, ScanError
 from xctrules.core.progress import Progress, silent
 from xctrules.core.slices import Scan
-from xctrules.cylinder.frame import CylinderFinder, EndInView
+from xctrules.cylinder.frame import EndInView
 from xctrules.cylinder.half_planes import Planes, standard_planes
-from xctrules.cylinder.surfaces import LABELS, CylinderCell, CylinderSettings
-from xctrules.engine.registry import Registry, load_plugins
-from xctrules.rules.cellspec import CellSpec, load_spec
-from xctrules.scans.opening import open_scan
+from xctrules.cylinder.surfaces import LABELS, CylinderCell
+from xctrules.engine.inspection import open_for
+from xctrules.engine.measuring import find_cell, segment
+from xctrules.engine.planning import plan_inspection
+from xctrules.engine.registry import Provided, Registry, load_plugins
+from xctrules.rules.cellspec import CellSpec
 
 Labels = NDArray[np.uint8]
 
@@ -39,6 +40,7 @@ PARTS = ("train", "test", "validation")
 """Thirds of a full turn, in this order from 0 degrees."""
 
 
+@runtime_checkable
 class DraftsPlanes(Protocol):
     """A segmenter that can draw what it found into planes."""
 
@@ -77,25 +79,11 @@ def open_cell(
     ScanError
         When the scan cannot be read, or holds no can.
     """
-    registry = registry or load_plugins()
-    if not isinstance(spec, CellSpec):
-        spec = load_spec(
-            spec,
-            folders=registry.spec_folders,
-            known=registry.measurements,
-            open_ended=bool(registry.not_loaded),
-        )
-    scan = open_scan(
-        path,
-        acquisition_file=acquisition,
-        voxel_size_mm=voxel_size_mm,
-        readers=[provided.value for provided in registry.readers],
-    )
-    try:
-        frame = CylinderFinder().find(scan, spec.nominal_mm)
-    except NotMeasurable as error:
-        raise ScanError(error.reason, where=path, todo="Give a scan that shows a cell's end.") from error
-    return CylinderCell(scan, frame, scan.scale, CylinderSettings(angles=angles), spec.nominal_mm)
+    plan = plan_inspection(spec, registry or load_plugins(), options={"angles": angles})
+    cell, no_cell = find_cell(open_for(path, acquisition, voxel_size_mm, plan), plan)
+    if cell is None:
+        raise ScanError(no_cell, where=path, todo="Give a scan that shows a cell's end.")
+    return cell
 
 
 def label_ends(
@@ -113,9 +101,10 @@ def label_ends(
     ScanError
         When no end of the roll could be segmented; its reason says why.
     """
-    segmenter = _drafter(registry or load_plugins())
+    drafter = _drafter(registry or load_plugins())
+    segmenter = drafter.value
     theta = np.arange(count, dtype=np.float64) * (360.0 / count)
-    cell = dataclasses.replace(cell, segmentation=segmenter.segment(cell))
+    cell = segment(cell, drafter)
     found, reasons = [], []
     for end in cell.frame.ends:
         try:
@@ -136,10 +125,10 @@ def label_ends(
     return found
 
 
-def _drafter(registry: Registry) -> DraftsPlanes:
+def _drafter(registry: Registry) -> Provided:
     for provided in registry.segmenters:
-        if callable(getattr(provided.value, "label_planes", None)):
-            return cast(DraftsPlanes, provided.value)
+        if isinstance(provided.value, DraftsPlanes):
+            return provided
     raise PluginError(
         "no plugin can label planes", where="segmenters", todo="Install the bundled plugins, or mend them."
     )

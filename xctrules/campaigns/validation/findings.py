@@ -187,17 +187,22 @@ def error(name: str, row: Row) -> float:
 def half_width(name: str, row: Row) -> float:
     """Expanded uncertainty in voxels (degrees); NaN where nothing was measured."""
     entry = row["measurements"].get(name)
-    if entry is None or entry.get("value") is None or entry["U"] is None:
+    if entry is None or entry.get("value") is None or entry["expanded_uncertainty"] is None:
         return math.nan
-    return float(entry["U"] / unit_in(name, entry, row["spec"])[0])
+    return float(entry["expanded_uncertainty"] / unit_in(name, entry, row["spec"])[0])
 
 
 def covered(name: str, row: Row) -> bool | None:
     """Whether the interval holds the truth, the told voxel size with its error left in; ``None`` if none."""
     entry = row["measurements"].get(name)
-    if entry is None or entry.get("value") is None or entry["truth"] is None or not entry["U"]:
+    if (
+        entry is None
+        or entry.get("value") is None
+        or entry["truth"] is None
+        or not entry["expanded_uncertainty"]
+    ):
         return None  # a value without uncertainty, such as a count, promises no interval
-    return bool(abs(entry["value"] - entry["truth"]) <= entry["U"] * (1 + 1e-9) + 1e-12)
+    return bool(abs(entry["value"] - entry["truth"]) <= entry["expanded_uncertainty"] * (1 + 1e-9) + 1e-12)
 
 
 def _counts(name: str, row: Row) -> bool:
@@ -414,7 +419,7 @@ def _bounds(rows: Sequence[Row]) -> dict[str, Any]:
 def _part(name: str, row: Row, wanted: Callable[[str], bool]) -> float:
     """Half-width, in voxels, that the budget's ``wanted`` lines would give by themselves."""
     entry = row["measurements"][name]
-    lines = [u for source, u in entry["budget"].items() if wanted(source)]
+    lines = [line["contribution"] for line in entry["budget"] if wanted(line["source"])]
     return Z_95 * math.hypot(*lines) / unit_in(name, entry, row["spec"])[0]
 
 
@@ -517,7 +522,7 @@ def _false_alarms(rows: Sequence[Row]) -> dict[str, Any]:
             entry, voxel = row["measurements"][name], row["spec"]["voxel_size_mm"][0 if sign < 0 else 2]
             if sign * entry["value"] > FAIL_BEYOND[fault] * voxel:
                 alarms.append(row["index"])
-            beyond += sign * entry["value"] > (entry["U"] or 0.0)
+            beyond += sign * entry["value"] > (entry["expanded_uncertainty"] or 0.0)
         found[fault] = {
             "measurement": name,
             "alarm": FOUND_IN_WORDS[fault].split(",")[0],

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import OutputError
+from xctrules.core.slices import ArraySlices, Scan
+from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.phantom.drawing import Drawing
 from xctrules.cylinder.phantom.geometry import turned
 from xctrules.cylinder.phantom.imaging import Scanner, blur_height, blur_plane
@@ -84,6 +86,25 @@ class Phantom:
     volume: NDArray[Any]
     spec: PhantomSpec
     truth: dict[str, Any]
+
+    @property
+    def geometry(self) -> str:
+        """The word for cylindrical cells in a spec."""
+        return GEOMETRY
+
+    def scan(self, told_voxel_mm: tuple[float, float, float] | None = None) -> Scan:
+        """The volume as a scan that was just opened; no metric may change what the next one measures.
+
+        ``told_voxel_mm`` is the voxel size (z, y, x) that the scan's user believes in; the true one by
+        default.
+        """
+        acquisition = {
+            "voxel_scale_relative_uncertainty": self.spec.voxel_scale_relative_uncertainty,
+            "slice_order": self.spec.slice_order,
+        }
+        return Scan(
+            Path("phantom"), ArraySlices(self.volume), told_voxel_mm or self.spec.voxel_size_mm, acquisition
+        )
 
     def truth_json(self) -> str:
         """Truth and spec as JSON; one line for the long tables of samples, indented for the rest."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from xctrules.core.measurement import Measurement, Scale
+from xctrules.core.names import Description
 from xctrules.cylinder.phantom import draw, small
-from xctrules.cylinder.surfaces import CylinderSettings
-from xctrules.engine.fit_for_purpose import ScanQuality, assess, predict, quality_of, section, unmet_needs
+from xctrules.cylinder.predictions import ScanQuality
+from xctrules.engine import fit_for_purpose
+from xctrules.engine.fit_for_purpose import section, unmet_needs
 from xctrules.engine.inspection import inspect
 
 QUALITY = ScanQuality(
@@ -28,6 +30,19 @@ QUALITY = ScanQuality(
     scale=Scale(0.002, stated=False),
 )
 EXACT_SCALE = dataclasses.replace(QUALITY, scale=Scale(0.0, stated=True))
+
+
+KNOWN = {
+    "canister.outer_diameter": Description("mm", nominal="outer_diameter"),
+    "canister.dent_depth": Description("mm", zero_when_good=True),
+}
+
+
+def assess(
+    rules: Sequence[Mapping[str, Any]], nominal: Mapping[str, float], quality: ScanQuality | str
+) -> list[dict[str, Any]]:
+    scale = Scale(0.002, stated=False) if isinstance(quality, str) else quality.scale
+    return fit_for_purpose.assess(rules, nominal, KNOWN, quality, scale)
 
 
 def figure(value: float | None, unit: str = "1") -> Measurement:
@@ -71,8 +86,8 @@ def test_needs_of_a_figure_that_nobody_gives_exclude_nothing() -> None:
 
 
 PLUGIN = """
-from xctrules.hookspecs import hookimpl
-from xctrules.measurement import Contribution, Measurement, MetricResult
+from xctrules import hookimpl
+from xctrules import Contribution, Measurement, MetricResult
 
 
 class Picky:
@@ -139,44 +154,6 @@ def test_a_metric_is_not_run_on_a_scan_below_its_needs(
     assert "Fit for purpose" in found.report_html
 
 
-# --- predictions -------------------------------------------------------------------------------------------
-
-
-def test_an_edge_is_known_as_well_as_its_noise_and_blur_allow() -> None:
-    # Cramer-Rao, done as a sum over samples of the derivative of a blurred step instead of in closed form.
-    spacing, blur, noise = 0.034, 0.03, 0.1
-    x = [spacing * i for i in range(-50, 51)]
-    slope = [math.exp(-0.5 * (v / blur) ** 2) / (blur * math.sqrt(2 * math.pi)) for v in x]
-    bound = noise / math.sqrt(sum(s * s for s in slope))
-    assert QUALITY.edge() == pytest.approx(bound, rel=0.15)  # the sum depends on where the samples lie
-
-
-def test_a_diameter_is_limited_by_the_length_scale() -> None:
-    got = predict("canister.outer_diameter", QUALITY, 21.2)
-    assert got is not None
-    assert got.expanded == pytest.approx(2 * 21.2 * 0.002, rel=0.05)
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["canister.outer_diameter", "canister.wall_thickness.min", "canister.dent_depth", "overhang.length.mean",
-     "overhang.top.length.min", "overhang.deflection.std", "winding.pitch", "winding.core_collapse"],
-)  # fmt: skip
-def test_worse_scans_predict_more_uncertainty(name: str) -> None:
-    base = predict(name, EXACT_SCALE, 1.0)
-    noisy = predict(name, dataclasses.replace(EXACT_SCALE, noise=0.3, can_noise=0.15), 1.0)
-    coarse = predict(name, dataclasses.replace(EXACT_SCALE, voxel_mm=(0.136, 0.068)), 1.0)
-    assert base is not None and noisy is not None and coarse is not None
-    assert 0 < base.expanded < noisy.expanded
-    assert base.expanded < coarse.expanded
-
-
-def test_one_overhang_is_less_well_known_than_their_mean() -> None:
-    mean, least = (predict(f"overhang.length.{s}", QUALITY, 0.66) for s in ("mean", "min"))
-    assert mean is not None and least is not None
-    assert mean.expanded < least.expanded
-
-
 # --- can it decide? ----------------------------------------------------------------------------------------
 
 
@@ -235,22 +212,9 @@ def test_following_the_cure_makes_the_scan_fit() -> None:
 
 
 def test_no_quality_no_prediction_but_the_reason() -> None:
-    for why in ("the roll is not in view", quality_of(None, {})):
+    for why in ("the roll is not in view", "the cell was not found"):
         (entry,) = assess([rule("winding.pitch", 0.3, 0.4)], {}, why)
         assert entry["can_decide"] is None and str(why) in entry["reason"]
-
-
-def test_a_mask_has_no_noise_to_predict_from() -> None:
-    @dataclasses.dataclass
-    class Masked:
-        settings: CylinderSettings
-        frame: object
-
-    from xctrules.cylinder.frame import CellFrame
-
-    frame = CellFrame((1, 1), (0, 0, 1), (0.1,) * 3, (1, 9, 9), 1.0, None, None)
-    assert "mask" in str(quality_of(Masked(CylinderSettings(mask_of="canister"), frame), {}))
-    assert "cylindrical" in str(quality_of(Masked(CylinderSettings(), object()), {}))
 
 
 def test_the_reports_section_shows_each_rule() -> None:

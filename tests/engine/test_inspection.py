@@ -81,8 +81,8 @@ def failures(result: Inspection) -> list[dict[str, Any]]:
 
 THEIRS = """
 import math
-from xctrules.hookspecs import hookimpl
-from xctrules.measurement import Contribution, Measurement, MetricResult
+from xctrules import hookimpl
+from xctrules import Contribution, Measurement, MetricResult
 
 class Theirs:
     name = "theirs"
@@ -263,14 +263,14 @@ def test_screen_that_fails_keeps_the_cell_from_passing(tmp_path: Path, can: Path
     result = with_plugin(tmp_path, can, source.replace("xctrules_metrics", "xctrules_screens"), RULES)
     assert {check["outcome"] for check in result.record["checks"]} == {"PASS"}
     assert result.verdict == "INCOMPLETE"
-    assert result.record["unscreened"] == ["theirs"]
+    assert result.record["unscreened"] == ["the screen theirs failed"]
     assert "not screened" in result.record["reasons"][0]
 
 
 NEEDY = """
-from xctrules.cell import Segmentation
-from xctrules.hookspecs import hookimpl
-from xctrules.measurement import Contribution, Measurement, MetricResult
+from xctrules.cylinder.surfaces import Segmentation
+from xctrules import hookimpl
+from xctrules import Contribution, Measurement, MetricResult
 
 def sure(name, value):
     return Measurement(name, "1", value=value, budget=(Contribution("own", 0.01),))
@@ -320,7 +320,7 @@ def test_rejections_of_a_metric_do_not_count(tmp_path: Path, can: Path) -> None:
 
 def test_segmenter_that_raises(tmp_path: Path, can: Path, spec: Path) -> None:
     source = """
-    from xctrules.hookspecs import hookimpl
+    from xctrules import hookimpl
     class Broken:
         name = "broken"
         def segment(self, cell):

@@ -1,0 +1,53 @@
+"""Synthetic cylindrical cells as the engine asks for them: by the options of ``xctrules phantom``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from xctrules.core.protocols import Option
+from xctrules.cylinder.frame import GEOMETRY
+from xctrules.cylinder.phantom import Phantom, draw, spec_from_options
+from xctrules.cylinder.phantom.spec import PRESETS
+
+
+class CylinderPhantoms:
+    """Draws cylindrical cells with chosen faults."""
+
+    geometry = GEOMETRY
+    formats: Sequence[str] = tuple(PRESETS)
+    options: Sequence[Option] = (
+        Option(
+            "view", str, "part of the cell that is scanned",
+            choices=("top", "bottom", "both", "roll", "slice"),
+        ),
+        Option("voxel_size", str, "voxel size in mm, z first: Z,Y,X"),
+        Option("turns", float, "turns of the copper foil"),
+        Option("overhang", float, "mean overhang", unit="mm"),
+        Option(
+            "negative_overhang", float, "one overhang that is negative by so much, over 20 degrees", unit="mm"
+        ),
+        Option("dent", float, "depth of one dent in the can", unit="mm"),
+        Option("tilt", float, "tilt of the cell in the scan", unit="deg"),
+        Option("buckle", float, "depth of a collapse of the core", unit="mm"),
+        Option("ovality", float, "major minus minor axis of the can", unit="mm"),
+        Option("tab", bool, "weld a tab to the cathode", default=False),
+        Option("pin", bool, "put a centre pin into the core", default=False),
+        Option("noise", float, "noise, as a share of the cathode's grey"),
+        Option("blur", float, "standard deviation of the blur", unit="voxels"),
+        Option("bits", int, "8, 16, or 32 for floating point"),
+        Option(
+            "formation", str, "paint the image, or project X-rays through the cell and reconstruct (minutes)",
+            default="painted", choices=("painted", "projected"),
+        ),
+        Option("seed", int, "seed of noise and variation"),
+    )  # fmt: skip
+
+    def draw(self, format: str, values: Mapping[str, Any]) -> Phantom:
+        """Draw a cell of one of :attr:`formats`; faults take a middling place."""
+        units = {
+            "overhang": "overhang_mm", "negative_overhang": "negative_overhang_mm", "dent": "dent_mm",
+            "tilt": "tilt_deg", "buckle": "buckle_mm", "ovality": "ovality_mm", "blur": "blur_px",
+            "voxel_size": "voxel_size_mm",
+        }  # fmt: skip
+        return draw(spec_from_options(format, **{units.get(k, k): v for k, v in values.items()}))
