@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import pkgutil
 import re
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from command_line import run
+from conftest import Demo
 from typer.main import get_command
-from typer.testing import CliRunner
 
 from xctrules.cli import main as cli
 from xctrules.core import hookspecs
+from xctrules.cylinder.model_card import models_folder
 from xctrules.engine.registry import HOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -32,7 +35,10 @@ def commands(path: Path) -> list[list[str]]:
     """Every xctrules command in a document's shell blocks and inline code."""
     text = path.read_text()
     lines = [line for block in blocks(path, "sh") for line in block.splitlines()]
+    lines += [line for line, _ in shown(path)]
     lines += re.findall(r"`(xctrules [^`\n]*)`", text)
+    if path.name == "README.md":  # its table leaves out what stands above it
+        lines += [f"xctrules {words}" for words in re.findall(r"^\| `([a-z]+[^`\n]*)` \|", text, re.M)]
     found = []
     for line in lines:
         for part in line.split("&&"):
@@ -40,6 +46,33 @@ def commands(path: Path) -> list[list[str]]:
             if words and Path(words[0]).name == "xctrules":
                 found.append(words[1:])
     return found
+
+
+def shown(path: Path) -> list[tuple[str, list[str]]]:
+    """The commands that a document shows with what they print, in its order."""
+    found: list[tuple[str, list[str]]] = []
+    for block in blocks(path, "console"):
+        for line in block.splitlines():
+            if line.startswith("$ "):
+                found.append((line.removeprefix("$ "), []))
+            else:
+                found[-1][1].append(line)
+    return found
+
+
+FIGURE = re.compile(r"\d+(?:\.\d+)?")
+
+
+def says_the_same(line: str, printed: str) -> bool:
+    """Whether two lines agree, but for the last decimal of a figure: processors differ in the last bit of a
+    number, and that may round it the other way."""
+    if FIGURE.split(line) != FIGURE.split(printed):
+        return False
+    for one, other in zip(FIGURE.findall(line), FIGURE.findall(printed), strict=True):
+        decimals = len(one.partition(".")[2])
+        if abs(float(one) - float(other)) > (1.01 * 10.0**-decimals if decimals else 0):
+            return False
+    return True
 
 
 def test_every_hook_and_its_arguments_are_documented() -> None:
@@ -109,22 +142,65 @@ def test_readme_spec_is_one(tmp_path: Path) -> None:
     (text,) = blocks(ROOT / "README.md", "yaml")
     path = tmp_path / f"{yaml.safe_load(text)['name']}.yaml"
     path.write_text(text)
-    result = CliRunner().invoke(cli.app, ["specs", "check", str(path)])
+    result = run("specs", "check", path)
     assert result.exit_code == 0, result.output
-    assert f"xctrules specs check {path.name}" in (ROOT / "README.md").read_text()
+    assert any(f"specs check {path.name}" in line for line, _ in shown(ROOT / "README.md"))
 
 
-def test_readme_python_runs(tmp_path: Path) -> None:
-    """The README's Python on a drawn cell instead of the scan that it names."""
-    from xctrules.cylinder.phantom import draw, small
-
+def test_readme_python_runs(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
     (code,) = blocks(ROOT / "README.md", "python")
-    scan = draw(small(roll_in_view_mm=1.6)).write(tmp_path / "cell")
-    named = re.search(r'inspect\("([^"]+)"', code)
-    assert named
+    monkeypatch.chdir(demo.folder)
     names: dict[str, object] = {}
-    exec(code.replace(named.group(1), str(scan)), names)
-    assert names["result"].verdict  # type: ignore[attr-defined]
+    exec(code, names)
+    assert names["result"].verdict in demo.printed  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def fresh(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which a reader stands who has run the demo, and has a model that somebody changed."""
+    (tmp_path / "xctrules-demo").symlink_to(demo.folder / "xctrules-demo")
+    (tmp_path / "changed").mkdir()
+    for suffix in (".json", ".tflite"):
+        model = models_folder() / f"overhang_unet{suffix}"
+        (tmp_path / "changed" / model.name).write_bytes(model.read_bytes())
+    with (tmp_path / "changed" / "overhang_unet.tflite").open("ab") as file:
+        file.write(b"\0")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if shown(path)], ids=lambda p: p.name)
+def test_commands_print_what_a_document_shows(path: Path, fresh: Path) -> None:
+    """Each command as it stands there, one after the other; a line of three dots stands for any lines."""
+    for text in blocks(path, "yaml"):
+        if name := yaml.safe_load(text).get("name"):
+            (fresh / f"{name}.yaml").write_text(text)
+    for line, expected in shown(path):
+        program, *words = shlex.split(line)
+        assert Path(program).name == "xctrules", line
+        result = run(*words)
+        printed = result.output.splitlines()
+        if expected[-1] == "...":
+            expected.pop()
+            del printed[len(expected) :]
+        assert len(printed) == len(expected), f"{line} prints\n{result.output}"
+        for told, found in zip(expected, printed, strict=True):
+            assert says_the_same(told, found), f"{line} prints\n{result.output}"
+
+
+def test_the_reading_guide_quotes_the_report_of_the_demo(demo: Demo) -> None:
+    """Whatever stands in quotation marks there, and the line of the spec that a rule stands on."""
+    (report,) = demo.folder.glob("xctrules-demo/*/report.html")
+    bare = re.sub(r"<(script|style)\b.*?</\1>|<[^>]+>", "", report.read_text(encoding="utf-8"), flags=re.S)
+    page = " ".join(html.unescape(bare).split())
+    guide = (ROOT / "docs" / "reading_the_report.md").read_text(encoding="utf-8")
+    prose = " ".join(re.sub(r"`[^`]*`", "", guide).split())
+    quoted = re.findall(r'"([^"]+)"', prose) + re.findall(r"`(\w+\.yaml:\d+)`", guide)
+    assert len(quoted) >= 4
+    for words in quoted:
+        pattern = FIGURE.sub(r"\\d+(?:\\.\\d+)?", re.escape(words).replace(r"\.", "."))
+        found = re.findall(pattern, page)
+        assert any(says_the_same(words, each) for each in found), words
 
 
 def test_readme_exit_codes_are_those_of_the_engine() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run
+from conftest import Demo
 
 from xctrules.cylinder.phantom import draw, small
 
@@ -23,3 +24,9 @@ def test_demo_goes_the_whole_way_and_shows_truth(tmp_path: Path, monkeypatch: py
     assert run("demo", "--out", tmp_path / "demo").exit_code == result.exit_code, (
         "a second run must not stumble"
     )
+
+
+def test_the_demos_own_cell_passes_and_every_interval_holds_its_truth(demo: Demo) -> None:
+    assert demo.exit_code == 0
+    rows = demo.printed[demo.printed.index("Interval covers the truth") :].splitlines()[1:]
+    assert len(rows) >= 10 and all(row.endswith(" yes") for row in rows), demo.printed
