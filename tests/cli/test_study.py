@@ -507,7 +507,7 @@ def test_tampering_with_a_study_inside_a_record_is_found(tmp_path, scan, record)
 
 
 def test_a_changed_study_is_refused_even_with_a_new_checksum(tmp_path, record):
-    from xctrules.rules.stated_budgets import _checksum
+    from xctrules.rules.study_files import _checksum
 
     out = calibrated_file(tmp_path, record)
     spec = spec_with(tmp_path, f"{{measurement: {DIAMETER}, study: od.json}}")

@@ -12,7 +12,8 @@ from judging_examples import judge
 
 from xctrules.core.errors import SpecError
 from xctrules.core.measurement import Contribution, Measurement
-from xctrules.rules.cellspec import bundled_folder, list_specs, load_spec, parse_spec, spec_schema
+from xctrules.rules.cellspec import bundled_folder, list_specs, load_spec, parse_spec
+from xctrules.rules.spec_file import spec_schema
 
 HEAD = """\
 schema: xctrules.spec/1

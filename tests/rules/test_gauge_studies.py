@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from xctrules.rules.gauge_studies import bias_as_contribution, calibrated_study, gauge_study
+from xctrules.rules.calibrated_studies import bias_as_contribution, calibrated_study
+from xctrules.rules.gauge_studies import gauge_study
 
 AIAG = """\
 0.29 -0.56 1.34 0.47 -0.80 0.02 0.59 -0.31 2.26 -1.36

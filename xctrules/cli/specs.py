@@ -100,7 +100,7 @@ def specs_check(
 @command
 def specs_schema() -> int:
     """Print the JSON Schema of a spec file, for editors that complete and check YAML."""
-    from xctrules.rules.cellspec import spec_schema
+    from xctrules.rules.spec_file import spec_schema
 
     say(json.dumps(spec_schema(), indent=2))
     return 0

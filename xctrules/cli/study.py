@@ -24,8 +24,9 @@ from xctrules.core.files import write_file
 
 if TYPE_CHECKING:
     from xctrules.campaigns.studies.input import Inputs, Value
-    from xctrules.rules.gauge_studies import CalibratedStudy, Component, GaugeStudy
-    from xctrules.rules.stated_budgets import Calibration, Conditions, GaugeSettings, Study
+    from xctrules.rules.calibrated_studies import CalibratedStudy
+    from xctrules.rules.gauge_studies import Component, GaugeStudy
+    from xctrules.rules.study_files import Calibration, Conditions, GaugeSettings, Study
 
 EXIT_CODES = """\b
 Exit codes: 0 acceptable or conditional; 1 not acceptable;
@@ -105,7 +106,7 @@ def grr(
 ) -> int:
     """Gauge repeatability and reproducibility of repeat scans, by ANOVA (AIAG MSA 4)."""
     from xctrules.campaigns.studies.input import read_inputs
-    from xctrules.rules.stated_budgets import GaugeSettings
+    from xctrules.rules.study_files import GaugeSettings
 
     _check_positive(tolerance, "--tolerance")
     inputs = read_inputs(files, measurement, appraiser_from)
@@ -164,7 +165,7 @@ def calibrated(
 ) -> int:
     """Uncertainty from repeat scans of a calibrated part (ISO 15530-3, VDI/VDE 2630-2.1)."""
     from xctrules.campaigns.studies.input import read_inputs
-    from xctrules.rules.stated_budgets import Calibration
+    from xctrules.rules.study_files import Calibration
 
     _check_positive(tolerance, "--tolerance")
     _check_positive(expanded_uncertainty, "--expanded-uncertainty")
@@ -224,8 +225,8 @@ def _conditions(
     valid_range: str | None,
 ) -> Conditions:
     """The conditions under which the study holds: as asked, else those of the records behind it."""
-    from xctrules.rules.stated_budgets import Conditions, VoxelRange
-    from xctrules.rules.stated_budgets import ValueRange as Values
+    from xctrules.rules.study_files import Conditions, VoxelRange
+    from xctrules.rules.study_files import ValueRange as Values
 
     sizes = [size for text in voxel_sizes or () if (size := parse_voxel_size(text)) is not None]
     for size in sizes:
@@ -264,7 +265,7 @@ def _made(
 ) -> Study:
     import datetime
 
-    from xctrules.rules.stated_budgets import InputFile, StudyValue, make_study
+    from xctrules.rules.study_files import InputFile, StudyValue, make_study
 
     try:
         day = datetime.date.fromisoformat(date) if date else datetime.date.today()
@@ -295,7 +296,7 @@ def _made(
 
 def _place(cause: object, values: Sequence[Value]) -> str:
     """Where to look: the last row of a part that was not measured often enough, or the last one of all."""
-    from xctrules.rules.stated_budgets import Unbalanced
+    from xctrules.rules.study_files import Unbalanced
 
     if isinstance(cause, Unbalanced):
         of_part = [value for value in values if value.part == cause.part]
@@ -306,7 +307,7 @@ def _place(cause: object, values: Sequence[Value]) -> str:
 
 def _write(studies: Sequence[Study], out: Path | None, html: Path | None, replace: bool) -> None:
     """Write the study file and the page, as far as they are asked for; there is one study then."""
-    from xctrules.rules.stated_budgets import study_bytes
+    from xctrules.rules.study_files import study_bytes
 
     files: dict[Path, bytes] = {}
     if out is not None:

@@ -6,8 +6,9 @@ set them in type (:func:`xctrules.pages.typography.typeset`).
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 NONE = "–"
@@ -149,6 +150,18 @@ def counted(count: int, noun: str) -> str:
 def joined(words: Sequence[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The candidate whose spelling is nearest to ``name``; ``None`` where none is near."""
+    near = difflib.get_close_matches(name, list(candidates), n=1, cutoff=cutoff)
+    return near[0] if near else None
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the nearest of ``candidates``, or nothing."""
+    near = nearest(name, candidates)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def scope(seen: Mapping[str, Any]) -> str:

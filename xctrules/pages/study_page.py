@@ -10,8 +10,9 @@ import numpy as np
 from xctrules.core.wording import counted
 from xctrules.pages import charts
 from xctrules.pages.environment import environment
-from xctrules.rules.gauge_studies import CalibratedStudy, GaugeStudy
-from xctrules.rules.stated_budgets import Study
+from xctrules.rules.calibrated_studies import CalibratedStudy
+from xctrules.rules.gauge_studies import GaugeStudy
+from xctrules.rules.study_files import Study
 
 WIDTH, HEIGHT = 640.0, 260.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72.0, 12.0, 12.0, 44.0

@@ -1,330 +1,29 @@
-"""Study files, and how a spec puts a study in the place of a measurement's own uncertainty budget.
+"""How a spec puts a study in the place of a measurement's own uncertainty budget.
 
-``xctrules study`` writes a study file: the values, what they came from, the result, and the conditions under
-which it holds. A spec may name it (``budgets:``); :func:`apply_budgets` then replaces the budget of that
-measurement wherever the scan meets those conditions. All that is needed to work this out again stands in the
-record: the study inside the resolved spec, the measurement's own budget among the parameters.
+A spec may name a study file (``budgets:``); :func:`apply_budgets` then replaces the budget of that
+measurement wherever the scan meets the study's conditions. All that is needed to work this out again stands
+in the record: the study inside the resolved spec, the measurement's own budget among the parameters.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from xctrules.core.canonical import canonical_bytes, plain
-from xctrules.core.errors import StudyError
+from xctrules.core.canonical import plain
 from xctrules.core.measurement import Contribution, Measurement, measurement_to_json
-from xctrules.core.version import __version__
-from xctrules.rules.gauge_studies import (
-    CalibratedStudy,
-    GaugeStudy,
-    JudgeBy,
-    as_json,
-    bias_as_contribution,
-    calibrated_study,
-    gauge_study,
-)
+from xctrules.rules.calibrated_studies import CalibratedStudy, bias_as_contribution
+from xctrules.rules.gauge_studies import GaugeStudy
+from xctrules.rules.study_files import Study, agree, study_from_json
 
-SCHEMA = "xctrules.study/1"
 BiasHandling = Literal["add", "correct"]
 
 VOXEL_MARGIN = 0.05
 """How far, as a share, a scan's voxel size may lie outside those of the study: what the scatter of a
 measurement would hardly notice, and what an instrument's magnification does not repeat exactly."""
-
-_EXACT_DIGITS = 17
-_RELATIVE, _ABSOLUTE = 1e-6, 1e-9
-
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Triple = tuple[Positive, Positive, Positive]
-
-
-# --- the study file --------------------------------------------------------------------------------------
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
-
-
-class VoxelRange(_Model):
-    """Voxel sizes (z, y, x) in mm that the study was made at; ends included."""
-
-    min: Triple
-    max: Triple
-
-
-class ValueRange(_Model):
-    min: Number
-    max: Number
-
-
-class Conditions(_Model):
-    """What a scan must have in common with a study for its result to hold; empty or ``None`` says nothing."""
-
-    cell_formats: tuple[str, ...] = ()
-    instruments: tuple[str, ...] = ()
-    voxel_size_mm: VoxelRange | None = None
-    value: ValueRange | None = None
-    software: tuple[str, ...] = ()
-
-
-class StudyValue(_Model):
-    """One value; ``source`` and ``sha256`` name the record that it was read from, if it was."""
-
-    part: str
-    appraiser: str
-    repeat: str
-    value: Number
-    source: str | None = None
-    sha256: str | None = None
-
-
-class GaugeSettings(_Model):
-    tolerance: Positive | None = None
-    judge_by: JudgeBy = "both"
-
-
-class Calibration(_Model):
-    """The calibrated part: value, expanded uncertainty and its coverage factor, and the certificate."""
-
-    value: Number
-    expanded_uncertainty: Positive
-    coverage_factor: Positive = 2.0
-    u_workpiece: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    certificate: str | None = None
-    tolerance: Positive | None = None
-
-
-class InputFile(_Model):
-    name: str
-    sha256: str
-
-
-class StudyFile(_Model):
-    """A study as it stands in its file, in this order."""
-
-    schema_: Literal["xctrules.study/1"] = Field(alias="schema")
-    name: Annotated[str, Field(min_length=1)]
-    kind: Literal["grr", "calibrated"]
-    measurement: Annotated[str, Field(min_length=1)]
-    unit: Annotated[str, Field(min_length=1)]
-    date: str
-    valid: Conditions
-    gauge: GaugeSettings | None = None
-    calibration: Calibration | None = None
-    results: dict[str, Any]
-    values: tuple[StudyValue, ...]
-    inputs: tuple[InputFile, ...] = ()
-    software: dict[str, str] = Field(default_factory=dict)
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study file that holds: its checksum is right, and its results follow from its values.
-
-    ``content`` is the file as plain JSON.
-    """
-
-    content: Mapping[str, Any]
-    file: StudyFile
-    result: GaugeStudy | CalibratedStudy
-
-    @property
-    def name(self) -> str:
-        return self.file.name
-
-    @property
-    def measurement(self) -> str:
-        return self.file.measurement
-
-    @property
-    def unit(self) -> str:
-        return self.file.unit
-
-    @property
-    def sha256(self) -> str:
-        return self.file.sha256
-
-
-def make_study(
-    *,
-    name: str,
-    measurement: str,
-    unit: str,
-    date: str,
-    values: Sequence[StudyValue],
-    settings: GaugeSettings | Calibration,
-    valid: Conditions,
-    inputs: Sequence[InputFile] = (),
-) -> Study:
-    """Analyse the values and put all that belongs to the study together.
-
-    Raises
-    ------
-    StudyError
-        When the values cannot be analysed: nothing repeated, an unbalanced design.
-    """
-    gauge = isinstance(settings, GaugeSettings)
-    content: dict[str, Any] = {
-        "schema": SCHEMA,
-        "name": name,
-        "kind": "grr" if gauge else "calibrated",
-        "measurement": measurement,
-        "unit": unit,
-        "date": date,
-        "valid": valid.model_dump(),
-        "gauge" if gauge else "calibration": settings.model_dump(),
-        "results": as_json(_analysed(values, settings)),
-        "values": [value.model_dump() for value in values],
-        "inputs": [entry.model_dump() for entry in inputs],
-        "software": {"xctrules": __version__},
-    }
-    content = plain(content, digits=_EXACT_DIGITS)
-    return study_from_json({**content, "sha256": _checksum(content)}, where=name)
-
-
-def study_bytes(study: Study) -> bytes:
-    """The study file."""
-    return canonical_bytes(study.content)
-
-
-def read_study(data: bytes, where: object) -> Study:
-    """A study from the bytes of its file.
-
-    Raises
-    ------
-    StudyError
-        When it is no study, was changed since it was written, or its results do not follow from its values.
-    """
-    try:
-        content = json.loads(data.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise StudyError(
-            f"not readable as a study ({error})", where=where, todo="`xctrules study` writes such files."
-        ) from error
-    return study_from_json(content, where)
-
-
-def study_from_json(content: Any, where: object) -> Study:
-    """A study from its JSON; raises as :func:`read_study`."""
-    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
-        raise StudyError(
-            f"the file is no study of the schema {SCHEMA}",
-            where=where,
-            todo="Write one with `xctrules study grr` or `xctrules study calibrated`, option --out.",
-        )
-    if content.get("sha256") != _checksum(content):
-        raise StudyError(
-            "the study was changed since it was written: its contents do not match its sha256",
-            where=where,
-            todo="Make it anew with `xctrules study`.",
-        )
-    try:
-        file = StudyFile.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise StudyError(f"the study is malformed: {place}: {first['msg']}", where=where) from error
-    settings = file.gauge if file.kind == "grr" else file.calibration
-    if settings is None:
-        raise StudyError(f"the study is malformed: the settings of a {file.kind} are missing", where=where)
-    result = _analysed(file.values, settings, where)
-    if not _agree(as_json(result), content["results"]):
-        raise StudyError(
-            "the study's results do not follow from its values",
-            where=where,
-            todo="It was made by another version, or changed: make it anew with `xctrules study`.",
-        )
-    return Study(content, file, result)
-
-
-def _checksum(content: Mapping[str, Any]) -> str:
-    """SHA-256 of the canonical bytes without the checksum itself."""
-    bare = {key: value for key, value in content.items() if key != "sha256"}
-    return hashlib.sha256(canonical_bytes(plain(bare, digits=_EXACT_DIGITS))).hexdigest()
-
-
-def _analysed(
-    values: Sequence[StudyValue], settings: GaugeSettings | Calibration, where: object = None
-) -> GaugeStudy | CalibratedStudy:
-    try:
-        if isinstance(settings, GaugeSettings):
-            table = crossed([(v.part, v.appraiser, v.value) for v in values])
-            return gauge_study(table, tolerance=settings.tolerance, judge_by=settings.judge_by)
-        parts = {value.part for value in values}
-        if len(parts) > 1:
-            raise ValueError(
-                f"the values are of {len(parts)} parts ({', '.join(sorted(parts))}), and one is calibrated"
-            )
-        return calibrated_study(
-            [value.value for value in values],
-            calibrated_value=settings.value,
-            calibration_expanded_uncertainty=settings.expanded_uncertainty,
-            calibration_coverage_factor=settings.coverage_factor,
-            u_workpiece=settings.u_workpiece,
-            tolerance=settings.tolerance,
-        )
-    except ArithmeticError as error:
-        raise StudyError("the values are too large or too small to be analysed", where=where) from error
-    except ValueError as error:
-        raise StudyError(str(error), where=where) from error
-
-
-class Unbalanced(ValueError):
-    """A part was measured less often by an appraiser than others were."""
-
-    def __init__(self, part: str, appraiser: str, count: int, most: int) -> None:
-        self.part, self.appraiser = part, appraiser
-        super().__init__(
-            f"part {part!r} was measured {_times(count)} by appraiser {appraiser!r}, others {_times(most)}: "
-            "each appraiser must measure each part equally often"
-        )
-
-
-def crossed(rows: Iterable[tuple[str, str, float]]) -> list[list[list[float]]]:
-    """(part, appraiser, value) as a table of parts, appraisers and repeats, in the order of appearance.
-
-    Raises
-    ------
-    Unbalanced
-        When not every appraiser measured every part equally often.
-    """
-    cells: dict[tuple[str, str], list[float]] = {}
-    for part, appraiser, value in rows:
-        cells.setdefault((part, appraiser), []).append(value)
-    parts = list(dict.fromkeys(part for part, _ in cells))
-    appraisers = list(dict.fromkeys(appraiser for _, appraiser in cells))
-    table = [[cells.get((part, appraiser), []) for appraiser in appraisers] for part in parts]
-    most = max((len(cell) for row in table for cell in row), default=0)
-    for part, row in zip(parts, table, strict=True):
-        for appraiser, cell in zip(appraisers, row, strict=True):
-            if len(cell) != most:
-                raise Unbalanced(part, appraiser, len(cell), most)
-    return table
-
-
-def _times(count: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
-
-
-def _agree(a: Any, b: Any) -> bool:
-    """Whether two JSON values are the same but for the last digits of numbers; wording may differ."""
-    if isinstance(a, Mapping) and isinstance(b, Mapping):
-        return a.keys() == b.keys() and all(_agree(a[k], b[k]) for k in a if k != "warnings")
-    if isinstance(a, list) and isinstance(b, list):
-        return len(a) == len(b) and all(map(_agree, a, b))
-    if isinstance(a, int | float) and isinstance(b, int | float):
-        return math.isclose(a, b, rel_tol=_RELATIVE, abs_tol=_ABSOLUTE)
-    return bool(a == b)
 
 
 # --- does it hold for a scan? ----------------------------------------------------------------------------
@@ -513,28 +212,40 @@ def apply_budgets(
     for entry in budgets:
         study = study_from_json(entry["study"], entry["file"])
         own = measurements.get(study.measurement)
-        use = {
-            "measurement": study.measurement,
-            "study": study.name,
-            "study_sha256": study.sha256,
-            "bias": entry["bias"],
-            "used": False,
-            "reason": "it was not measured",
-        }
-        if own is not None and own.value is not None and own.unit == study.unit:
-            use["reason"] = unsuitable(study, own.value, scan)
-            use["used"] = use["reason"] is None
-            told = f"budget of {study.measurement} from the study {study.name}"
-            if use["used"]:
-                changed[study.measurement] = with_study(own, study, entry["bias"])
-                warnings += [f"{told}: {caution}" for caution in cautions(study, scan)]
-            else:
-                warnings.append(f"{told}: not used, {use['reason']}; its own budget stands")
-            as_measured = measurement_to_json(own)
-            use |= {"measured_value": as_measured["value"], "own_budget": as_measured["budget"]}
-            use["own_remark"] = as_measured["reason"]
-        uses.append(use)
+        if own is None or own.value is None or own.unit != study.unit:
+            uses.append(_use(study, entry, "it was not measured"))
+            continue
+        reason = unsuitable(study, own.value, scan)
+        uses.append({**_use(study, entry, reason), **_as_it_was(own)})
+        told = f"budget of {study.measurement} from the study {study.name}"
+        if reason is None:
+            changed[study.measurement] = with_study(own, study, entry["bias"])
+            warnings += [f"{told}: {caution}" for caution in cautions(study, scan)]
+        else:
+            warnings.append(f"{told}: not used, {reason}; its own budget stands")
     return changed, uses, warnings
+
+
+def _use(study: Study, entry: Mapping[str, Any], reason: str | None) -> dict[str, Any]:
+    """Which study was to be used, and why it was not; without a reason it was."""
+    return {
+        "measurement": study.measurement,
+        "study": study.name,
+        "study_sha256": study.sha256,
+        "bias": entry["bias"],
+        "used": reason is None,
+        "reason": reason,
+    }
+
+
+def _as_it_was(own: Measurement) -> dict[str, Any]:
+    """A measurement's own value, budget and remark, before a study took their place."""
+    entry = measurement_to_json(own)
+    return {
+        "measured_value": entry["value"],
+        "own_budget": entry["budget"],
+        "own_remark": entry["reason"],
+    }
 
 
 def check_uses(record: Mapping[str, Any]) -> Iterator[str]:
@@ -548,12 +259,12 @@ def check_uses(record: Mapping[str, Any]) -> Iterator[str]:
     changed, again, _ = apply_budgets(budgets, measurements, ScanConditions.of_record(record))
     for use, mine in zip(uses, again, strict=True):
         name = use["measurement"]
-        if not _agree(plain(mine), use):
+        if not agree(plain(mine), use):
             yield f"{name}: whether the study {use['study']} holds is stated otherwise than it follows"
         entry = record["measurements"].get(name, {})
         if name in changed:
             expected = measurement_to_json(changed[name])
-            if not all(_agree(expected[key], entry.get(key)) for key in ("value", "budget", "reason")):
+            if not all(agree(expected[key], entry.get(key)) for key in ("value", "budget", "reason")):
                 yield f"{name}: value or budget are not those that follow from the study {use['study']}"
         elif entry.get("status") == "measured":
             yield f"{name}: it is measured, but not held against the study {use['study']}"

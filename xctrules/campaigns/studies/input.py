@@ -205,12 +205,12 @@ def _csv_rows(text: str, path: Path) -> Iterator[_Row]:
 
 
 def _check_names(names: Sequence[str], where: str) -> None:
-    from xctrules.rules.cellspec import suggest
+    from xctrules.core.wording import did_you_mean
 
     for name in names:
         if name not in COLUMNS:
             raise StudyError(
-                f"unknown column {name!r}{suggest(name, COLUMNS)}",
+                f"unknown column {name!r}{did_you_mean(name, COLUMNS)}",
                 where=where,
                 todo=f"Columns are: {', '.join(COLUMNS)}.",
             )
