@@ -170,14 +170,12 @@ class VolumeSource(Protocol):
     ``metadata`` may hold any value of :class:`xctrules.scans.acquisition.Acquisition`, above all
     ``voxel_size_mm`` as (z, y, x) with ``None`` for an axis that is not known.
 
-    Three attributes are optional: ``mapped``, the volume as an array on the file itself, where its pixels lie
-    there uncompressed (it is then used in place, and ``slices`` gives its slices); ``warnings``, a tuple of
-    sentences for the report; and ``origin``, the name of the file that the metadata stand in.
+    That is all that a source must be. What else it can do, it says by being :class:`Mapped`,
+    :class:`Rereadable`, :class:`Warned` or :class:`Originated` as well.
     """
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
-    names: tuple[str, ...]
     metadata: Mapping[str, Any]
 
     def slices(self) -> Iterator[Volume]:
@@ -187,6 +185,40 @@ class VolumeSource(Protocol):
     def digests(self) -> Sequence[tuple[str, str]]:
         """(sha256, name) of the scan's files in slice order; complete once ``slices`` has ended."""
         ...
+
+
+@runtime_checkable
+class Mapped(Protocol):
+    """A source whose pixels may lie in its file as they are used: they then never come into memory."""
+
+    mapped: Volume | None
+    """(nz, ny, nx) on the file itself, the same pixels that ``slices`` gives; ``None`` where they are stored
+    in another form."""
+
+
+@runtime_checkable
+class Rereadable(Protocol):
+    """A source that can read any of its slices again, for a volume that does not fit into memory."""
+
+    def read_slice(self, k: int) -> Volume:
+        """Slice ``k``, 0 first, as ``slices`` gave it. Several threads may ask at a time."""
+        ...
+
+
+@runtime_checkable
+class Warned(Protocol):
+    """A source with something to say in the report."""
+
+    warnings: tuple[str, ...]
+    """One sentence each; complete once ``slices`` has ended."""
+
+
+@runtime_checkable
+class Originated(Protocol):
+    """A source whose metadata do not stand in the file that was given as the scan."""
+
+    origin: str
+    """The name of the file that they stand in."""
 
 
 @runtime_checkable

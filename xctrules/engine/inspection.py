@@ -207,7 +207,7 @@ def open_for(
         voxel_size_mm=voxel_size_mm,
         mask=plan.scan_is_mask,
         readers=[provided.value for provided in plan.registry.readers],
-        progress=lambda done, of: tell("reading the scan", done, of),
+        progress=tell,
     )
 
 

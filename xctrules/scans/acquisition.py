@@ -18,12 +18,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from xctrules.core.errors import ScanError
 from xctrules.core.yaml_lines import Yaml, read_yaml
+from xctrules.scans.units import Voxel
 
 COMMAND_LINE = "command line"
 DISAGREEMENT = 0.005
 """Relative difference from which two sources of one voxel size are said to disagree."""
 
-Voxel = tuple[float | None, float | None, float | None]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
@@ -349,7 +349,7 @@ def _geometry_disagreement(
 
 
 def _rotation_disagreement(values: Mapping[str, Any], sources: Mapping[str, str]) -> list[str]:
-    """A warning where angular step times projections is no full turn.
+    """A warning where angular step times projections is not the whole way round.
 
     One step more or less is none: the first view may be repeated at the end.
     """

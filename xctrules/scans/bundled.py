@@ -16,11 +16,11 @@ from xctrules.scans.zarr import ZarrReader
 
 
 def bundled(layout: Mapping[str, Any]) -> tuple[Reader, ...]:
-    """The bundled readers, with what an ``acquisition.yaml`` says of a raw volume's ``layout``."""
+    """The bundled readers, in the order in which they are asked.
+
+    Parameters
+    ----------
+    layout
+        What an ``acquisition.yaml`` says of a raw volume; see :class:`~xctrules.scans.raw.RawReader`.
+    """
     return (ZarrReader(), TiffReader(), RawReader(layout))
-
-
-BUNDLED: tuple[Reader, ...] = bundled({})
-"""In the order in which they are asked."""
-
-__all__ = ["BUNDLED", "RawReader", "TiffReader", "ZarrReader", "bundled"]

@@ -14,6 +14,7 @@ from typing import Any
 
 from xctrules.core.errors import ScanError
 from xctrules.scans.acquisition import LAYOUT_KEYS, Found, read_sidecar
+from xctrules.scans.units import known_voxel, length_mm
 
 SIDECAR = "acquisition.yaml"
 SCANNER_SUFFIXES = (".xtekct", ".pca", ".log")
@@ -160,7 +161,9 @@ def _nikon(said: Sections) -> dict[str, Any]:
     thickness, material = get.number("filter_thicknessmm"), get.text("filter_material")
     product = " ".join(t for t in (get.text("product", "ctpro"), get.text("version", "ctpro")) if t)
     return {
-        "voxel_size_mm": _voxel(get.number("voxelsizez"), get.number("voxelsizey"), get.number("voxelsizex")),
+        "voxel_size_mm": known_voxel(
+            get.number("voxelsizez"), get.number("voxelsizey"), get.number("voxelsizex")
+        ),
         "source_to_object_mm": get.number("srctoobject"),
         "source_to_detector_mm": get.number("srctodetector"),
         "detector_pixel_mm": get.number("detectorpixelsizex"),
@@ -182,7 +185,7 @@ def _phoenix(said: Sections) -> dict[str, Any]:
     binning = get.count("binning", "detector", least=0)
     return {
         # datos|x reconstructs cubes; the file gives two of their edges.
-        "voxel_size_mm": _voxel(y, y, x),
+        "voxel_size_mm": known_voxel(y, y, x),
         "source_to_object_mm": get.number("fod", "geometry"),
         "source_to_detector_mm": get.number("fdd", "geometry"),
         "detector_pixel_mm": get.number("pixelsizex", "detector"),
@@ -205,20 +208,20 @@ def _skyscan(said: Sections) -> dict[str, Any]:
     get = _Lookup(said)
     # "Camera Pixel Size" is the detector's, not the voxel's. A reconstruction may have been made on a coarser
     # grid than the projections; its own section says so.
-    voxel_um = get.number("pixel size (um)", "reconstruction") or get.number("image pixel size (um)")
-    camera_um = get.number("camera pixel size (um)")
-    voxel = None if voxel_um is None else voxel_um / 1000
+    voxel = length_mm(
+        get.number("pixel size (um)", "reconstruction") or get.number("image pixel size (um)"), "um"
+    )
     name, serial = get.text("scanner"), get.text("instrument s/n")
     averaging = re.search(r"ON\s*\((\d+)\)", get.text("frame averaging") or "")
     binning = re.match(r"(\d+)\s*x", get.text("camera binning") or "")
     return {
-        "voxel_size_mm": _voxel(voxel, voxel, voxel),
+        "voxel_size_mm": known_voxel(voxel, voxel, voxel),
         "source_to_object_mm": get.number("object to source (mm)"),
         "source_to_detector_mm": get.number("camera to source (mm)"),
-        "detector_pixel_mm": None if camera_um is None else camera_um / 1000,
+        "detector_pixel_mm": length_mm(get.number("camera pixel size (um)"), "um"),
         "detector_binning": int(binning[1]) if binning else None,
         "projections": get.count("number of files", "acquisition"),
-        # Without "Use 360 Rotation" half a turn is meant, and the step says nothing of a full one.
+        # Without "Use 360 Rotation" 180 degrees are meant, and the step says nothing of the whole way.
         "angular_step_deg": get.number("rotation step (deg)"),
         "full_turn": (get.text("use 360 rotation") or "").upper() != "NO",
         "tube_voltage_kv": get.number("source voltage (kv)"),
@@ -231,10 +234,6 @@ def _skyscan(said: Sections) -> dict[str, Any]:
         "reconstruction": get.text("reconstruction program", "reconstruction"),
         "scanned_at": get.text("study date and time"),
     }
-
-
-def _voxel(z: float | None, y: float | None, x: float | None) -> tuple[float | None, ...] | None:
-    return None if z is None and y is None and x is None else (z, y, x)
 
 
 class _Lookup:

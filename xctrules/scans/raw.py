@@ -17,7 +17,7 @@ from xctrules.core.errors import ScanError
 from xctrules.core.slices import Volume
 from xctrules.scans.acquisition import LAYOUT_KEYS, read_sidecar
 from xctrules.scans.companions import SIDECAR, read_scanner_file, read_sections
-from xctrules.scans.tiff import MILLIMETRES
+from xctrules.scans.units import length_mm, millimetres_in
 
 DATA_SUFFIXES = (".raw", ".vol", ".bin")
 _HOW = (
@@ -114,7 +114,6 @@ class RawVolume:
         dtype, offset = _fitted(layout, size, data, origin)
         self.shape = layout.shape
         self.dtype: np.dtype[Any] = dtype.newbyteorder("=")
-        self.names: tuple[str, ...] = (data.name,)
         self.metadata = layout.metadata
         with data.open("rb") as handle:
             self._bytes = mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
@@ -133,6 +132,9 @@ class RawVolume:
                 yield image.astype(self.dtype, copy=False)
             sha.update(view[done:])
         self._sha256 = sha.hexdigest()
+
+    def read_slice(self, k: int) -> Volume:
+        return np.asarray(self._stored[k], self.dtype)
 
     def digests(self) -> Sequence[tuple[str, str]]:
         return () if self._sha256 is None else ((self._sha256, self._file.name),)
@@ -245,10 +247,10 @@ def _vgi(header: Path) -> Layout:
     dtype = _checked_dtype(f"<{letter}{int(bits) // 8}", header, f"{kind} of {bits:g} bits")
     skip = _number(values.get("skipheader")) or 0
     edges = [_number(v) for v in (values.get("resolution") or "").split()]
-    factor = MILLIMETRES.get(values.get("unit", "mm").lower())
+    unit = values.get("unit", "mm")
     metadata = {}
-    if len(edges) == 3 and factor:
-        metadata["voxel_size_mm"] = tuple(e * factor if e else None for e in reversed(edges))
+    if len(edges) == 3 and millimetres_in(unit):
+        metadata["voxel_size_mm"] = tuple(length_mm(edge, unit) for edge in reversed(edges))
     return Layout(shape, dtype, int(skip), metadata, values.get("name"))
 
 
@@ -303,10 +305,10 @@ def _nhdr(header: Path) -> Layout:
     else:
         edges = [_number(v) or 0.0 for v in values.get("spacings", "").split()]
     units = re.findall(r'"([^"]*)"', values.get("space units") or values.get("units") or "")
-    factor = MILLIMETRES.get(units[0].lower()) if units else 1.0
+    unit = units[0] if units else "mm"
     metadata = {}
-    if len(edges) == 3 and factor:
-        metadata["voxel_size_mm"] = tuple(e * factor or None for e in reversed(edges))
+    if len(edges) == 3 and millimetres_in(unit):
+        metadata["voxel_size_mm"] = tuple(length_mm(edge, unit) for edge in reversed(edges))
     skip = int(values.get("byte skip") or values.get("byteskip") or 0)
     return Layout(
         shape, dtype, None if skip < 0 else skip, metadata, values.get("data file") or values.get("datafile")

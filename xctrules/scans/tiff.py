@@ -10,7 +10,6 @@ import io
 import logging
 import math
 import mmap
-import re
 import struct
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from xml.etree import ElementTree
 
@@ -26,6 +26,8 @@ import tifffile
 
 from xctrules.core.errors import ScanError
 from xctrules.core.slices import Volume
+from xctrules.scans.series import in_order, numbering_warnings, pattern
+from xctrules.scans.units import Voxel, known_voxel, length_mm, millimetres_in
 
 # What tifffile logs about a broken file is said by the ScanError that follows.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -38,12 +40,6 @@ _AHEAD = 4  # slices decoded ahead of the one in use: bounds the memory beside t
 def is_tiff(path: Path) -> bool:
     """Whether the name is that of a TIFF file and not hidden (``._im1.tif`` is what macOS leaves behind)."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def natural_key(name: str) -> tuple[Any, ...]:
-    """Key for sorting names with their numbers by value: im2 before im10."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return (*((int(p), "") if k % 2 else (-1, p) for k, p in enumerate(parts)), (0, name))
 
 
 class TiffReader:
@@ -76,70 +72,22 @@ def slice_files(folder: Path) -> list[Path]:
     Raises
     ------
     ScanError
-        When there are none, or when they are not one series: the running number must tell them apart.
+        When there are none, or when they are not one series.
     """
-    files = sorted(
-        (p for p in folder.iterdir() if is_tiff(p) and p.is_file()), key=lambda p: natural_key(p.name)
-    )
+    files = [p for p in folder.iterdir() if is_tiff(p) and p.is_file()]
     if not files:
         raise ScanError("the folder holds no TIFF slices", where=folder)
-    patterns: dict[str, list[Path]] = {}
-    for file in files:
-        patterns.setdefault(_pattern(file), []).append(file)
-    if len(patterns) > 1:
-        names = ", ".join(f"{found[0].name} ({len(found)})" for found in list(patterns.values())[:4])
-        raise ScanError(
-            f"the folder mixes {len(patterns)} series of TIFF files, beginning with {names}",
-            where=folder,
-            todo="Put each series into a folder of its own and give that one.",
-        )
-    if len(files) > 1:
-        columns = _number_columns(files)
-        if not any(len(set(column)) == len(files) for column in columns):
-            raise ScanError(
-                "the slices cannot be put in order: no single number in their names tells them apart "
-                f"(for example {files[0].name} and {files[1].name})",
-                where=folder,
-                todo="Put one series into a folder of its own, named with one running number.",
-            )
-    for file in files:
-        if "\n" in file.name or "\r" in file.name:
-            raise ScanError("a slice has a line break in its name", where=folder, todo="Rename it.")
-    return files
+    return in_order(files, folder)
 
 
 def _fellows_warning(file: Path) -> tuple[str, ...]:
     """A warning where one slice of a numbered series was given as if it were the scan."""
-    pattern, fellows = _pattern(file), 0
+    series, fellows = pattern(file), 0
     with suppress(OSError):  # the folder around need not be ours to read
-        fellows = sum(is_tiff(p) and _pattern(p) == pattern for p in file.parent.iterdir())
-    if "#" not in pattern or fellows < 2:
+        fellows = sum(is_tiff(p) and pattern(p) == series for p in file.parent.iterdir())
+    if "#" not in series or fellows < 2:
         return ()
     return (f"{file.name} is one of {fellows} slices in its folder; give the folder to read them all",)
-
-
-def _pattern(file: Path) -> str:
-    """The name with each number replaced by ``#``: the same for all slices of a series."""
-    return re.sub(r"\d+", "#", file.name.casefold())
-
-
-def _number_columns(files: Sequence[Path]) -> list[tuple[int, ...]]:
-    """The numbers in the names, field by field: (fields) tuples of one value for each file."""
-    rows = [[int(n) for n in re.findall(r"\d+", file.stem)] for file in files]
-    return list(zip(*rows, strict=True))
-
-
-def numbering_warnings(files: Sequence[Path]) -> tuple[str, ...]:
-    """A warning where the running number skips: a slice that is missing shifts all that follow."""
-    running = [column for column in _number_columns(files) if len(set(column)) == len(files)]
-    jumps = [np.flatnonzero(np.diff(column) != np.median(np.diff(column))) for column in running]
-    if not jumps or any(jump.size == 0 for jump in jumps):
-        return ()
-    before, after = files[jumps[0][0]].name, files[jumps[0][0] + 1].name
-    return (
-        f"the numbers of the slices do not run evenly (from {before} to {after}): "
-        "if a slice is missing, heights beyond it are wrong",
-    )
 
 
 class TiffFolder:
@@ -147,13 +95,12 @@ class TiffFolder:
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = tuple(files)
-        first = _read_slice(self._files[0])
+        first = _read_file(self._files[0])
         image = first.image
         self._first: _Slice | None = first  # let go once it was handed out
         self.shape: tuple[int, int, int] = (len(files), image.shape[0], image.shape[1])
         self.dtype: np.dtype[Any] = image.dtype
-        self.names: tuple[str, ...] = tuple(f.name for f in files)
-        self.origin = self.names[0]
+        self.origin = self._files[0].name
         self.metadata: Mapping[str, Any] = first.metadata
         self.warnings = (*numbering_warnings(files), *first.warnings)
         self._digests: list[tuple[str, str]] = []
@@ -161,29 +108,37 @@ class TiffFolder:
     def slices(self) -> Iterator[Volume]:
         self._digests = []
         for file, page in zip(self._files, self._pages(), strict=True):
-            if page.image.shape != self.shape[1:]:
-                raise ScanError(
-                    f"the slice is {_size(page.image.shape)}, the first is {_size(self.shape[1:])}",
-                    where=file,
-                    todo="All slices of a scan must have one size.",
-                )
-            if page.image.dtype != self.dtype:
-                raise ScanError(
-                    f"the slice is {page.image.dtype}, {self.names[0]} is {self.dtype}",
-                    where=file,
-                    todo="All slices of a scan must have one data type.",
-                )
+            image = self._alike(page, file)
             self._digests.append((page.sha256, file.name))
-            yield page.image
+            yield image
+
+    def read_slice(self, k: int) -> Volume:
+        return self._alike(_read_file(self._files[k]), self._files[k])
+
+    def _alike(self, page: _Slice, file: Path) -> Volume:
+        """The slice's image, if it is like the first."""
+        if page.image.shape != self.shape[1:]:
+            raise ScanError(
+                f"the slice is {_size(page.image.shape)}, the first is {_size(self.shape[1:])}",
+                where=file,
+                todo="All slices of a scan must have one size.",
+            )
+        if page.image.dtype != self.dtype:
+            raise ScanError(
+                f"the slice is {page.image.dtype}, {self.origin} is {self.dtype}",
+                where=file,
+                todo="All slices of a scan must have one data type.",
+            )
+        return page.image
 
     def _pages(self) -> Iterator[_Slice]:
         first, self._first = self._first, None
-        yield first or _read_slice(self._files[0])
+        yield first or _read_file(self._files[0])
         with ThreadPoolExecutor(_THREADS, "xctrules-tiff") as pool:
             ahead: deque[Future[_Slice]] = deque()
             try:
                 for file in self._files[1:]:
-                    ahead.append(pool.submit(_read_slice, file))
+                    ahead.append(pool.submit(_read_file, file))
                     if len(ahead) >= _AHEAD:
                         yield ahead.popleft().result()
                 while ahead:
@@ -208,7 +163,7 @@ def _size(shape: Sequence[int]) -> str:
     return " x ".join(str(n) for n in shape)
 
 
-def _read_slice(file: Path) -> _Slice:
+def _read_file(file: Path) -> _Slice:
     """Read, hash and decode one file that holds one slice."""
     try:
         data = file.read_bytes()
@@ -234,7 +189,8 @@ def _read_slice(file: Path) -> _Slice:
 class TiffStack:
     """All slices in one file, which is mapped: hashed and decoded out of the same mapping.
 
-    ``mapped`` is a view of the file where its pixels lie uncompressed and one slice after the other.
+    It is used in place where its pixels lie uncompressed, in the machine's byte order, and one slice after
+    the other.
     """
 
     def __init__(self, file: Path) -> None:
@@ -254,7 +210,6 @@ class TiffStack:
         count, offset = self._layout(page)
         self.shape: tuple[int, int, int] = (count, int(page.shape[0]), int(page.shape[1]))
         self.dtype: np.dtype[Any] = np.dtype(page.dtype)
-        self.names: tuple[str, ...] = (file.name,)
         self.origin = file.name
         self.metadata: Mapping[str, Any] = voxel_metadata(self._tiff, count)
         self.warnings: tuple[str, ...] = _grey_warnings(page)
@@ -263,6 +218,7 @@ class TiffStack:
         if offset is not None and self.dtype.kind != "b":
             self._stored = np.ndarray(self.shape, stored, buffer=self._bytes, offset=offset)
         self.mapped = self._stored if stored.isnative else None
+        self._lock = Lock()  # the file has one position, of which a page that is decoded makes use
 
     def _layout(self, page: Any) -> tuple[int, int | None]:
         """Number of slices, and the offset of the first where they lie uncompressed in one piece."""
@@ -315,6 +271,12 @@ class TiffStack:
                 yield image
             sha.update(view[done:])
         self._sha256 = sha.hexdigest()
+
+    def read_slice(self, k: int) -> Volume:
+        if self._stored is not None:
+            return np.asarray(self._stored[k], self.dtype)
+        with self._lock:
+            return _decoded(self._page(k), self._file)
 
     def _page(self, k: int) -> Any:
         try:
@@ -427,7 +389,7 @@ def _check_page(page: Any, size: int, file: Path, index: int | None = None) -> N
 
 
 def _is_coloured(page: Any) -> bool:
-    """Whether a palette turns grey values into colours (a palette of greys does no harm)."""
+    """Whether a palette makes colours of grey values (a palette of greys does no harm)."""
     if page.photometric != tifffile.PHOTOMETRIC.PALETTE:
         return False
     colours = page.colormap
@@ -470,15 +432,6 @@ def _unreadable(file: Path, error: Exception, index: int | None = None) -> ScanE
 
 
 # --- voxel size from metadata ----------------------------------------------------------------------------
-
-MILLIMETRES: Mapping[str, float] = {
-    "m": 1e3, "meter": 1e3, "metre": 1e3, "cm": 10.0, "centimeter": 10.0, "centimetre": 10.0,
-    "mm": 1.0, "millimeter": 1.0, "millimetre": 1.0,
-    "um": 1e-3, "µm": 1e-3, "μm": 1e-3, "micron": 1e-3, "microns": 1e-3,
-    "micrometer": 1e-3, "micrometre": 1e-3,
-    "nm": 1e-6, "nanometer": 1e-6, "nanometre": 1e-6, "inch": 25.4, "in": 25.4,
-}  # fmt: skip
-"""Millimetres in one of each unit, as OME, ImageJ and Zarr files name them (with both signs for micro)."""
 
 
 def voxel_metadata(tiff: Any, slices: int) -> Mapping[str, Any]:
@@ -527,22 +480,22 @@ def _check_ome_planes(tiff: Any, count: int, file: Path) -> None:
         )
 
 
-def _ome_voxel(tiff: Any) -> tuple[float | None, float | None, float | None] | None:
+def _ome_voxel(tiff: Any) -> Voxel | None:
     pixels = _pixels(tiff)
     if pixels is None:
         return None
 
     def length(axis: str) -> float | None:
         unit = pixels.get(f"PhysicalSize{axis}Unit", "µm")  # the schema's default
-        return _length_mm(pixels.get(f"PhysicalSize{axis}"), unit)
+        return length_mm(pixels.get(f"PhysicalSize{axis}"), unit)
 
-    return _any(length("Z"), length("Y"), length("X"))
+    return known_voxel(length("Z"), length("Y"), length("X"))
 
 
-def _imagej_voxel(tiff: Any, slices: int) -> tuple[float | None, float | None, float | None] | None:
+def _imagej_voxel(tiff: Any, slices: int) -> Voxel | None:
     described = tiff.imagej_metadata
     unit = _unescaped(str((described or {}).get("unit", "")))
-    if not described or unit.lower() not in MILLIMETRES:  # "pixel" and "" say that there is no calibration
+    if not described or millimetres_in(unit) is None:  # "pixel" and "" say that there is no calibration
         return None
     tags = tiff.pages[0].tags
 
@@ -550,26 +503,13 @@ def _imagej_voxel(tiff: Any, slices: int) -> tuple[float | None, float | None, f
         ratio = tags.valueof(tag)  # pixels in one unit, as a fraction
         if not ratio or not ratio[0] or not ratio[1]:
             return None
-        return _length_mm(ratio[1] / ratio[0], unit)
+        return length_mm(ratio[1] / ratio[0], unit)
 
-    return _any(_length_mm(described.get("spacing"), unit), length("YResolution"), length("XResolution"))
+    return known_voxel(
+        length_mm(described.get("spacing"), unit), length("YResolution"), length("XResolution")
+    )
 
 
 def _unescaped(unit: str) -> str:
     """ImageJ writes the micro sign as the six characters of a Java escape."""
     return unit.replace("\\u00B5", "µ").replace("\\u00b5", "µ").strip()
-
-
-def _length_mm(value: Any, unit: str) -> float | None:
-    factor = MILLIMETRES.get(unit.strip().lower())
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number * factor if factor and math.isfinite(number) and number > 0 else None
-
-
-def _any(
-    z: float | None, y: float | None, x: float | None
-) -> tuple[float | None, float | None, float | None] | None:
-    return None if z is None and y is None and x is None else (z, y, x)

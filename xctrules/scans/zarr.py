@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import numpy as np
 
 from xctrules.core.errors import ScanError
 from xctrules.core.slices import Volume
-from xctrules.scans.tiff import MILLIMETRES, natural_key
+from xctrules.scans.series import natural_key
+from xctrules.scans.units import length_mm, millimetres_in
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 
@@ -99,31 +102,45 @@ class ZarrVolume:
         shape = [1] * (3 - len(shape)) + shape
         self.shape = (shape[0], shape[1], shape[2])
         self.dtype: np.dtype[Any] = np.dtype(array.dtype).newbyteorder("=")
-        self.names: tuple[str, ...] = (path.name,)
         self.warnings = warnings
+        self._blocks: Sequence[int] = getattr(array, "shards", None) or array.chunks
+        # Neighbouring slices share chunks. Two slabs: a segmenter may follow two parts of a cell at a time.
+        self._kept_slab = lru_cache(maxsize=2)(self._slab)
         self.metadata: Mapping[str, Any] = {}
         if voxel_mm is not None and any(v is not None for v in voxel_mm):
             z, y, x = [None] * (3 - len(voxel_mm)) + list(voxel_mm)
             self.metadata = {"voxel_size_mm": (z, y, x)}
 
     def slices(self) -> Iterator[Volume]:
-        blocks = getattr(self._array, "shards", None) or self._array.chunks
-        depth = int(blocks[self._kept[0]]) if len(self._kept) == 3 else 1
+        # A shard is one file of many chunks: read whole, it is hashed in one piece.
+        depth = self._depth_of(self._blocks)
         for start in range(0, self.shape[0], depth):
-            picked: list[Any] = [0] * self._array.ndim  # a single channel or time step
-            for axis in self._kept:
-                picked[axis] = slice(None)
-            if len(self._kept) == 3:
-                picked[self._kept[0]] = slice(start, min(start + depth, self.shape[0]))
-            slab = np.asarray(self._array[tuple(picked)])
-            yield from slab.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
-        missing = int(np.prod([-(-n // b) for n, b in zip(self._array.shape, blocks, strict=True)])) - sum(
-            not self._is_document(key) for key in self._store.digests
-        )
+            yield from self._slab(start, depth)
+        blocks = math.prod(-(-n // b) for n, b in zip(self._array.shape, self._blocks, strict=True))
+        missing = blocks - sum(not self._is_document(key) for key in self._store.digests)
         if missing > 0:
             self.warnings += (
                 f"{missing} of the array's chunks are not stored and count as {self._array.fill_value}",
             )
+
+    def read_slice(self, k: int) -> Volume:
+        depth = self._depth_of(self._array.chunks)
+        image: Volume = self._kept_slab(k - k % depth, depth)[k % depth]
+        return image
+
+    def _depth_of(self, blocks: Sequence[int]) -> int:
+        """Slices in one block of the array."""
+        return int(blocks[self._kept[0]]) if len(self._kept) == 3 else 1
+
+    def _slab(self, start: int, depth: int) -> Volume:
+        """``depth`` slices from ``start``, or as many as there are."""
+        picked: list[Any] = [0] * self._array.ndim  # a single channel or time step
+        for axis in self._kept:
+            picked[axis] = slice(None)
+        if len(self._kept) == 3:
+            picked[self._kept[0]] = slice(start, min(start + depth, self.shape[0]))
+        slab = np.asarray(self._array[tuple(picked)])
+        return slab.reshape(-1, *self.shape[1:]).astype(self.dtype, copy=False)
 
     def _is_document(self, key: str) -> bool:
         return key.rpartition("/")[2].startswith(".z") or key.rpartition("/")[2] == "zarr.json"
@@ -196,10 +213,10 @@ def _ome_volume(path: Path, group: Any, image: Mapping[str, Any], store: Any) ->
     for axis in "zyx":
         if axis in names:
             k = names.index(axis)
-            factor = MILLIMETRES.get(str(axes[k].get("unit", "")).lower())
-            if factor is None:
+            unit = axes[k].get("unit")
+            if millimetres_in(unit) is None:
                 unknown.append(axis)
-            voxel.append(float(scale[k]) * factor if factor and scaled else None)
+            voxel.append(length_mm(scale[k], unit) if scaled else None)
     warnings: tuple[str, ...] = ()
     if unknown:
         # Without a unit the scale may as well count pixels: a guess here would be a wrong millimetre.

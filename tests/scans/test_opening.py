@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scan_files import VOXEL, Own, refused
 
 from xctrules.core.errors import ScanError
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.scans.opening import available_memory_bytes, checked_voxel_size, open_scan
-
-VOXEL = (0.06, 0.05, 0.04)
+from xctrules.scans.opening import open_scan
 
 
 def grey(shape: tuple[int, int, int] = (3, 80, 90), dtype: str = "uint16") -> Any:
@@ -32,16 +31,6 @@ def slices(folder: Path, data: Any, **options: Any) -> Path:
     for k, image in enumerate(data):
         tifffile.imwrite(folder / f"im{k:03d}.tif", image, **options)
     return folder
-
-
-def refused(path: Path, match: str, **options: Any) -> str:
-    """The message with which a scan is refused; it must name the scan, one of its files, or their folder."""
-    with pytest.raises(ScanError, match=match) as caught:
-        open_scan(path, **{"voxel_size_mm": VOXEL, **options})
-    message = str(caught.value)
-    assert path.name in message
-    assert "\n" not in message
-    return message
 
 
 # --- bad input -------------------------------------------------------------------------------------------
@@ -243,26 +232,6 @@ def test_one_of_many_ome_files(tmp_path: Path) -> None:
     refused(tmp_path / "v.ome.tif", "9 planes")
 
 
-@pytest.mark.parametrize("limit", [0, 3 * 80 * 90 * 2 - 1])
-def test_not_enough_memory(tmp_path: Path, limit: int) -> None:
-    refused(slices(tmp_path / "s", grey()), "needs .*GB.* is available", memory_limit_bytes=limit)
-
-
-def test_just_enough_memory(tmp_path: Path) -> None:
-    open_scan(slices(tmp_path / "s", grey()), voxel_size_mm=VOXEL, memory_limit_bytes=3 * 80 * 90 * 2)
-
-
-def test_memory_is_checked_before_any_further_slice_is_read(tmp_path: Path) -> None:
-    folder = slices(tmp_path / "s", grey())
-    (folder / "im001.tif").write_bytes(b"")
-    refused(folder, "memory", memory_limit_bytes=10)
-
-
-def test_available_memory_is_the_systems() -> None:
-    available = available_memory_bytes()
-    assert available is None or 2**20 < available < 2**50
-
-
 # --- voxel size ------------------------------------------------------------------------------------------
 
 
@@ -281,61 +250,6 @@ def test_slip_of_the_unit_is_refused_with_what_was_meant(tmp_path: Path, given_m
     assert f"Is it {meant}, {meant}, {meant} mm?" in message
     (folder / "acquisition.yaml").write_text(f"voxel_size_mm: {given_mm}\n")
     assert "acquisition.yaml" in refused(folder, meant, voxel_size_mm=None)
-
-
-def test_slip_on_one_axis() -> None:
-    with pytest.raises(ScanError, match=r"Is it 0.068, 0.034, 0.034 mm\?"):
-        checked_voxel_size((68, 0.034, 0.034), (100, 728, 728), Path("s"), "command line")
-
-
-@pytest.mark.parametrize(
-    ("voxel_mm", "shape"),
-    [
-        ((0.4, 0.4, 0.4), (100, 2000, 2000)),  # 0.8 m wide
-        ((0.0006, 0.0006, 0.0006), (100, 1000, 1000)),  # 0.6 mm wide: no cell
-        ((0.45, 0.03, 0.03), (2000, 700, 700)),  # 0.9 m high
-        ((0.6, 0.6, 0.6), (10, 300, 300)),  # coarser than any wall
-        ((0.0004, 0.0004, 0.0004), (100, 10000, 10000)),  # finer than any scan of a whole cell
-        ((0.0, 0.03, 0.03), (100, 700, 700)),
-        ((-0.03, 0.03, 0.03), (100, 700, 700)),
-        ((float("nan"), 0.03, 0.03), (100, 700, 700)),
-        ((float("inf"), 0.03, 0.03), (100, 700, 700)),
-    ],
-)
-def test_impossible_voxel_sizes(voxel_mm: tuple[float, float, float], shape: tuple[int, int, int]) -> None:
-    with pytest.raises(ScanError, match="voxel size"):
-        checked_voxel_size(voxel_mm, shape, Path("s"))
-
-
-@given(
-    diameter_mm=st.floats(10, 50),
-    pixels=st.integers(300, 4000),
-    height_mm=st.floats(0.1, 100),
-    anisotropy=st.floats(1, 4),
-)
-def test_real_cells_are_never_refused(
-    diameter_mm: float, pixels: int, height_mm: float, anisotropy: float
-) -> None:
-    """Anything from a small 10440 to a 4680, at whatever resolution a detector gives."""
-    x = diameter_mm * 1.1 / pixels
-    z = min(x * anisotropy, 0.5)
-    slices_ = max(1, round(height_mm / z))
-    assert checked_voxel_size((z, x, x), (slices_, pixels, pixels), Path("s")) == (z, x, x)
-
-
-@given(
-    diameter_mm=st.floats(10, 50),
-    pixels=st.integers(300, 3000),
-    power=st.sampled_from([3, -3, -6, 6]),
-    n=st.integers(1, 2000),
-)
-def test_a_slip_of_the_unit_is_always_refused(diameter_mm: float, pixels: int, power: int, n: int) -> None:
-    x = diameter_mm / pixels
-    wrong = x * 10.0**power
-    with pytest.raises(ScanError, match="cannot be true") as caught:
-        checked_voxel_size((wrong,) * 3, (n, pixels, pixels), Path("s"))
-    if x * n < 500 and power in (3, -3) and x >= 0.0005:
-        assert f"{x:g}, {x:g}, {x:g} mm?" in str(caught.value)
 
 
 def test_order_of_sources(tmp_path: Path) -> None:
@@ -441,33 +355,11 @@ def test_scale_stated_and_assumed(tmp_path: Path) -> None:
 
 def test_progress_counts_slices(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    open_scan(slices(tmp_path / "s", grey()), voxel_size_mm=VOXEL, progress=lambda k, n: seen.append((k, n)))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
+    open_scan(slices(tmp_path / "s", grey()), voxel_size_mm=VOXEL, progress=lambda *said: seen.append(said))
+    assert seen == [("reading the scan", k, 3) for k in (1, 2, 3)]
 
 
 # --- readers of plugins ----------------------------------------------------------------------------------
-
-
-class Own:
-    """The least that a plugin's reader must be."""
-
-    name = "own"
-
-    def __init__(self, data: Any, metadata: Mapping[str, Any] | None = None) -> None:
-        self.data, self.metadata = data, metadata or {}
-        self.shape, self.dtype, self.names = data.shape, data.dtype, ("v.own",)
-
-    def can_read(self, path: Path) -> bool:
-        return path.suffix == ".own"
-
-    def open(self, path: Path) -> Own:
-        return self
-
-    def slices(self) -> Iterator[Any]:
-        yield from self.data
-
-    def digests(self) -> Sequence[tuple[str, str]]:
-        return [("0" * 64, "v.own")]
 
 
 @pytest.fixture

@@ -1,0 +1,155 @@
+"""Whether what stands in the files could be a scan: its shape, its voxel size, its grey values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xctrules.core.errors import ScanError
+from xctrules.core.slices import Volume, VolumeSource
+
+VOXEL_RANGE_MM = (0.0005, 0.5)
+"""Voxel sizes from 0.5 um, below which no whole cell fits a detector, to 0.5 mm, wider than a can's wall."""
+
+FIELD_OF_VIEW_RANGE_MM = (3.0, 500.0)
+"""Width and height of what a scan may show: from less than the smallest pin cell to more than any cell."""
+
+_DTYPES = ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")
+
+
+def checked_shape(source: VolumeSource, path: Path) -> tuple[int, int, int]:
+    """(nz, ny, nx), if shape and data type can be a scan's.
+
+    Raises
+    ------
+    ScanError
+        When there are not three axes, no voxels, or voxels of a type that no reconstruction writes.
+    """
+    shape = tuple(int(n) for n in source.shape)
+    if len(shape) != 3:
+        raise ScanError(f"a scan has three axes (z, y, x), this has {len(shape)}: {shape}", where=path)
+    if 0 in shape:
+        raise ScanError(f"the scan has no voxels: its shape is {shape}", where=path)
+    dtype = np.dtype(source.dtype)
+    if dtype.kind == "c":
+        raise ScanError("the voxels are complex numbers", where=path, todo="Save their magnitude.")
+    if dtype.kind != "b" and dtype.newbyteorder("=").str[1:] not in _DTYPES:
+        raise ScanError(
+            f"voxels of type {dtype} are not supported",
+            where=path,
+            todo="Save the scan as integers of 8, 16 or 32 bits, or as floating point of 16, 32 or 64 bits.",
+        )
+    return shape[0], shape[1], shape[2]
+
+
+def checked_voxel_size(
+    voxel_mm: Sequence[float | None],
+    shape: tuple[int, int, int],
+    path: Path,
+    origin: str | None = None,
+) -> tuple[float, float, float]:
+    """(z, y, x) in mm, if it is there and could be true of a scanned cell.
+
+    Raises
+    ------
+    ScanError
+        When an axis has none, or when voxel or field of view lie outside :data:`VOXEL_RANGE_MM` or
+        :data:`FIELD_OF_VIEW_RANGE_MM`; with the likely value where a slip of the unit explains it.
+    """
+    how = "Give --voxel-size Z,Y,X in mm, or voxel_size_mm in an acquisition.yaml beside the scan."
+    if shape[0] == 1 and voxel_mm[0] is None:
+        voxel_mm = (voxel_mm[2], *voxel_mm[1:])  # one slice alone has no height that could matter
+    missing = [axis for axis, v in zip("zyx", voxel_mm, strict=True) if v is None]
+    if len(missing) == 3:
+        raise ScanError("the scan has no voxel size", where=path, todo=how)
+    if missing:
+        raise ScanError(
+            f"the scan has no voxel size along {' and '.join(missing)} ({origin} does not give it)",
+            where=path,
+            todo=how,
+        )
+    given = tuple(float(v) for v in voxel_mm if v is not None)
+    shown = ", ".join(f"{v:g}" for v in given)
+    if not all(math.isfinite(v) and v > 0 for v in given):
+        raise ScanError(f"a voxel size must be above zero, not {shown}", where=origin or path, todo=how)
+    if not _plausible(given, shape):
+        likely = next((fixed for fixed in _likely(given) if _plausible(fixed, shape)), None)
+        width = max(given[1] * shape[1], given[2] * shape[2])
+        hint = (
+            f"Is it {', '.join(f'{v:g}' for v in likely)} mm? {how}"
+            if likely
+            else f"A cell's scan has voxels of {VOXEL_RANGE_MM[0]} to {VOXEL_RANGE_MM[1]} mm and is "
+            f"{FIELD_OF_VIEW_RANGE_MM[0]:g} to {FIELD_OF_VIEW_RANGE_MM[1]:g} mm wide. {how}"
+        )
+        raise ScanError(
+            f"the voxel size {shown} mm (z, y, x; from {origin}) cannot be true: "
+            f"the slice would be {width:g} mm wide and the stack {given[0] * shape[0]:g} mm high",
+            where=path,
+            todo=hint,
+        )
+    return given[0], given[1], given[2]
+
+
+def _plausible(voxel_mm: Sequence[float], shape: Sequence[int]) -> bool:
+    low, high = VOXEL_RANGE_MM
+    narrow, wide = FIELD_OF_VIEW_RANGE_MM
+    extent = [v * n for v, n in zip(voxel_mm, shape, strict=True)]
+    return all(low <= v <= high for v in voxel_mm) and max(extent[1:]) >= narrow and max(extent) <= wide
+
+
+def _likely(voxel_mm: Sequence[float]) -> Iterator[tuple[float, ...]]:
+    """What was meant, if um, m or nm were taken for mm: on all axes, or only on those that stand out."""
+    low, high = VOXEL_RANGE_MM
+    for factor in (1e-3, 1e3, 1e-6):
+        yield tuple(v * factor for v in voxel_mm)
+        yield tuple(v if low <= v <= high else v * factor for v in voxel_mm)
+
+
+class Values:
+    """Checks of the grey values, slice by slice as they come.
+
+    Parameters
+    ----------
+    path
+        Named in errors.
+    mask
+        Whether there must be two values, and no more.
+    """
+
+    def __init__(self, path: Path, mask: bool) -> None:
+        self._path = path
+        self._mask = mask
+        self._seen: set[float] = set()
+        self._range: tuple[float, float] | None = None
+
+    def add(self, image: Volume, k: int) -> None:
+        """Look at slice ``k``; ScanError for a value that cannot be."""
+        low, high = float(image.min()), float(image.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            raise ScanError(
+                f"slice {k + 1} holds values that are no numbers (NaN or infinite)",
+                where=self._path,
+                todo="Save the scan again, with the grey value of air where nothing was reconstructed.",
+            )
+        first = self._range or (low, high)
+        self._range = min(first[0], low), max(first[1], high)
+        if self._mask:
+            self._seen |= {low, high}
+            if len(self._seen) > 2 or not np.all((image == low) | (image == high)):
+                raise ScanError(
+                    f"a mask has two values, this has more (slice {k + 1})",
+                    where=self._path,
+                    todo="Give a two-valued image, or leave --mask-of away.",
+                )
+
+    def finish(self) -> None:
+        """After the last slice; ScanError when nothing was scanned."""
+        if self._range and self._range[0] == self._range[1]:
+            raise ScanError(
+                f"all voxels have the same value, {self._range[0]:g}",
+                where=self._path,
+                todo="Nothing was scanned.",
+            )
