@@ -85,8 +85,10 @@ class CellSpec:
         return str(self.resolved["scope"])
 
     @property
-    def segmenter(self) -> str:
-        return str(self.resolved["segmenter"])
+    def segmenter(self) -> str | None:
+        """Name of the segmenter to use, ``NAME:MODEL`` with a model; the geometry's own where ``None``."""
+        named: str | None = self.resolved["segmenter"]
+        return named
 
     @property
     def rules(self) -> Sequence[Mapping[str, Any]]:

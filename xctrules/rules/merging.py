@@ -18,7 +18,7 @@ FindStudy = Callable[[BudgetEntry, Source, str], Study]
 _DEFAULTS = {
     "geometry": "cylindrical",
     "scope": "in_view",
-    "segmenter": "classical",
+    "segmenter": None,
     "decision_rule": "guarded",
     "includes_sleeve": None,
 }
