@@ -14,16 +14,17 @@ from xctrules.core.version import __version__
 
 if TYPE_CHECKING:
     from xctrules.core.cell import Cell, Frame, Settings, Surfaces
-    from xctrules.core.errors import NotMeasurable, ScanError, XctrulesError
+    from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
     from xctrules.core.figures import Histogram, ImageFigure, LineChart, Polyline, Samples, Table
     from xctrules.core.hookspecs import hookimpl
     from xctrules.core.measurement import Contribution, Measurement, MetricResult, Scale
     from xctrules.core.names import Description
-    from xctrules.core.protocols import Option, Scope
-    from xctrules.core.slices import Scan
+    from xctrules.core.protocols import Option, Prediction, Scope
+    from xctrules.core.slices import ArraySlices, Scan
     from xctrules.engine.inspection import Inspection, inspect
 
 _PUBLIC = {
+    "ArraySlices": "core.slices",
     "Cell": "core.cell",
     "Contribution": "core.measurement",
     "Description": "core.names",
@@ -36,7 +37,9 @@ _PUBLIC = {
     "MetricResult": "core.measurement",
     "NotMeasurable": "core.errors",
     "Option": "core.protocols",
+    "OutputError": "core.errors",
     "Polyline": "core.figures",
+    "Prediction": "core.protocols",
     "Samples": "core.figures",
     "Scale": "core.measurement",
     "Scan": "core.slices",
@@ -52,6 +55,7 @@ _PUBLIC = {
 """Public name, and the room that it lives in."""
 
 __all__ = [
+    "ArraySlices",
     "Cell",
     "Contribution",
     "Description",
@@ -64,7 +68,9 @@ __all__ = [
     "MetricResult",
     "NotMeasurable",
     "Option",
+    "OutputError",
     "Polyline",
+    "Prediction",
     "Samples",
     "Scale",
     "Scan",

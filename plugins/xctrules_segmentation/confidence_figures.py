@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xctrules.core.figures import ImageFigure, Polyline
-from xctrules.cylinder.frame import End
-from xctrules.cylinder.surfaces import LABELS, ConfidenceMap
+from xctrules.cylinder.surfaces import LABELS, ConfidenceMap, End
 from xctrules.pages.colour import sequential
 
 _ENLARGED = 4
