@@ -315,7 +315,7 @@ def _write(studies: Sequence[Study], out: Path | None, html: Path | None, replac
     if html is not None:
         from xctrules.pages.study_page import render_study
 
-        files[html] = render_study(studies[0], list(_text(studies[0]))).encode("utf-8")
+        files[html] = render_study(studies[0].content, list(_text(studies[0]))).encode("utf-8")
     for path in files:
         if path.exists() and not replace:
             raise OutputError("there is a file already", where=path, todo="Give --replace, or another name.")
