@@ -8,10 +8,7 @@ there; the memory needed is that of one slice.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -21,7 +18,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.core.errors import NotMeasurable, OutputError, ScanError
+from xctrules.core.errors import NotMeasurable, ScanError
+from xctrules.core.files import whole_file
 from xctrules.core.slices import Slices, each_slice
 from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.surfaces import (
@@ -156,46 +154,20 @@ def _write(
 
     dz, dy, dx = voxel_mm
     classes = "\n".join(f"{value} = {name}" for name, value in LABELS.items())
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.absolute().parent)
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written: {error.strerror}", where=path, todo="Choose another place for the labels."
-        ) from error
-    try:
-        os.close(handle)
-        with TiffWriter(name, imagej=True) as tiff:
-            tiff.write(
-                iter(slices),
-                shape=shape,
-                dtype=np.uint8,
-                compression="zlib",
-                compressionargs={"level": 3},
-                photometric="minisblack",
-                resolution=(1 / dx, 1 / dy),
-                metadata={
-                    "axes": "ZYX", "spacing": dz, "unit": "mm", "min": 0.0,
-                    "max": float(max(LABELS.values())), "Info": classes,
-                },
-            )  # fmt: skip
-        Path(name).chmod(0o666 & ~_umask())
-        Path(name).replace(path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        if isinstance(error, OSError):
-            raise OutputError(
-                f"cannot be written: {error.strerror or error}",
-                where=path,
-                todo="Choose another place for the labels.",
-            ) from error
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    with whole_file(path) as temporary, TiffWriter(temporary, imagej=True) as tiff:
+        tiff.write(
+            iter(slices),
+            shape=shape,
+            dtype=np.uint8,
+            compression="zlib",
+            compressionargs={"level": 3},
+            photometric="minisblack",
+            resolution=(1 / dx, 1 / dy),
+            metadata={
+                "axes": "ZYX", "spacing": dz, "unit": "mm", "min": 0.0,
+                "max": float(max(LABELS.values())), "Info": classes,
+            },
+        )  # fmt: skip
 
 
 def _faces(cell: CylinderCell, foil: FoilTrace, can: CanSurface | None) -> CathodeFaces:

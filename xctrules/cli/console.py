@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 # --- how a command ends ------------------------------------------------------------------------------------
 
 FINE, DOES_NOT_HOLD, UNUSABLE, NO_DECISION, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit codes. Those of verdicts are in :data:`xctrules.rules.judging.EXIT_CODES`."""
+"""Exit codes. Those of verdicts are in :data:`xctrules.rules.deciding.EXIT_CODES`."""
 
 VERDICT_CODES = """\b
 Exit codes: 0 PASS or CONDITIONAL_PASS; 1 FAIL or CONDITIONAL_FAIL;
@@ -35,7 +34,7 @@ Exit codes: 0 PASS or CONDITIONAL_PASS; 1 FAIL or CONDITIONAL_FAIL;
 3 no decision: INCOMPLETE or SCAN_REJECTED."""
 
 DEBUG = "XCTRULES_DEBUG"
-"""Environment variable that turns the message of an unexpected error into its traceback."""
+"""Environment variable that shows an unexpected error's traceback in place of its message."""
 
 P = ParamSpec("P")
 
@@ -99,7 +98,9 @@ def say(text: str = "") -> None:
 
 def say_json(value: Any) -> None:
     """Print a result for programs."""
-    say(json.dumps(value, indent=1))
+    from xctrules.core.canonical import canonical_text
+
+    say(canonical_text(value))
 
 
 def say_table(rows: Sequence[Sequence[str]]) -> None:

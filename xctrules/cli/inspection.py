@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from xctrules.cli.console import aligned, say, warn
+from xctrules.cli.console import aligned, say, say_json, warn
 from xctrules.core import wording
 
 if TYPE_CHECKING:
@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 
 def show(result: Inspection, as_json: bool) -> int:
     """Print an inspection; returns the exit code of its verdict."""
-    from xctrules.core.canonical import canonical_bytes
     from xctrules.rules.deciding import EXIT_CODES
 
     for complaint in (*result.record["warnings"], *map(_failure_text, result.record["failures"])):
         warn(complaint)
     if as_json:
-        say(canonical_bytes(result.record).decode("utf-8").rstrip("\n"))
+        say_json(result.record)
     else:
         for line in summary(result.record):
             say(line)

@@ -20,7 +20,7 @@ from xctrules.cli.console import (
     warn,
 )
 from xctrules.core.errors import OutputError, StudyError
-from xctrules.core.files import write_file
+from xctrules.core.files import write_files
 
 if TYPE_CHECKING:
     from xctrules.campaigns.studies.input import Inputs, Value
@@ -319,8 +319,7 @@ def _write(studies: Sequence[Study], out: Path | None, html: Path | None, replac
     for path in files:
         if path.exists() and not replace:
             raise OutputError("there is a file already", where=path, todo="Give --replace, or another name.")
-    for path, data in files.items():
-        write_file(path, data)
+    write_files(files)
 
 
 def _text(made: Study) -> Iterator[str]:

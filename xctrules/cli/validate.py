@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from xctrules.cli.console import (
     say_table,
     working,
 )
-from xctrules.core.files import write_file
+from xctrules.core.files import write_files
 
 EXIT_CODES = """\b
 Exit codes: 0 the validation holds; 1 it does not;
@@ -62,7 +61,7 @@ def validate(
     from xctrules.campaigns.validation.findings import find
     from xctrules.campaigns.validation.report import render
     from xctrules.campaigns.validation.run import REPORT_NAME, RESULT_NAME, header, prepare, run_cases
-    from xctrules.core.canonical import plain
+    from xctrules.core.canonical import canonical_bytes, plain
 
     count = cases if cases is not None else SHORT_CASES if short else CASES
     check_range("--cases", count, 1, MOST_CASES)
@@ -77,8 +76,7 @@ def validate(
     with working(log_as="validate") as progress:
         rows += run_cases(ensemble, missing, out, workers=many, progress=progress, before=len(rows))
     found = plain(find(rows, head))
-    write_file(out / RESULT_NAME, (json.dumps(found, indent=1) + "\n").encode())
-    write_file(out / REPORT_NAME, render(found).encode())
+    write_files({out / RESULT_NAME: canonical_bytes(found), out / REPORT_NAME: render(found).encode()})
     if as_json:
         say_json(found)
     else:

@@ -49,11 +49,19 @@ def plain(value: Any, *, digits: int = SIGNIFICANT_DIGITS) -> Any:
 def canonical_bytes(value: Any) -> bytes:
     """The canonical bytes of plain JSON, as they are hashed, written to disk and embedded in a report.
 
-    UTF-8 JSON in the order in which ``value`` was built, indented by one space, except that a list of
-    numbers (or of pairs of numbers) stays on one line: contours would otherwise be one number per line. Ends
-    with a newline. Reading these bytes as JSON and writing them again gives the same bytes.
+    :func:`canonical_text` in UTF-8, and a newline.
     """
-    return (_write(value, 0) + "\n").encode("utf-8")
+    return (canonical_text(value) + "\n").encode("utf-8")
+
+
+def canonical_text(value: Any) -> str:
+    """The canonical text of plain JSON.
+
+    JSON in the order in which ``value`` was built, indented by one space, except that a list of numbers (or
+    of pairs of numbers) stays on one line: contours would otherwise be one number per line. Reading it as
+    JSON and writing it again gives the same text.
+    """
+    return _write(value, 0)
 
 
 def _write(value: Any, depth: int) -> str:

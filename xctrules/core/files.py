@@ -37,6 +37,22 @@ def write_file(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def write_files(contents: Mapping[Path, bytes]) -> None:
+    """Write several files, each whole or not at all, in their order.
+
+    All of them are on disk before the first takes its place, so that nothing is replaced when one cannot be
+    written.
+
+    Raises
+    ------
+    OutputError
+        When one cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        for path, data in reversed(list(contents.items())):  # what is entered last takes its place first
+            stack.enter_context(whole_file(path)).write_bytes(data)
+
+
 def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     """Make ``folder`` hold just ``contents`` (bytes by name, one folder deep), whole or not at all.
 
@@ -60,15 +76,14 @@ def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of ``path`` once the block has ended well.
 
-    It ends like ``path``, since some writers go by the suffix. The block should do nothing but write: an
-    ``OSError`` inside it is reported as one of writing ``path``.
+    The block should do nothing but write: an ``OSError`` inside it is reported as one of writing ``path``.
 
     Raises
     ------
     OutputError
         When it cannot be written.
     """
-    temporary = path.with_name(f".{secrets.token_hex(4)}.tmp.{path.name}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with _reported(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -81,10 +96,11 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(folder: Path) -> Iterator[Path]:
+def whole_folder(folder: Path, *, durable: bool = True) -> Iterator[Path]:
     """A new, empty folder to fill, which takes the place of ``folder`` once the block has ended well.
 
-    As :func:`whole_file`; a folder that is there already is removed only when the new one stands.
+    As :func:`whole_file`; a folder that is there already is removed only when the new one stands. Without
+    ``durable``, a stop of the machine may leave files in it cut off: for what can be made anew.
     """
     temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     with _reported(folder):
@@ -93,7 +109,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
         try:
             temporary.mkdir()
             yield temporary
-            _sync_tree(temporary)
+            if durable:
+                _sync_tree(temporary)
             _put_in_place(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

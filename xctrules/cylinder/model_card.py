@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from xctrules.core.errors import ModelError, OutputError
+from xctrules.core.files import write_file
 from xctrules.cylinder.half_planes import COLUMNS_MULTIPLE_OF, ROWS, STANDARD_MM
 from xctrules.cylinder.surfaces import FOIL_MM, LABELS
 
@@ -225,15 +226,12 @@ def write_card(card: ModelCard, folder: Path) -> Path:
         When there is no ``NAME.tflite`` in it, or it cannot be written to.
     """
     path = folder / f"{card.name}.json"
-    try:
-        present = [folder / (card.name + suffix) for suffix in SUFFIXES]
-        hashes = {file.name: sha256_of(file) for file in present if file.is_file()}
-        if f"{card.name}.tflite" not in hashes:
-            raise OutputError(f"there is no {card.name}.tflite for the card to speak of", where=folder)
-        whole = ModelCard.model_validate({**card.model_dump(by_alias=True), "sha256": hashes})
-        path.write_text(whole.model_dump_json(by_alias=True, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"the model's card cannot be written: {error}", where=path) from error
+    present = [folder / (card.name + suffix) for suffix in SUFFIXES]
+    hashes = {file.name: sha256_of(file) for file in present if file.is_file()}
+    if f"{card.name}.tflite" not in hashes:
+        raise OutputError(f"there is no {card.name}.tflite for the card to speak of", where=folder)
+    whole = ModelCard.model_validate({**card.model_dump(by_alias=True), "sha256": hashes})
+    write_file(path, (whole.model_dump_json(by_alias=True, indent=2) + "\n").encode("utf-8"))
     return path
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +35,9 @@ from xctrules.campaigns.training.scan_planes import (
     split_by_angle,
     write_pair,
 )
+from xctrules.core.canonical import EXACT_DIGITS, canonical_bytes, plain
 from xctrules.core.errors import OutputError, XctrulesError
+from xctrules.core.files import write_file, write_files
 from xctrules.cylinder.model_card import ModelCard, ModelScope, read_card, write_card
 
 NAME = "overhang_unet"
@@ -180,7 +181,7 @@ def _write(folder: Path, stack: PlaneStack) -> None:
 def _own(data: Path, identity: dict[str, Any]) -> None:
     """Claim the folder for this build, or refuse one that holds another's data."""
     path = data / "made_for.json"
-    wanted = json.loads(json.dumps(identity))
+    wanted = plain(identity, digits=EXACT_DIGITS)
     if path.exists():
         if json.loads(path.read_text(encoding="utf-8")) != wanted:
             raise OutputError(
@@ -189,11 +190,7 @@ def _own(data: Path, identity: dict[str, Any]) -> None:
                 todo="Name another --work, or remove this folder.",
             )
         return
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", where=data) from error
+    write_file(path, canonical_bytes(wanted))
 
 
 # --- the model -------------------------------------------------------------------------------------------
@@ -244,17 +241,11 @@ def _publish(model: Path, out: Path, found: Evaluation) -> ModelCard:
 
     card = read_card(model.with_suffix(".json"))
     card = scored(card, found.scores)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        for suffix in (".keras", ".tflite"):
-            part = out / f".{NAME}{suffix}.part"
-            shutil.copyfile(model.with_suffix(suffix), part)
-            part.replace(out / f"{NAME}{suffix}")
-        write_card(card, out)
-        card = read_card(out / f"{NAME}.json")
-        (out / f"{NAME}.html").write_text(render(card, found.disagreements), encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"cannot be written ({error.strerror})", where=out) from error
+    suffixes = (".keras", ".tflite")
+    write_files({out / f"{NAME}{suffix}": model.with_suffix(suffix).read_bytes() for suffix in suffixes})
+    write_card(card, out)
+    card = read_card(out / f"{NAME}.json")
+    write_file(out / f"{NAME}.html", render(card, found.disagreements).encode("utf-8"))
     return card
 
 

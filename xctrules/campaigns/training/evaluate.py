@@ -27,6 +27,7 @@ from xctrules.campaigns.training.scan_planes import (
 )
 from xctrules.campaigns.training.scores import dice_of
 from xctrules.core.errors import NotMeasurable, PluginError
+from xctrules.core.files import write_file
 from xctrules.cylinder.half_planes import contrast, standard_planes
 from xctrules.cylinder.litert import probabilities_of
 from xctrules.cylinder.model_card import CommonError
@@ -663,10 +664,7 @@ class _Store:
         if path.exists():
             return json.loads(path.read_text(encoding="utf-8"))
         made = make()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(made, indent=1), encoding="utf-8")
-        part.replace(path)
+        write_file(path, json.dumps(made, indent=1).encode("utf-8"))
         return made
 
     def rows(self, name: str, make: Callable[[], Iterator[Json]]) -> Any:

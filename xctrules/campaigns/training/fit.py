@@ -39,6 +39,7 @@ from xctrules.campaigns.training.scores import (
     score_text,
 )
 from xctrules.core.errors import ModelError, OutputError, XctrulesError
+from xctrules.core.files import write_file, write_files
 from xctrules.core.progress import Progress, silent
 from xctrules.core.version import __version__
 from xctrules.core.wording import counted
@@ -406,8 +407,8 @@ class _Run:
         arrays = {f"{name}_{i}": value for name, values in parts.items() for i, value in enumerate(values)}
         buffer = io.BytesIO()
         np.savez(buffer, state=np.array(json.dumps(state, default=str)), **arrays)
-        write_whole(_beside(out, PROGRESS_SUFFIX), buffer.getvalue())
-        write_whole(_beside(out, ".csv"), _as_csv(self.log).encode())
+        write_file(_beside(out, PROGRESS_SUFFIX), buffer.getvalue())
+        write_file(_beside(out, ".csv"), _as_csv(self.log).encode())
 
 
 def _rebuilt(identity: Mapping[str, Any], weights: Arrays) -> Any:
@@ -435,19 +436,6 @@ def _freeze(model: Any, frozen: bool) -> None:
     for layer in model.layers:
         if type(layer).__name__ == "BatchNormalization":
             layer.trainable = not frozen
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file under another name and rename it, so that no half of it is ever seen."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot be written ({error.strerror})", where=path, todo="Make room, or name another --out."
-        ) from error
 
 
 def _as_csv(log: Sequence[Mapping[str, Any]]) -> str:
@@ -677,24 +665,17 @@ def _finish(
     speed = crops_seen / max(60 * run.minutes, 1e-9)
     card = _card(run, pairs, options, about, out, parent, dice, agreement)
     page = draw(card, run.log, looked)
-    try:
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=".xctrules-train-") as name:
-            folder = Path(name)
-            with network.quiet():
-                run.model.save(_beside(folder / out.name, ".keras"))
-            _beside(folder / out.name, ".tflite").write_bytes(data)
-            write_card(card, folder)
-            _beside(folder / out.name, ".html").write_text(page, encoding="utf-8")
-            card = read_card(_beside(folder / out.name, ".json"))
-            # The card last: without it nothing is used.
-            for suffix in (".keras", ".tflite", ".html", ".json"):
-                _beside(folder / out.name, suffix).replace(_beside(out, suffix))
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written ({error.strerror})",
-            where=out.parent,
-            todo="Make room, or name another --out.",
-        ) from error
+    with tempfile.TemporaryDirectory(prefix="xctrules-train-") as name:
+        made = Path(name) / out.name
+        with network.quiet():
+            run.model.save(_beside(made, ".keras"))
+        _beside(made, ".tflite").write_bytes(data)
+        write_card(card, made.parent)
+        _beside(made, ".html").write_text(page, encoding="utf-8")
+        card = read_card(_beside(made, ".json"))
+        # The card last: without it nothing is used.
+        suffixes = (".keras", ".tflite", ".html", ".json")
+        write_files({_beside(out, suffix): _beside(made, suffix).read_bytes() for suffix in suffixes})
     _beside(out, PROGRESS_SUFFIX).unlink(missing_ok=True)
     return Trained(out, card, tuple(run.log), dice, agreement, speed)
 

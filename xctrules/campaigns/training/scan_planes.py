@@ -19,6 +19,7 @@ import yaml
 from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable, OutputError, PluginError, ScanError
+from xctrules.core.files import whole_file
 from xctrules.core.progress import Progress, silent
 from xctrules.core.slices import Scan
 from xctrules.cylinder.frame import EndInView
@@ -218,16 +219,9 @@ def write_pair(folder: Path, name: str, grey: NDArray[Any], label: Labels) -> No
     """
     from tifffile import imwrite
 
-    try:
-        for kind, data in (("labels", label), ("images", np.asarray(grey, dtype=np.float32))):
-            (folder / kind).mkdir(parents=True, exist_ok=True)
-            part = folder / kind / f".{name}.part"
+    for kind, data in (("labels", label), ("images", np.asarray(grey, dtype=np.float32))):
+        with whole_file(folder / kind / f"{name}.tif") as part:
             imwrite(part, data, photometric="minisblack", compression="zlib" if kind == "labels" else None)
-            part.replace(folder / kind / f"{name}.tif")
-    except OSError as error:
-        raise OutputError(
-            f"cannot be written ({error.strerror})", where=folder, todo="Choose another folder."
-        ) from error
 
 
 def write_planes(

@@ -7,10 +7,6 @@ would find. The cell is drawn from its geometry by area, so the truth holds far 
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import OutputError
+from xctrules.core.files import whole_folder
 from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.phantom.drawing import Drawing
@@ -106,11 +104,9 @@ class Phantom:
             Path("phantom"), ArraySlices(self.volume), told_voxel_mm or self.spec.voxel_size_mm, acquisition
         )
 
-    def truth_json(self) -> str:
-        """Truth and spec as JSON; one line for the long tables of samples, indented for the rest."""
-        parts = {**self.truth, "spec": self.spec.to_dict()}
-        lines = [f'"{k}": {json.dumps(v, indent=None if k == "samples" else 1)}' for k, v in parts.items()]
-        return "{\n" + ",\n".join(lines) + "\n}\n"
+    def truth_json(self) -> bytes:
+        """Truth and spec as JSON."""
+        return canonical_bytes({**self.truth, "spec": self.spec.to_dict()})
 
     def write(self, folder: str | Path, force: bool = False) -> Path:
         """Write TIFF slices, ``acquisition.yaml`` and ``truth.json`` into ``folder``; all of it or nothing.
@@ -131,40 +127,18 @@ class Phantom:
             raise OutputError(
                 "this holds something that is no phantom", where=folder, todo="Name another folder."
             )
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        except OSError as error:
-            raise OutputError(f"cannot be written ({error.strerror})", where=folder.parent) from error
-        try:
-            digits = max(4, len(str(len(self.volume))))
+        digits = max(4, len(str(len(self.volume))))
+        with whole_folder(folder, durable=False) as made:
             for k, image in enumerate(self.volume):
                 tifffile.imwrite(made / f"slice_{k + 1:0{digits}d}.tif", image)
             (made / "acquisition.yaml").write_text(_acquisition(self.spec), encoding="utf-8")
-            (made / "truth.json").write_text(self.truth_json(), encoding="utf-8")
-            made.chmod(0o777 & ~_umask())
-            if folder.exists():
-                old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-                folder.replace(old / folder.name)
-                made.replace(folder)
-                shutil.rmtree(old)
-            else:
-                made.replace(folder)
-        except OSError as error:
-            shutil.rmtree(made, ignore_errors=True)
-            raise OutputError(f"cannot be written ({error.strerror})", where=folder) from error
+            (made / "truth.json").write_bytes(self.truth_json())
         return folder
 
 
 def _is_phantom(folder: Path) -> bool:
     """Whether a folder may be replaced: empty, or one that :meth:`Phantom.write` made."""
     return folder.is_dir() and (not any(folder.iterdir()) or (folder / "truth.json").exists())
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _acquisition(spec: PhantomSpec) -> str:
