@@ -255,14 +255,14 @@ def test_the_file_holds_labels_and_voxel_size(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    before = tmp_path / "labels.tif"
+    before.write_bytes(b"older")
     with pytest.raises(OutputError):
-        write_label_image(tmp_path / "no such folder" / "labels.tif", found("sound"))
+        write_label_image(before / "labels.tif", found("sound"))
 
     def full(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
-    before = tmp_path / "labels.tif"
-    before.write_bytes(b"older")
     monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OutputError, match=os.strerror(28)):
         write_label_image(before, found("sound"))
