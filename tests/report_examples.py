@@ -189,7 +189,7 @@ def full_record(
             data, files = figure_to_json(figure)
             listed.append(data)
             images.update(files)
-        sections.append({"metric": metric, "title": title, "figures": listed})
+        sections.append({"metric": metric, "title": title, "figures": listed, "about_the_scan": metric == "screening"})
     sections.append({"metric": "centre_pin", "title": "Centre pin", "figures": []})
 
     def scale(length: float) -> tuple[str, float, str, bool]:
@@ -262,7 +262,12 @@ def full_record(
         ],
         "probability_of_conformity": 0.9705,
         "verdict_under_other_rules": cautious,
-        "scope": {"ends": ["top"], "height_seen_mm": 6.79, "straight_can_mm": 2.58, "nominal_height_mm": 70.0},
+        "scope": {
+            "ends": ["top"], "height_seen_mm": 6.79, "straight_can_mm": 2.58, "nominal_height_mm": 70.0,
+            "places": {"top": True, "bottom": False}, "place_noun": "end",
+            "text": "for the top end, 6.8 of 70.0 mm seen, 2.6 mm of it straight can",
+        },
+        "descriptions": {"canister.outer_diameter": {"unit": "mm", "meaning": "outer diameter of the can"}},
         "spec": {
             "name": "21700", "version": "1.0", "sha256": "5f" * 32, "text": "name: 21700\nnominal:\n  height_mm: 70.0  # <mm>\n",
             "resolved": {"name": "21700", "nominal": {"height": {"value": 70.0, "unit": "mm", "source": "made up"}}},

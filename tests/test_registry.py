@@ -10,7 +10,6 @@ import pytest
 
 from xctrules.core import hookspecs
 from xctrules.core.errors import PluginError
-from xctrules.core.names import UNITS
 from xctrules.engine.registry import HOOKS, Registry, load_plugins
 
 BUNDLED = ("segmentation", "overhang", "canister", "winding")
@@ -74,16 +73,6 @@ def test_bundled_plugins_come_through_entry_points_and_are_sound() -> None:
         assert not info.problems
         assert info.hooks
     assert [p.value.name for p in registry.segmenters].count("classical") == 1
-
-
-def test_bundled_measurements_are_those_of_the_catalogue() -> None:
-    declared = load_plugins(third_party=False).measurements
-    assert declared, "nothing is measured"
-    shared = declared.keys() & UNITS.keys()
-    assert {name: UNITS[name] for name in shared} == {name: declared[name] for name in shared}
-    families = {name.split(".")[0] for name in declared}
-    listed = {n for n in UNITS if n.split(".")[0] in families and n != "segmentation.agreement"}
-    assert listed <= set(declared), "the contract names measurements that no plugin gives"
 
 
 def test_entry_point_of_another_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -540,7 +540,7 @@ def test_a_budget_that_cannot_be_used_is_refused_with_its_line(tmp_path, record,
     calibrated_file(tmp_path, record)
     path = spec_with(tmp_path, entry)
     with pytest.raises(SpecError) as caught:
-        load_spec(path)
+        load_spec(path, known={"canister.outer_diameter": "mm", "canister.inner_diameter": "mm"})
     assert str(caught.value).startswith(f"{path}:8: ")
     assert words in str(caught.value)
 

@@ -78,12 +78,3 @@ def test_a_guard_band_that_was_stated_is_not_rounded():
 def test_words_are_counted_and_joined():
     assert [wording.counted(n, "rule") for n in (0, 1, 2)] == ["0 rules", "1 rule", "2 rules"]
     assert [wording.joined(list("abc"[:n])) for n in range(4)] == ["", "a", "a and b", "a, b and c"]
-
-
-def test_scope_says_which_ends_and_how_much_was_seen():
-    seen = {"ends": ["top"], "height_seen_mm": 2.6, "nominal_height_mm": 70.0}
-    assert wording.scope(seen) == "for the top end, 2.6 of 70.0 mm seen"
-    both = {"ends": ["top", "bottom"], "height_seen_mm": 70.0, "straight_can_mm": 60.0}
-    assert wording.scope(both) == "for both ends, 70.0 mm seen, 60.0 mm of it straight can"
-    assert wording.scope({"ends": [], "height_seen_mm": 6.8}).startswith("for no end, 6.8 mm seen")
-    assert wording.scope({}) == ""

@@ -15,6 +15,12 @@ from xctrules.core.measurement import Contribution, Measurement
 from xctrules.rules.cellspec import bundled_folder, list_specs, load_spec, parse_spec
 from xctrules.rules.spec_file import spec_schema
 
+KNOWN = {
+    "canister.outer_diameter": "mm", "canister.inner_diameter": "mm", "canister.tilt": "deg",
+    "winding.turns": "1",    "overhang.length.min": "mm",
+}  # fmt: skip
+"""Measurements as plugins would declare them."""
+
 HEAD = """\
 schema: xctrules.spec/1
 name: mine
@@ -98,7 +104,7 @@ def changed(old: str, new: str) -> str:
 )  # fmt: skip
 def test_every_complaint_names_file_line_and_cause(text, line, words):
     with pytest.raises(SpecError) as caught:
-        parse_spec(text, file="mine.yaml")
+        parse_spec(text, file="mine.yaml", known=KNOWN)
     assert str(caught.value).startswith(f"mine.yaml:{line}: ")
     for word in words:
         assert word in str(caught.value)
@@ -106,7 +112,9 @@ def test_every_complaint_names_file_line_and_cause(text, line, words):
 
 def test_all_complaints_of_a_file_are_told_at_once():
     with pytest.raises(SpecError) as caught:
-        parse_spec(GOOD.replace("max:", "mx:").replace("unit: mm}", "unti: mm}"), file="mine.yaml")
+        parse_spec(
+            GOOD.replace("max:", "mx:").replace("unit: mm}", "unti: mm}"), file="mine.yaml", known=KNOWN
+        )
     assert "mine.yaml:5:" in str(caught.value)
     assert "mine.yaml:10:" in str(caught.value)
 
@@ -117,7 +125,7 @@ def test_plugins_add_measurements_and_geometries():
         "rules:\n  - {id: t, measurement: pouch.thickness, max: 12, unit: mm}\n"
     )
     with pytest.raises(SpecError, match=r"pouch\.thickness"):
-        parse_spec(text)
+        parse_spec(text, known=KNOWN)
     spec = parse_spec(text, known={"pouch.thickness": "mm"})
     assert spec.geometry == "pouch"
     assert spec.nominal_mm == {"stack_thickness": 11.5}
@@ -133,11 +141,13 @@ def test_a_bare_unit_one_is_a_text():
 
 def test_a_measurement_of_a_plugin_that_could_not_be_loaded():
     text = HEAD + "rules:\n  - {id: n, measurement: centre_pin.diameter, min: 2, unit: mm}\n"
-    spec = parse_spec(text, open_ended=True)
+    spec = parse_spec(text, known=KNOWN, open_ended=True)
     _, verdict = judge([], spec.resolved, {}, True)
     assert verdict.verdict == "INCOMPLETE"
     with pytest.raises(SpecError, match="outer_diametr'"):
-        parse_spec(text.replace("centre_pin.diameter", "canister.outer_diametr"), open_ended=True)
+        parse_spec(
+            text.replace("centre_pin.diameter", "canister.outer_diametr"), known=KNOWN, open_ended=True
+        )
 
 
 def test_plain_exponents_are_numbers():

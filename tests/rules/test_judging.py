@@ -84,7 +84,8 @@ def test_overall_overhang_needs_some_end_in_view_and_both_for_the_whole_cell():
     assert outcome_of(a_rule, good, scope=TOP) == "PASS"
     for measurement, scope, expected in ((good, TOP, "INCOMPLETE"), (bad, TOP, "FAIL"), (good, BOTH, "PASS")):
         whole = {**spec(a_rule), "scope": "whole"}
-        checks, verdict = judge([measurement], whole, scope, True)
+        of_one_end = Measurement.absent("overhang.top.length.min", "mm", "not asked")  # what it joins
+        checks, verdict = judge([measurement, of_one_end], whole, scope, True)
         assert checks[0].outcome == verdict.verdict == expected
 
 

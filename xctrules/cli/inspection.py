@@ -37,7 +37,7 @@ def _failure_text(failure: Mapping[str, Any]) -> str:
 
 def summary(record: Mapping[str, Any]) -> Iterator[str]:
     """A record in lines: verdict and scope, reasons, rules."""
-    yield f"{record['cell_id']}: {record['verdict']} {wording.scope(record['scope'])}".rstrip()
+    yield f"{record['cell_id']}: {record['verdict']} {record['scope'].get('text', '')}".rstrip()
     spec = f"spec {record['spec']['name']} {record['spec']['version']}"
     probability = record["probability_of_conformity"]
     yield spec if probability is None else f"{spec}, probability of conformity {wording.percent(probability)}"

@@ -1,16 +1,10 @@
-"""The measurements that every installation knows: name, unit, and what each one means.
-
-Plugins may declare more; for a name that is listed here and declared by a plugin, the plugin's unit holds.
-"""
+"""What measurements are called, what is said of them, and which named place of the cell they are about."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
-
-End = Literal["top", "bottom"]
-ENDS: tuple[End, ...] = ("top", "bottom")
+from typing import Any, Literal
 
 LENGTH_UNIT = "mm"
 
@@ -44,97 +38,37 @@ class Description:
     zero_when_good: bool = False
 
 
-_OVERHANG = {
-    "length.mean": ("mm", "mean overhang of the anode over the cathode"),
-    "length.std": ("mm", "standard deviation of the overhang"),
-    "length.min": ("mm", "smallest overhang; negative where the cathode reaches further than the anode"),
-    "length.max": ("mm", "largest overhang"),
-    "deflection.mean": ("deg", "mean angle of the free anode against the axis, positive outward"),
-    "deflection.std": ("deg", "standard deviation of the free anode's angle"),
-    "deflection.max_abs": ("deg", "largest angle of the free anode, either way"),
-    "base_height.std": ("mm", "standard deviation of the height of the cathode's edge"),
-    "base_height.range": ("mm", "range of the height of the cathode's edge"),
-    "count": ("1", "number of overhangs measured"),
-    "negative_fraction": ("1", "share of the overhangs that are shorter than zero"),
-}
-
-_BUNDLED = {
-    "canister.outer_diameter": ("mm", "outer diameter of the can"),
-    "canister.inner_diameter": ("mm", "inner diameter of the can"),
-    "canister.wall_thickness.mean": ("mm", "mean thickness of the can's wall"),
-    "canister.wall_thickness.min": ("mm", "smallest thickness of the can's wall"),
-    "canister.wall_thickness.max": ("mm", "largest thickness of the can's wall"),
-    "canister.wall_thickness.std": ("mm", "standard deviation of the thickness of the can's wall"),
-    "canister.eccentricity": ("1", "eccentricity of the can's outline, worst slice"),
-    "canister.ovality": ("mm", "long minus short axis of the can's outline, worst slice"),
-    "canister.roundness": ("mm", "peak-to-valley deviation of the can's outline from a circle, worst slice"),
-    "canister.dent_depth": ("mm", "depth of the deepest dent in the can"),
-    "canister.tilt": ("deg", "angle between the cell's axis and the volume's z axis"),
-    "winding.turns": ("1", "number of turns of the anode's copper foil"),
-    "winding.pitch": ("mm", "mean radial advance for each turn"),
-    "winding.max_abs_error": ("mm", "largest distance of a full turn from its ideal path"),
-    "winding.rms_error": ("mm", "root-mean-square distance of the full turns from their ideal paths"),
-    "winding.spiral_rms_error": ("mm", "root-mean-square distance of the roll from one spiral"),
-    "winding.core_collapse": ("mm", "deepest inward departure of the innermost turns"),
-    "winding.concentricity": ("mm", "distance between the roll's axis and the can's"),
-    "winding.can_gap.min": ("mm", "smallest gap between the roll and the can"),
-    "winding.can_gap.mean": ("mm", "mean gap between the roll and the can"),
-    "screening.snr": ("1", "signal-to-noise ratio"),
-    "screening.cnr": ("1", "contrast-to-noise ratio between cathode and anode"),
-    "screening.resolution": ("mm", "width of the can's edge from 10 % to 90 %"),
-    "screening.layer_separation": ("1", "how clearly neighbouring electrode layers are told apart"),
-    "screening.cupping": ("1", "relative grey-level rise from the roll's core to its rim"),
-    "screening.ring_index": ("1", "strength of ring artefacts against noise"),
-    "screening.cone_beam_index": ("1", "growth of blur towards the ends of the volume"),
-    "screening.saturation": ("1", "share of voxels at the end of the grey scale"),
-    "screening.truncation": ("1", "share of the can's outline cut off by the field of view"),
-    "screening.axis_residual": ("mm", "residual of the slices' centres from a straight axis"),
-    "screening.voxel_scale": ("1", "measured over nominal outer diameter"),
-    "segmentation.coverage": ("1", "share of turns and angles segmented"),
-    "segmentation.separability": ("1", "between-class over total grey variance"),
-    "segmentation.threshold_sensitivity": (
-        "mm",
-        "change of mean overhang for a 10 % shift of the edge criterion",
-    ),
-    "segmentation.agreement": ("1", "Dice score against the classical segmenter"),
-}
-
-_ALL: dict[str, tuple[str, str]] = {
-    **_BUNDLED,
-    **{f"overhang.{rest}": entry for rest, entry in _OVERHANG.items()},
-    **{
-        f"overhang.{end}.{rest}": (unit, f"{meaning}, {end} end")
-        for end in ENDS
-        for rest, (unit, meaning) in _OVERHANG.items()
-    },
-}
-
-UNITS: Mapping[str, str] = {name: unit for name, (unit, _) in _ALL.items()}
-"""Unit of every measurement of the contract, by name."""
-
-MEANINGS: Mapping[str, str] = {name: meaning for name, (_, meaning) in _ALL.items()}
-"""One line on every measurement of the contract, by name."""
-
-
-def known_units(declared: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Units of all measurements that may be asked for: the contract's and the plugins' ``declared`` ones."""
-    return {**UNITS, **(declared or {})}
-
-
-def end_of(name: str) -> End | None:
-    """The end of the cell that a measurement is about, or ``None`` where it is about no single end."""
-    parts = name.split(".")
-    for end in ENDS:
-        if end in parts[1:]:
-            return end
-    return None
-
-
-def joins_ends(name: str) -> bool:
-    """Whether a measurement takes all ends in view together (``overhang.length.min``)."""
-    return name.startswith("overhang.") and end_of(name) is None
-
-
 def is_length(unit: str) -> bool:
     """Whether a measurement in ``unit`` is a length, and so depends on the voxel scale."""
     return unit == LENGTH_UNIT
+
+
+def place_of(name: str, places: Collection[str]) -> str | None:
+    """The named place of the cell that a measurement is about: the one among its dotted words, but the first.
+
+    ``None`` where it is about no single place: ``x.top.length`` is about the top, ``x.length`` is not.
+    """
+    return next((word for word in name.split(".")[1:] if word in places), None)
+
+
+def joins_places(name: str, names: Collection[str], places: Collection[str]) -> bool:
+    """Whether a measurement takes all places in view together: there is one for a single place beside it.
+
+    ``x.length`` joins the ends where ``names`` hold ``x.top.length`` too.
+    """
+    if place_of(name, places) is not None:
+        return False
+    words = name.split(".")
+    single = (".".join([*words[:i], place, *words[i:]]) for i in range(1, len(words) + 1) for place in places)
+    return any(other in names for other in single)
+
+
+def places_in_view(scope: Mapping[str, Any]) -> dict[str, bool | None]:
+    """Named places of the cell, and whether each is in view (``None``: not known), from a record's scope.
+
+    Empty where the scope does not speak of places. Records of the first version name the ends alone.
+    """
+    if "places" in scope:
+        return dict(scope["places"])
+    ends = scope.get("ends")
+    return {} if ends is None else {end: end in ends for end in ("top", "bottom")}

@@ -191,6 +191,8 @@ class Scope:
         Named places of a cell of this geometry (such as its ends), and whether each is in view; ``None``
         where that is not known. A measurement that has a place's name among its dotted words is about that
         place.
+    noun
+        What such a place is called: end, side.
     text
         What a verdict holds for, e.g. ``for the top end, 6.5 of 70.0 mm seen``; printed behind the verdict.
     figures
@@ -198,6 +200,7 @@ class Scope:
     """
 
     places: Mapping[str, bool | None] = field(default_factory=dict)
+    noun: str = "place"
     text: str = ""
     figures: Mapping[str, Any] = field(default_factory=dict)
 

@@ -162,21 +162,3 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest of ``candidates``, or nothing."""
     near = nearest(name, candidates)
     return f"; did you mean {near!r}?" if near else ""
-
-
-def scope(seen: Mapping[str, Any]) -> str:
-    """What a verdict holds for: ``for the top end, 6.8 of 70.0 mm seen, 2.6 mm of it straight can``.
-
-    ``seen`` is the record's ``scope``. Empty where it says nothing.
-    """
-    ends, height, whole, straight = (
-        seen.get(key) for key in ("ends", "height_seen_mm", "nominal_height_mm", "straight_can_mm")
-    )
-    parts = []
-    if ends is not None:
-        parts.append("for " + {0: "no end", 1: "the {} end", 2: "both ends"}[min(len(ends), 2)].format(*ends))
-    if height is not None:
-        parts.append(f"{height:.1f}{f' of {whole:.1f}' if whole else ''} mm seen")
-    if straight is not None:
-        parts.append(f"{straight:.1f} mm {'of it straight can' if height is not None else 'straight can'}")
-    return ", ".join(parts)

@@ -89,7 +89,7 @@ def _scope(
         "nominal_height_mm": height_mm,
     }
     places = {end: None if in_view is None else end in in_view for end in ENDS}
-    return Scope(places, _scope_text(in_view, seen_mm, straight_mm, height_mm), figures)
+    return Scope(places, "end", _scope_text(in_view, seen_mm, straight_mm, height_mm), figures)
 
 
 def _scope_text(

@@ -76,7 +76,9 @@ class Findings:
     @property
     def scope_entry(self) -> dict[str, Any]:
         """The scope as the record holds it."""
-        return {**self.scope.figures, "places": dict(self.scope.places), "text": self.scope.text}
+        scope = self.scope
+        places = {"places": dict(scope.places), "place_noun": scope.noun} if scope.places else {}
+        return {**scope.figures, **places, "text": scope.text}
 
 
 @dataclass

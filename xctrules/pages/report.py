@@ -51,6 +51,7 @@ class Page:
     other_rules: tuple[tuple[str, str, Outcome, bool], ...]
     sections: tuple[SectionView, ...]
     quality: tuple[SectionView, ...]
+    place_noun: str
     warnings: tuple[str, ...]
     failures: tuple[Failure, ...]
     acquisition: tuple[tuple[str, str, str], ...]
@@ -84,7 +85,7 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
     rows = [rule_row(check, measurements) for check in record.get("checks") or ()]
     rows.sort(key=lambda row: row.outcome.code == "NOT_APPLICABLE")  # stable: the others keep their order
     views = sections(record, images, anchors)
-    quality = tuple(v for v in views if v.anchor in ("metric-screening", "metric-segmentation"))
+    quality = tuple(v for v in views if v.about_the_scan)
     shown = tuple(v for v in views if v not in quality)
     in_sections = {failure for view in views for failure in view.failures}
     inside = Embedded.of(record)
@@ -96,7 +97,8 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
         cell_id=str(record.get("cell_id", "")),
         verdict=verdict,
         verdict_code=str(record.get("verdict", "")),
-        scope=typeset(wording.scope(record.get("scope") or {})) or "for an unknown part of the cell",
+        scope=typeset(str((record.get("scope") or {}).get("text") or ""))
+        or "for an unknown part of the cell",
         reasons=tuple(typeset(str(reason)) for reason in record.get("reasons") or ()),
         caveats=caveats(record),
         probability=_probability(record.get("probability_of_conformity")),
@@ -105,6 +107,7 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
         other_rules=_verdicts_under_other_rules(record),
         sections=shown,
         quality=quality,
+        place_noun=str((record.get("scope") or {}).get("place_noun") or "place"),
         warnings=tuple(map(str, record.get("warnings") or ())),
         failures=tuple(failure for failure in failures(record) if failure not in in_sections),
         acquisition=known,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from xctrules.core import wording
-from xctrules.core.names import MEANINGS
 from xctrules.pages import charts
 from xctrules.pages.outcomes import Outcome
 from xctrules.pages.typography import typeset
@@ -157,7 +156,8 @@ def _other_outcomes(check: Json) -> dict[str, Outcome]:
     return outcomes
 
 
-def measurement_row(name: str, m: Json) -> MeasurementRow:
+def measurement_row(name: str, m: Json, description: Json) -> MeasurementRow:
+    """A measurement, and what its plugin says of it."""
     value, unit = m.get("value"), str(m.get("unit") or "")
     expanded, u = m.get("expanded_uncertainty"), m.get("standard_uncertainty")
     places = wording.decimals_for(expanded, value)
@@ -165,7 +165,7 @@ def measurement_row(name: str, m: Json) -> MeasurementRow:
         places = 0
     dof = m.get("degrees_of_freedom")
     budget = _budget(m)
-    meaning = MEANINGS.get(name, "")
+    meaning = str(description.get("meaning") or "")
     return MeasurementRow(
         name=name,
         meaning=meaning[:1].upper() + meaning[1:],

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from xctrules.core.names import end_of
+from xctrules.core.names import place_of, places_in_view
 from xctrules.pages.anchors import Anchors
 from xctrules.pages.figure_views import FigureView, figure_view
 from xctrules.pages.rows import MeasurementRow, measurement_row
@@ -38,9 +38,10 @@ class SectionView:
 
     anchor: str
     title: str
+    about_the_scan: bool
     figures: tuple[FigureView, ...]
     measured: tuple[MeasurementRow, ...]
-    by_end: tuple[MeasurementRow, ...]
+    by_place: tuple[MeasurementRow, ...]
     absent: tuple[Absent, ...]
     failed: tuple[Absent, ...]
     failures: tuple[Failure, ...] = ()
@@ -48,7 +49,12 @@ class SectionView:
 
 def sections(record: Json, images: Mapping[str, bytes], anchors: Anchors) -> tuple[SectionView, ...]:
     """One section for each metric, in the record's order; the rest of the measurements follow."""
-    rows = {name: measurement_row(name, m) for name, m in record.get("measurements", {}).items()}
+    descriptions = record.get("descriptions") or {}
+    rows = {
+        name: measurement_row(name, m, descriptions.get(name) or {})
+        for name, m in (record.get("measurements") or {}).items()
+    }
+    places = places_in_view(record.get("scope") or {})
     broken = failures(record)
     taken: set[str] = set()
     views = []
@@ -76,9 +82,10 @@ def sections(record: Json, images: Mapping[str, bytes], anchors: Anchors) -> tup
             SectionView(
                 anchor=anchors.new(f"metric-{metric}"),
                 title=str(section.get("title") or metric),
+                about_the_scan=bool(section.get("about_the_scan")),
                 figures=tuple(figure_view(f, anchors, images) for f in section.get("figures") or ()),
-                measured=tuple(row for row in measured if end_of(row.name) is None),
-                by_end=tuple(row for row in measured if end_of(row.name) is not None),
+                measured=tuple(row for row in measured if place_of(row.name, places) is None),
+                by_place=tuple(row for row in measured if place_of(row.name, places) is not None),
                 absent=_absent([row for row in mine if row.status not in ("measured", "failed")]),
                 failed=_absent([row for row in mine if row.status == "failed"]),
                 failures=tuple(f for f in broken if f.metric == metric),

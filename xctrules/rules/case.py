@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from xctrules.core.names import ENDS, end_of, is_length, joins_ends
+from xctrules.core import wording
+from xctrules.core.names import is_length, joins_places, place_of, places_in_view
 from xctrules.rules.deciding import decide, margin, within
 from xctrules.rules.probability import probability_of_conformity
 from xctrules.rules.quantity import Quantity
@@ -129,27 +130,39 @@ class Circumstances:
         Whether the uncertainty of the voxel scale was stated.
     unscreened
         Why it is not known whether the scan is fit.
+    names
+        Names of all measurements.
     """
 
     resolved: Mapping[str, Any]
     scope: Mapping[str, Any]
     scale_stated: bool
     unscreened: tuple[str, ...] = ()
+    names: frozenset[str] = frozenset()
+
+    @cached_property
+    def _in_view(self) -> Mapping[str, bool | None]:
+        return places_in_view(self.scope)
 
     @property
-    def missing_ends(self) -> tuple[str, ...]:
-        """Ends that the spec wants and the scan does not show."""
-        cylinder = self.resolved.get("geometry", "cylindrical") == "cylindrical"
-        return _ends_beside(self.scope.get("ends") or ()) if self._whole and cylinder else ()
+    def missing_places(self) -> tuple[str, ...]:
+        """Places that the spec wants and the scan is not known to show."""
+        return tuple(place for place, seen in self._in_view.items() if not seen) if self._whole else ()
 
-    def leaves_out(self, name: str) -> bool:
-        """Whether a measurement is about an end out of view that the spec lets the scan leave out."""
-        seen = self.scope.get("ends")
-        return not self._whole and seen is not None and end_of(name) in _ends_beside(seen)
+    def place_text(self, places: Sequence[str]) -> str:
+        """Places in words: ``the bottom end``, ``the top and bottom end``."""
+        return f"the {wording.joined(places)} {self.scope.get('place_noun', 'end')}"
+
+    def left_out(self, name: str) -> str | None:
+        """The place, in words, that a measurement is about and that the spec lets the scan leave out."""
+        place = place_of(name, self._in_view)
+        if self._whole or place is None or self._in_view[place] is not False:
+            return None
+        return self.place_text([place])
 
     def may_be_worse(self, name: str) -> bool:
-        """Whether a measurement takes all ends together, of which one that is wanted was not seen."""
-        return bool(self.missing_ends) and joins_ends(name)
+        """Whether a measurement takes all places together, of which one that is wanted was not seen."""
+        return bool(self.missing_places) and joins_places(name, self.names, self._in_view)
 
     def scale_assumed(self, case: Case) -> bool:
         """Whether a case hangs on a voxel scale whose uncertainty nobody stated."""
@@ -173,7 +186,3 @@ class Circumstances:
     @property
     def _whole(self) -> bool:
         return self.resolved.get("scope") == "whole"
-
-
-def _ends_beside(seen: Iterable[str]) -> tuple[str, ...]:
-    return tuple(end for end in ENDS if end not in set(seen))

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from xctrules.core.errors import SpecError
-from xctrules.core.names import known_units
 from xctrules.core.wording import did_you_mean
 from xctrules.rules.merging import FindStudy, Known, merged
 from xctrules.rules.spec_file import BudgetEntry, Document, Source, read_document
@@ -163,7 +162,8 @@ def load_spec(
     folders
         Spec folders that plugins bring along, searched after the bundled one.
     known
-        Measurements that the loaded plugins declare, name to unit, beside those of the contract.
+        Measurements that the loaded plugins declare, name to unit. Without it any measurement may be asked
+        for, in any unit: whether somebody measures it shows in the inspection.
     open_ended
         Whether ``known`` may be incomplete because a plugin could not be loaded. A measurement whose first
         word no known one has is then taken to be that plugin's.
@@ -181,7 +181,7 @@ def load_spec(
         base = child.path.parent if child.path is not None else None
         return Source.read(_locate(reference, base, searched, where=where))
 
-    return _resolve(source, parent, _study_beside, Known(known_units(known), open_ended))
+    return _resolve(source, parent, _study_beside, Known.of(known, open_ended))
 
 
 def parse_spec(
@@ -214,7 +214,7 @@ def parse_spec(
         return study_from_json((studies or {})[entry.measurement], where)
 
     own = Source(text, file, file, None)
-    return _resolve(own, parent, study, Known(known_units(known), open_ended))
+    return _resolve(own, parent, study, Known.of(known, open_ended))
 
 
 def _resolve(source: Source, parent: FindParent, study: FindStudy, known: Known) -> CellSpec:

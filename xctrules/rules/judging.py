@@ -106,7 +106,8 @@ def judge(
     resolved
         The resolved spec (:attr:`xctrules.rules.cellspec.CellSpec.resolved`).
     scope
-        What was seen: ``ends`` lists the ends in view. Without that key no rule is left out.
+        What was seen: ``places`` says of each named place whether it is in view. Where it says nothing of
+        places, no rule is left out.
     scale_stated
         Whether the uncertainty of the voxel scale was stated; otherwise no rule on a length passes plainly.
     rejections
@@ -115,7 +116,7 @@ def judge(
         Why it is not known whether the scan is fit, one reason each, such as a screen that failed: such a
         cell does not pass.
     """
-    circumstances = Circumstances(resolved, scope, scale_stated, tuple(unscreened))
+    circumstances = Circumstances(resolved, scope, scale_stated, tuple(unscreened), frozenset(measurements))
     judged = [
         _judge_rule(Case.of(rule, measurements.get(rule["measurement"])), circumstances)
         for rule in resolved["rules"]
@@ -136,7 +137,7 @@ def judge(
 def _verdict(outcomes: Sequence[str], rejections: Sequence[str], circumstances: Circumstances) -> str:
     if rejections:
         return SCAN_REJECTED
-    unknown = circumstances.missing_ends or circumstances.unscreened
+    unknown = circumstances.missing_places or circumstances.unscreened
     return worst([*outcomes, INCOMPLETE] if unknown else outcomes)
 
 
@@ -211,8 +212,8 @@ def _judge_rule(case: Case, circumstances: Circumstances) -> tuple[Check, dict[s
 
 
 def _without_value(case: Case, circumstances: Circumstances) -> tuple[Check, dict[str, str]]:
-    left_out = circumstances.leaves_out(case.quantity.name)
-    outcomes = dict.fromkeys(DECISION_RULES, NOT_APPLICABLE if left_out else INCOMPLETE)
+    left_out = circumstances.left_out(case.quantity.name)
+    outcomes = dict.fromkeys(DECISION_RULES, INCOMPLETE if left_out is None else NOT_APPLICABLE)
     check = Check(
         **_stated(case),
         outcome=outcomes[case.decision_rule],

@@ -35,6 +35,11 @@ class Known:
     units: Mapping[str, str]
     open_ended: bool = False
 
+    @classmethod
+    def of(cls, units: Mapping[str, str] | None, open_ended: bool = False) -> Known:
+        """From what the plugins declare; where nobody was asked, any measurement may be another plugin's."""
+        return cls({}, open_ended=True) if units is None else cls(units, open_ended)
+
     def may_be_another_plugins(self, name: str) -> bool:
         families = {other.partition(".")[0] for other in self.units}
         return self.open_ended and name.partition(".")[0] not in families

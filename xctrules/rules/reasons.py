@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xctrules.core import wording
-from xctrules.core.names import end_of
 from xctrules.rules.case import Case, Circumstances
 from xctrules.rules.deciding import FAIL, INCOMPLETE, PASS
 
@@ -16,8 +15,8 @@ def reason(case: Case, outcome: str, circumstances: Circumstances) -> str | None
         return None
     found = _found(case)
     if outcome == INCOMPLETE:
-        ends = wording.joined(circumstances.missing_ends)
-        return f"{found}, but the {ends} end is not in view and may be worse."
+        places = circumstances.place_text(circumstances.missing_places)
+        return f"{found}, but {places} is not in view and may be worse."
     decided = case.decided(case.decision_rule)
     if decided == PASS:
         caps = circumstances.caps(case, case.decision_rule)
@@ -27,11 +26,10 @@ def reason(case: Case, outcome: str, circumstances: Circumstances) -> str | None
     return f"{found}, {_doubt(case, decided)}{_cure(case, circumstances)}."
 
 
-def without_value(case: Case, left_out: bool) -> str:
-    """One sentence on a rule whose quantity has no value; ``left_out`` where the spec allows that."""
-    if left_out:
-        end = end_of(case.quantity.name)
-        return f"{case.title}: not applicable, since the {end} end is not in view."
+def without_value(case: Case, left_out: str | None) -> str:
+    """One sentence on a rule whose quantity has no value; ``left_out`` names what is out of view, if so."""
+    if left_out is not None:
+        return f"{case.title}: not applicable, since {left_out} is not in view."
     return f"{case.title}: not judged, because {case.quantity.problem}.".replace("..", ".")
 
 
@@ -56,17 +54,23 @@ def opening(
             f"drawing, datasheet or standard: {', '.join(resting)}."
         )
     if nothing_judged:
-        what = "every rule is about an end that is not in view" if measured else "the spec holds no rule"
+        noun = circumstances.scope.get("place_noun", "end")
+        what = f"every rule is about an {noun}" if noun[0] in "aeiou" else f"every rule is about a {noun}"
+        what = f"{what} that is not in view" if measured else "the spec holds no rule"
         lines.append(f"Nothing was judged: {what}.")
-    if circumstances.missing_ends:
-        ends = wording.joined(circumstances.missing_ends)
-        lines.append(f"The spec asks for the whole cell, but the {ends} end is not in view.")
-    if "canister.outer_diameter" in measured and circumstances.resolved.get("includes_sleeve"):
+    if circumstances.missing_places:
+        places = circumstances.place_text(circumstances.missing_places)
+        lines.append(f"The spec asks for the whole cell, but {places} is not in view.")
+    if circumstances.resolved.get("includes_sleeve") and any(map(_is_outer_diameter, measured)):
         lines.append(
             "The limits on the outer diameter include the insulating sleeve; the scan gives the can "
             "alone, which is smaller by twice the sleeve's thickness."
         )
     return lines
+
+
+def _is_outer_diameter(name: str) -> bool:
+    return name.rpartition(".")[2] == "outer_diameter"
 
 
 def _found(case: Case) -> str:

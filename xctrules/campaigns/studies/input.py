@@ -13,12 +13,13 @@ import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 from xctrules.core.errors import RecordError, StudyError
-from xctrules.core.names import UNITS
 from xctrules.core.yaml_lines import Location, Yaml, read_yaml
+from xctrules.engine.registry import load_plugins
 
 COLUMNS = ("part", "appraiser", "repeat", "measurement", "value", "unit", "record")
 AppraiserFrom = Literal["operator", "instrument", "software", "none"]
@@ -154,7 +155,7 @@ def _add_row(found: Inputs, row: _Row, folder: Path, measurement: str | None) ->
             where=row.where,
             todo="Add a column `measurement`, or give --measurement NAME.",
         )
-    unit = cells.get("unit") or UNITS.get(name)
+    unit = cells.get("unit") or _units().get(name)
     if unit is None:
         raise StudyError(
             f"the unit of {name} is not known", where=row.where, todo="Add a column `unit`, such as mm."
@@ -385,10 +386,16 @@ def _refuse_twins(found: Inputs) -> None:
         scans[(*place, value.scan or value.where)] = value.source or value.where
 
 
+@cache
+def _units() -> Mapping[str, str]:
+    """Units of what the bundled plugins measure, for tables that give none."""
+    return load_plugins(third_party=False).measurements
+
+
 def _check_units(found: Inputs) -> None:
     units: dict[str, str] = {}
     for value in found.values:
-        expected = units.setdefault(value.measurement, UNITS.get(value.measurement, value.unit))
+        expected = units.setdefault(value.measurement, _units().get(value.measurement, value.unit))
         if value.unit != expected:
             raise StudyError(
                 f"{value.measurement} is in {expected!r}, not in {value.unit!r}",
