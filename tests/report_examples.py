@@ -189,8 +189,11 @@ def full_record(
             data, files = figure_to_json(figure)
             listed.append(data)
             images.update(files)
-        sections.append({"metric": metric, "title": title, "figures": listed, "about_the_scan": metric == "screening"})
+        sections.append(
+            {"metric": metric, "title": title, "figures": listed, "about_the_scan": metric == "screening"}
+        )
     sections.append({"metric": "centre_pin", "title": "Centre pin", "figures": []})
+    sections.append({"metric": "screening", "title": "Screening", "figures": [], "about_the_scan": True})
 
     def scale(length: float) -> tuple[str, float, str, bool]:
         return ("voxel scale", 0.001 * length, "B", True)
