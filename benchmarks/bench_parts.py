@@ -96,7 +96,7 @@ def time_parts(path: Path, options: argparse.Namespace, rows: list[tuple[str, fl
     """Append a row for each part; returns the volume's shape."""
     import numpy as np
 
-    from xctrules.cylinder.frame import CylinderFinder
+    from xctrules.cylinder.finding import CylinderFinder
     from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
     from xctrules.engine.inspection import inspect
     from xctrules.engine.registry import load_plugins

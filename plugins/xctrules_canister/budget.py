@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 
 from xctrules.core.measurement import Contribution
-from xctrules.cylinder.frame import TILT_KNOWN_DEG
+from xctrules.cylinder.axis import TILT_KNOWN_DEG
 from xctrules_canister.form import DRAWS, Floats, eccentricity
 
 OUTER_MODEL_VOXEL = 0.01

@@ -8,7 +8,8 @@ import numpy as np
 
 from xctrules.core.measurement import Measurement
 from xctrules.core.robust import robust_fit
-from xctrules.cylinder.frame import TILT_KNOWN_DEG, CellFrame
+from xctrules.cylinder.axis import TILT_KNOWN_DEG
+from xctrules.cylinder.frame import CellFrame
 from xctrules_canister import budget
 from xctrules_canister.maps import Maps
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.measurement import Contribution
-from xctrules.cylinder.frame import TILT_KNOWN_DEG
+from xctrules.cylinder.axis import TILT_KNOWN_DEG
 
 Floats = NDArray[np.float64]
 
@@ -264,7 +264,7 @@ def direction_of_the_axis(tilt_sigma_deg: float) -> Contribution:
     """The tilt's uncertainty in one plane through the axis, ``sigma / sqrt(2)``. Type B.
 
     It is alike at all angles but for its sign, so that it cancels in a mean. A cell taken as upright is off
-    by :data:`~xctrules.cylinder.frame.TILT_KNOWN_DEG`.
+    by :data:`~xctrules.cylinder.axis.TILT_KNOWN_DEG`.
     """
     return Contribution("direction of the axis", min(tilt_sigma_deg, TILT_KNOWN_DEG) / math.sqrt(2), type="B")
 

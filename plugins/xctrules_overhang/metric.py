@@ -13,8 +13,8 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
 from xctrules.core.measurement import Measurement, MetricResult
 from xctrules.core.names import Description
-from xctrules.cylinder.frame import GEOMETRY
-from xctrules.cylinder.surfaces import MEASURED, STATE_NAMES, CylinderCell, End
+from xctrules.cylinder.frame import GEOMETRY, End
+from xctrules.cylinder.surfaces import MEASURED, STATE_NAMES, CylinderCell
 from xctrules_overhang import figures
 from xctrules_overhang.end_values import LEAST_STEPS, EndValues
 from xctrules_overhang.statistics import STATISTICS, Ends, named, statistics

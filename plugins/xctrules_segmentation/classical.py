@@ -17,13 +17,12 @@ import numpy as np
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.slices import Slices, each_slice
-from xctrules.cylinder.frame import GEOMETRY
+from xctrules.cylinder.frame import GEOMETRY, End
 from xctrules.cylinder.half_planes import Planes
 from xctrules.cylinder.surfaces import (
     LABELS,
     CanSurface,
     CylinderCell,
-    End,
     EndEdges,
     FoilTrace,
     Segmentation,

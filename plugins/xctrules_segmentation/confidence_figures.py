@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from xctrules.core.figures import ImageFigure, Polyline
-from xctrules.cylinder.surfaces import LABELS, ConfidenceMap, End
+from xctrules.cylinder.frame import End
+from xctrules.cylinder.surfaces import LABELS, ConfidenceMap
 from xctrules.pages.colour import sequential
 
 _ENLARGED = 4

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.core.errors import ModelError, NotMeasurable
-from xctrules.cylinder.frame import GEOMETRY, EndInView
+from xctrules.cylinder.frame import GEOMETRY, End, EndInView
 from xctrules.cylinder.half_planes import STANDARD_MM, Planes, contrast, standard_planes
 from xctrules.cylinder.litert import Probabilities, probabilities_of
 from xctrules.cylinder.model_card import FoundModel, ModelCard, find_model
@@ -32,7 +32,6 @@ from xctrules.cylinder.surfaces import (
     ConfidenceMap,
     CylinderCell,
     CylinderSettings,
-    End,
     EndEdges,
     Floats,
     FoilTrace,

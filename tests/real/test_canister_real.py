@@ -20,7 +20,7 @@ from xctrules_segmentation.can import segment_can
 
 from xctrules.core.measurement import Measurement, Scale
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation
 
 IN_PLANE = 0.03397

@@ -16,7 +16,7 @@ from xctrules_segmentation.classical import ClassicalSegmenter
 
 from xctrules.core.measurement import Measurement
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
 from xctrules.scans.opening import open_scan
 

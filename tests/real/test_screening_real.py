@@ -14,7 +14,7 @@ from xctrules_screening.metric import Screening
 
 from xctrules.core.measurement import Measurement, MetricResult
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
 from xctrules.engine.inspection import inspect
 from xctrules.engine.registry import load_plugins

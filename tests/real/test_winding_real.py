@@ -17,7 +17,7 @@ from xctrules_winding.metric import WindingMetric
 
 from xctrules.core.measurement import Measurement, MetricResult, Scale
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.surfaces import (
     CylinderCell,
     CylinderSettings,

@@ -18,7 +18,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import ImageFigure, LineChart
 from xctrules.core.measurement import Measurement, MetricResult, Scale
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.phantom import Imaging, small
 from xctrules.cylinder.phantom import draw as draw_cell
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings, Segmentation

@@ -27,7 +27,7 @@ from xctrules_winding.metric import WindingMetric
 from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
 from xctrules.core.measurement import Scale
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.phantom import Dent, NegativeOverhang, Phantom, Tab, draw, small
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
 from xctrules.engine.inspection import inspect

@@ -19,7 +19,7 @@ from xctrules_segmentation.classical import ClassicalSegmenter
 
 from xctrules.core.measurement import Measurement, Scale
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.phantom import CentrePin, NegativeOverhang, Phantom, Tab, draw, small
 from xctrules.cylinder.surfaces import (
     MEASURED,

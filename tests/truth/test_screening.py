@@ -357,7 +357,7 @@ def test_a_mask_has_no_grey_levels_to_judge() -> None:
 
     from xctrules.core.measurement import Scale
     from xctrules.core.slices import ArraySlices, Scan
-    from xctrules.cylinder.frame import CylinderFinder
+    from xctrules.cylinder.finding import CylinderFinder
     from xctrules.cylinder.surfaces import CylinderSettings
 
     mask = canister_mask(small(view="roll", roll_in_view_mm=0.4)).volume > 0

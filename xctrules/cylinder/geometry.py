@@ -12,7 +12,8 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Measurement
 from xctrules.core.protocols import Option, Predictor, Scope
 from xctrules.core.slices import Scan
-from xctrules.cylinder.frame import GEOMETRY, CellFrame, CylinderFinder, SaturatedScan
+from xctrules.cylinder.finding import CylinderFinder, SaturatedScan
+from xctrules.cylinder.frame import GEOMETRY, CellFrame
 from xctrules.cylinder.predictions import quality_of
 from xctrules.cylinder.surfaces import LABELS, CylinderCell, CylinderSettings
 

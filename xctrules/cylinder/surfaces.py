@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from xctrules.core.cell import Cell, Settings, Surfaces
 from xctrules.core.errors import NotMeasurable
-from xctrules.cylinder.frame import CellFrame
+from xctrules.cylinder.frame import CellFrame, End
 
-End = Literal["top", "bottom"]
 Floats = NDArray[np.float64]
 
 LABELS: Mapping[str, int] = {"background": 0, "can": 1, "cathode": 2, "copper": 3, "overhang": 4}

@@ -13,7 +13,7 @@ from xctrules_centre_pin.metric import CentrePinMetric
 
 from xctrules.core.measurement import Scale
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.phantom import CentrePin, draw, small
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
 from xctrules.engine.testing import assert_metric_conforms, phantom_cell

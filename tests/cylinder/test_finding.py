@@ -1,4 +1,4 @@
-"""The cell's frame: axis, tilt, straight part and ends, against geometry that the tests draw themselves."""
+"""The cell's frame as it is found: axis, tilt, straight part and ends of drawn tubes and cells."""
 
 from __future__ import annotations
 
@@ -7,45 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_tubes import VOXEL, tube
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.frame import CellFrame, CylinderFinder
+from xctrules.cylinder.finding import CylinderFinder, SaturatedScan
+from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.phantom import draw, small
-
-VOXEL = (0.05, 0.05, 0.05)
-
-
-def tube(
-    *,
-    radius_mm: float = 4.0,
-    wall_mm: float = 0.3,
-    centre_mm: tuple[float, float] = (5.0, 5.2),
-    slope: tuple[float, float] = (0.0, 0.0),
-    shape: tuple[int, int, int] = (40, 200, 204),
-    noise: float = 0.0,
-    layers: bool = False,
-) -> Scan:
-    """A bright tube drawn by area (the edge's share of each voxel), its axis through ``centre_mm`` at the
-    first slice and moving by ``slope`` mm per mm of height; with ``layers``, concentric rings inside it."""
-    rng = np.random.default_rng(3)
-    nz, ny, nx = shape
-    y, x = np.mgrid[:ny, :nx] * VOXEL[1]
-    cos = 1 / np.hypot(1.0, np.hypot(*slope))
-    volume = np.empty(shape, dtype=np.float32)
-    for k in range(nz):
-        dx = x - centre_mm[0] - slope[0] * k * VOXEL[0]
-        dy = y - centre_mm[1] - slope[1] * k * VOXEL[0]
-        along = (dx * slope[0] + dy * slope[1]) * cos
-        r = np.sqrt(dx**2 + dy**2 - along**2)  # distance from a line, not from a point
-        inside = np.clip((radius_mm - r) / VOXEL[1] + 0.5, 0, 1)
-        hollow = np.clip((radius_mm - wall_mm - r) / VOXEL[1] + 0.5, 0, 1)
-        filling = 40 + 25 * np.sin(2 * np.pi * r / 0.4) if layers else 30.0
-        volume[k] = 200 * (inside - hollow) + filling * hollow
-    volume += rng.normal(0, noise, shape).astype(np.float32) if noise else 0
-    return Scan(Path("drawn"), ArraySlices(volume), VOXEL, {})
 
 
 def axis_of(frame: CellFrame, z_mm: float) -> np.ndarray:
@@ -66,28 +36,6 @@ def test_tilt_and_centre_of_a_drawn_tube(tilt_deg: float, towards_deg: float) ->
         truth = np.array([5.0 + slope[0] * z, 5.2 + slope[1] * z])
         assert axis_of(frame, z) == pytest.approx(truth, abs=0.1 * VOXEL[1])
     assert frame.outer_radius_mm == pytest.approx(4.0, abs=0.2 * VOXEL[1])
-
-
-def test_cylinder_reads_the_volume_in_the_cells_own_directions() -> None:
-    tilt = np.radians(3.0)
-    scan = tube(slope=(np.tan(tilt), 0.0), layers=True)
-    frame = CylinderFinder().find(scan, {})
-    theta = np.arange(0.0, 360.0, 30.0)
-    r = np.linspace(1.0, 3.2, 45)
-    grey = frame.cylinder(scan, [0.9, 1.1], theta, r)
-    # Rings about the tilted axis are flat in its own coordinates; cubic interpolation of a wave of 8 voxels
-    # is good to 2 % of its amplitude, and one tenth of a voxel of decentring moves it by 2 of 25 grey levels.
-    expected = 40 + 25 * np.sin(2 * np.pi * r / 0.4)
-    assert np.abs(grey - expected).max() < 4.0
-
-
-def test_points_go_to_voxels_and_outside_is_nan() -> None:
-    scan = tube()
-    frame = CylinderFinder().find(scan, {})
-    z, y, x = frame.to_voxel(1.0, 90.0, 2.0)
-    assert (float(z), float(y), float(x)) == pytest.approx((20.0, (5.2 + 2.0) / 0.05, 100.0), abs=0.1)
-    assert np.isnan(frame.cylinder(scan, [1.0], [0.0], [50.0])).all()
-    assert np.isnan(frame.cylinder(scan, [40.0], [0.0], [1.0])).all()
 
 
 @settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.too_slow])
@@ -145,7 +93,7 @@ def test_a_solid_disc_is_no_can() -> None:
     with pytest.raises(NotMeasurable, match="no brighter"):
         CylinderFinder().find(Scan(Path("disc"), ArraySlices(np.stack([grainy] * 6)), VOXEL, {}), {})
     # One and the same grey everywhere is what a clipped scale makes of any cell.
-    with pytest.raises(NotMeasurable, match="saturated"):
+    with pytest.raises(SaturatedScan, match="saturated"):
         CylinderFinder().find(Scan(Path("clipped"), ArraySlices(np.stack([disc] * 6)), VOXEL, {}), {})
 
 
