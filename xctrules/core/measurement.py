@@ -63,7 +63,8 @@ class Measurement:
     n
         Number of single values behind it.
     worst_at
-        Where it is worst or found, e.g. ``{"z_mm": 6.1, "theta_deg": 40.0, "turn": 3}``.
+        Where it is worst or found, e.g. ``{"z_mm": 6.1, "phi_deg": 40.0, "layer": 3}``: names carry
+        their unit.
     reason
         Why there is no value; for a measured one, a remark for the reader, or ``None``.
     """

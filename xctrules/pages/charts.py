@@ -1,6 +1,6 @@
 """Where the marks of the report's charts go: plain numbers and SVG paths, no markup and no colour.
 
-The templates turn these into SVG. Everything is a pure function of its arguments, so that the same record
+The templates make SVG of them. Everything is a pure function of its arguments, so that the same record
 always draws the same report.
 """
 

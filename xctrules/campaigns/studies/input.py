@@ -260,8 +260,8 @@ def _yaml_cells(document: Yaml, pairs: Mapping[str, Any], at: Location) -> dict[
 def _read_record(path: Path, where: str) -> tuple[dict[str, Any], str, Path]:
     """A record that was not changed since it was made, the SHA-256 of its file, and the file's path."""
     from xctrules.records.folder import RECORD_NAME
+    from xctrules.records.reading import parse_record
     from xctrules.records.record import sealed
-    from xctrules.records.verify import parse_record
 
     file = path / RECORD_NAME if path.is_dir() else path
     data = _read(file, where)

@@ -1,0 +1,54 @@
+"""Records read back: strictly JSON, no key twice, of a schema that this version knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from xctrules.core.errors import RecordError
+from xctrules.records.record import SCHEMA
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; RecordError where there are none to read."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise RecordError("there is no such file or folder", where=path, todo="Check the path.") from error
+    except OSError as error:
+        raise RecordError(f"cannot be read ({error.strerror or error})", where=path) from error
+
+
+def parse_record(data: bytes, where: object) -> dict[str, Any]:
+    """A record from its bytes; strictly JSON, no key twice, of a schema that this version knows.
+
+    Raises
+    ------
+    RecordError
+    """
+
+    def no_constant(text: str) -> Any:
+        raise ValueError(f"{text} is no JSON number")
+
+    def no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+            raise ValueError(f"the key {twice!r} is given twice")
+        return values
+
+    try:
+        record = json.loads(data.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=no_twins)
+    except (ValueError, RecursionError) as error:
+        todo = "It is no record, or it was cut off or changed."
+        raise RecordError(f"not readable as a record ({error})", where=where, todo=todo) from error
+    if not isinstance(record, dict) or "schema" not in record:
+        raise RecordError("the file is no xctrules record", where=where)
+    if record["schema"] != SCHEMA:
+        raise RecordError(
+            f"the record has the schema {record['schema']!r}, this version reads {SCHEMA!r}",
+            where=where,
+            todo="Use the version of xctrules that wrote it.",
+        )
+    return record
