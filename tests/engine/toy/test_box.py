@@ -21,9 +21,30 @@ CYLINDERS_WORDS = re.compile(
 )
 
 
+PLACES = """\
+schema: xctrules.spec/1
+name: sides
+version: "1"
+geometry: box
+scope: {scope}
+nominal:
+  length: {{value: 10.0, unit: mm}}
+rules:
+  - {{id: left-gap, measurement: box.left.gap, min: 0.5, unit: mm, source: drawing, status: drawing}}
+  - {{id: right-gap, measurement: box.right.gap, min: 0.5, unit: mm, source: drawing, status: drawing}}
+  - {{id: gap, measurement: box.gap, min: 0.5, unit: mm, source: drawing, status: drawing}}
+"""
+
+
 @pytest.fixture(scope="module")
 def sound(scans: Path, plugins_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     return inspect(scans / "whole", "box", out=tmp_path_factory.mktemp("out"), plugins_dir=plugins_dir)
+
+
+def seen_of(scans: Path, plugins_dir: Path, tmp_path: Path, view: str, scope: str) -> Inspection:
+    spec = tmp_path / "sides.yaml"
+    spec.write_text(PLACES.format(scope=scope))
+    return inspect(scans / view, spec, plugins_dir=plugins_dir)
 
 
 def outcomes(result: Inspection) -> dict[str, str]:
@@ -96,6 +117,46 @@ def test_fitness_is_predicted_by_its_own_formulas(sound: Inspection) -> None:
     assert by_rule["plates"]["predicted_expanded_uncertainty"] is None
 
 
+def test_report_has_its_words_and_none_of_the_cylinders(sound: Inspection) -> None:
+    seen = visible(sound.report_html)
+    for own in ("Plates in the box", "Image of the box", "for both sides", "Each plate is one peak"):
+        assert own in seen, own
+    for meaning in ("Number of plates", "Plates against gas, over noise"):
+        assert meaning in html.unescape(sound.report_html), meaning
+    assert 'id="metric-box"' in sound.report_html and "Grey value along the box" in sound.report_html
+    assert not CYLINDERS_WORDS.findall(seen)
+
+
+# --- places that are in view or not -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("view", "hidden"), [("left", "right"), ("right", "left")])
+def test_a_place_out_of_view_is_not_applicable(
+    scans: Path, plugins_dir: Path, tmp_path: Path, view: str, hidden: str
+) -> None:
+    result = seen_of(scans, plugins_dir, tmp_path, view, "in_view")
+    assert outcomes(result) == {f"{view}-gap": "PASS", f"{hidden}-gap": "NOT_APPLICABLE", "gap": "PASS"}
+    assert result.verdict == "PASS"
+    assert result.record["scope"]["places"] == {view: True, hidden: False}
+    assert result.record["scope"]["text"].startswith(f"for the {view} side, ")
+    assert f"for the {view} side" in visible(result.report_html)
+
+
+@pytest.mark.parametrize(("view", "hidden"), [("left", "right"), ("right", "left")])
+def test_a_place_that_is_wanted_and_out_of_view_makes_it_incomplete(
+    scans: Path, plugins_dir: Path, tmp_path: Path, view: str, hidden: str
+) -> None:
+    result = seen_of(scans, plugins_dir, tmp_path, view, "whole")
+    assert outcomes(result) == {f"{view}-gap": "PASS", f"{hidden}-gap": "INCOMPLETE", "gap": "INCOMPLETE"}
+    assert result.verdict == "INCOMPLETE"
+    assert any(hidden in reason and "not in view" in reason for reason in result.record["reasons"])
+
+
+def test_whole_box_passes_as_a_whole(scans: Path, plugins_dir: Path, tmp_path: Path) -> None:
+    result = seen_of(scans, plugins_dir, tmp_path, "whole", "whole")
+    assert result.verdict == "PASS" and set(outcomes(result).values()) == {"PASS"}
+
+
 # --- the commands -----------------------------------------------------------------------------------------
 
 
@@ -104,7 +165,7 @@ def test_inspected_and_verified_on_the_command_line(scans: Path, plugins_dir: Pa
     arguments = ("--spec", "box", "--plugins-dir", plugins_dir, "--cell-id", "B-1")
     done = command("inspect", scans / "whole", *arguments, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("B-1: PASS")
+    assert done.stdout.startswith("B-1: PASS for both sides, 10.0 of 10.0 mm of the box seen\n")
     assert not CYLINDERS_WORDS.findall(done.stdout)
     folder = tmp_path / "xctrules-out" / "B-1"
     assert all(finding.holds for finding in verify_path(folder).findings)

@@ -85,11 +85,11 @@ class Box:
 
     def scope(self, cell, nominal_mm):
         if cell is None:
-            return Scope({"left": None, "right": None})
+            return Scope({"left": None, "right": None}, "side")
         seen, length = [s for s, there in cell.frame.sides.items() if there], cell.frame.size_mm[0]
         what = "both sides" if len(seen) == 2 else f"the {seen[0]} side" if seen else "no side"
         text = f"for {what}, {length:.1f} of {nominal_mm['length']:.1f} mm of the box seen"
-        return Scope(cell.frame.sides, text, {"length_seen_mm": length})
+        return Scope(cell.frame.sides, "side", text, {"length_seen_mm": length})
 
     def predictor(self, cell, screened):
         contrast = screened["box_image.contrast"].value
