@@ -12,6 +12,7 @@ from record_examples import example
 
 from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import RecordError
+from xctrules.core.shipped import source_sha256
 from xctrules.core.version import __version__
 from xctrules.pages.report import render_report
 from xctrules.records.folder import write_cell
@@ -227,7 +228,7 @@ def test_a_report_of_another_cell_in_the_folder_is_found(tmp_path):
 
 def test_another_version_says_what_was_not_checked(tmp_path):
     record, files = copy.deepcopy(example())
-    record["software"]["xctrules"] = f"{__version__}.other"
+    record["software"] |= {"xctrules": f"{__version__}.other", "source_sha256": "0" * 64}
     record["reasons"] = [reason.upper() for reason in record["reasons"]]
     folder = cell(tmp_path, sealed(record), files)
     result = verify_path(folder)
@@ -238,6 +239,15 @@ def test_another_version_says_what_was_not_checked(tmp_path):
     record["verdict"] = "FAIL"
     (folder / "record.json").write_bytes(canonical_bytes(sealed(record)))
     assert not verify_path(folder).ok
+
+
+def test_other_source_of_the_same_version_does_not_draw_the_page_again(tmp_path):
+    record, files = copy.deepcopy(example())
+    assert record["software"]["source_sha256"] == source_sha256()
+    record["software"]["source_sha256"] = "0" * 64
+    folder = cell(tmp_path, sealed(record), files)
+    notes = " ".join(f.what for f in verify_path(folder).findings if f.holds is None)
+    assert "not drawn again" in notes and "other source" in notes
 
 
 def test_a_spec_with_parents_is_resolved_again(tmp_path):

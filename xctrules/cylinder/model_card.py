@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from xctrules.core.errors import ModelError, OutputError
 from xctrules.core.files import write_file
+from xctrules.core.shipped import shipped_folder
 from xctrules.cylinder.half_planes import COLUMNS_MULTIPLE_OF, ROWS, STANDARD_MM
 from xctrules.cylinder.surfaces import FOIL_MM, LABELS
 
@@ -130,8 +130,7 @@ class FoundModel:
 
 def models_folder() -> Path:
     """Folder of the bundled models: inside the installed package, or beside it in a checkout."""
-    inside = Path(str(files("xctrules"))) / "models"
-    return inside if inside.is_dir() else Path(str(files("xctrules"))).parent / "models"
+    return shipped_folder("models")
 
 
 def find_model(name_or_path: str | Path) -> FoundModel:

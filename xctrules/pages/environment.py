@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from xctrules.core.shipped import shipped_folder
 from xctrules.pages import charts
 from xctrules.pages.typography import typeset
 
@@ -21,7 +21,7 @@ def environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     made = Environment(
-        loader=FileSystemLoader(template_folder()),
+        loader=FileSystemLoader(shipped_folder("templates")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -32,13 +32,6 @@ def environment() -> Environment:
     made.filters["breakable"] = _breakable
     made.filters["typeset"] = typeset
     return made
-
-
-def template_folder() -> Path:
-    """Where the templates are: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "templates"
-    return inside if inside.is_dir() else package.parent / "templates"
 
 
 def _breakable(name: str) -> Markup:

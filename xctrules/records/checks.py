@@ -12,6 +12,7 @@ from typing import Any
 from xctrules.core.canonical import EXACT_DIGITS, canonical_bytes, plain
 from xctrules.core.errors import SpecError
 from xctrules.core.measurement import combined_uncertainty
+from xctrules.core.shipped import source_sha256
 from xctrules.core.version import __version__
 from xctrules.records.folder import RECORD_NAME, SCAN_LIST_NAME
 from xctrules.records.record import sealed
@@ -71,19 +72,28 @@ def check_record(record: Json, data: bytes, where: str = RECORD_NAME) -> list[Fi
         except Exception as error:  # whatever a changed record holds, it must end as a finding
             wrong = [f"cannot be worked out, part of the record is missing or malformed ({error!r})"]
         findings += [Finding(where, what, False) for what in wrong] or [Finding(where, claim, True)]
-    if not same_version(record):
-        what = f"wording of the reasons: xctrules {made_by(record)} made it, this is {__version__}"
+    if not same_source(record):
+        what = f"wording of the reasons: {made_by(record)}"
         findings.append(Finding(where, what, None))
     return findings
 
 
-def same_version(record: Json) -> bool:
-    return bool(made_by(record) == __version__)
+def same_source(record: Json) -> bool:
+    """Whether this very program wrote the record: only then are wordings and pages the same to the byte."""
+    return bool(_software(record, "source_sha256") == source_sha256())
 
 
-def made_by(record: Json) -> Any:
+def made_by(record: Json) -> str:
+    """Which program made the record, and which one this is, in words."""
+    made, this = _software(record, "xctrules"), __version__
+    if made == this:
+        return f"other source of xctrules {made} made it than that of this program"
+    return f"xctrules {made} made it, this is {this}"
+
+
+def _software(record: Json, key: str) -> Any:
     software = record.get("software")
-    return software.get("xctrules") if isinstance(software, Mapping) else None
+    return software.get(key) if isinstance(software, Mapping) else None
 
 
 def _check_seal(record: Json, data: bytes) -> Iterator[str]:
@@ -184,7 +194,7 @@ def _check_verdict(record: Json) -> Iterator[str]:
     yield from _differences(
         "verdict under the other rules", dict(verdict.by_decision_rule), record["verdict_under_other_rules"]
     )
-    if same_version(record) and list(verdict.reasons) != record["reasons"]:
+    if same_source(record) and list(verdict.reasons) != record["reasons"]:
         yield "the reasons stated are not those that follow from the measurements and the spec"
 
 
@@ -193,7 +203,7 @@ def _check_checks(expected: Sequence[Json], record: Json) -> Iterator[str]:
     if [check["rule"] for check in expected] != [check["rule"] for check in record["checks"]]:
         yield "the rules checked are not those of the spec"
         return
-    same = same_version(record)
+    same = same_source(record)
     for mine, stated in zip(expected, record["checks"], strict=True):
         fields = list(mine) if same else list(_CONTRACT_FIELDS)
         if same and list(stated) != fields:

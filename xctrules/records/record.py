@@ -9,6 +9,7 @@ from typing import Any
 from xctrules.core.canonical import EXACT_DIGITS, canonical_bytes, plain
 from xctrules.core.measurement import Measurement, Scale, measurement_to_json
 from xctrules.core.names import Description
+from xctrules.core.shipped import source_sha256
 from xctrules.core.version import __version__
 from xctrules.rules.cellspec import CellSpec
 from xctrules.rules.judging import judge
@@ -123,11 +124,15 @@ def _section(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of everything whose change could change a number."""
+    """Versions of everything whose change could change a number, and a hash of the program's own source."""
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    versions = {"xctrules": __version__, "python": platform.python_version()}
+    versions = {
+        "xctrules": __version__,
+        "source_sha256": source_sha256(),
+        "python": platform.python_version(),
+    }
     for package in ("numpy", "scipy", "opencv-python-headless", "scikit-image", "tifffile"):
         try:
             versions[package] = version(package)

@@ -13,10 +13,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xctrules.core.errors import RecordError
-from xctrules.core.version import __version__
 from xctrules.pages.embedding import embedded_images, embedded_record
 from xctrules.pages.report import render_report
-from xctrules.records.checks import Finding, check_record, figure_images, made_by, same_version, sha256_of
+from xctrules.records.checks import Finding, check_record, figure_images, made_by, same_source, sha256_of
 from xctrules.records.folder import RECORD_NAME, REPORT_NAME
 from xctrules.records.reading import parse_record, read_bytes
 
@@ -191,10 +190,10 @@ def _check_drawing(record: Json, text: str) -> list[Finding]:
     if findings:
         return findings
     findings.append(Finding(REPORT_NAME, f"its {len(images)} images are those of the record", True))
-    if not same_version(record):
+    if not same_source(record):
         what = (
-            f"xctrules {made_by(record)} drew it, this is {__version__}: it cannot be drawn again, and "
-            "only the record and the images inside were checked, not the text and pictures around them"
+            f"it was not drawn again, since {made_by(record)}: only the record and the images inside "
+            "were checked, not the text and pictures around them"
         )
         return [*findings, Finding(REPORT_NAME, what, None)]
     try:

@@ -10,11 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from xctrules.core.errors import SpecError
+from xctrules.core.shipped import shipped_folder
 from xctrules.core.wording import did_you_mean
 from xctrules.rules.merging import FindStudy, Known, merged
 from xctrules.rules.spec_file import BudgetEntry, Document, Source, read_document
@@ -125,8 +125,7 @@ class ListedSpec:
 
 def bundled_folder() -> Path:
     """Folder of the bundled specs: inside the installed package, or beside it in a checkout."""
-    inside = Path(str(files("xctrules"))) / "specs"
-    return inside if inside.is_dir() else Path(str(files("xctrules"))).parent / "specs"
+    return shipped_folder("specs")
 
 
 def list_specs(folders: Iterable[Path] = ()) -> list[ListedSpec]:
