@@ -106,9 +106,12 @@ def test_a_cut_off_can_tells_how_much_is_missing() -> None:
     assert axis_of(frame, 0.0) == pytest.approx([5.0, 5.2], abs=0.3 * VOXEL[1])
 
 
+@pytest.mark.parametrize("wide", [(60, 200, 204), (60, 430, 434)], ids=["whole", "thinned"])
 @pytest.mark.parametrize(("axis", "order"), [("y", (1, 0, 2)), ("x", (2, 1, 0))])
-def test_a_cell_that_lies_on_its_side_is_told_to_be_resliced(axis: str, order: tuple[int, int, int]) -> None:
-    scan = tube(shape=(60, 200, 204))
+def test_a_cell_that_lies_on_its_side_is_told_to_be_resliced(
+    axis: str, order: tuple[int, int, int], wide: tuple[int, int, int]
+) -> None:
+    scan = tube(shape=wide)
     lying = Scan(scan.path, ArraySlices(np.transpose(scan.slices[:], order).copy()), VOXEL, {})
     with pytest.raises(NotMeasurable, match=f"lies along the volume's {axis} axis; reslice"):
         CylinderFinder().find(lying, {})

@@ -84,10 +84,7 @@ class _Indexed:
             if index.step is not None and operator.index(index.step) < 1:
                 raise ValueError(f"slices are handed out in their own order, not in steps of {index.step}")
             return range(*index.indices(count))
-        try:
-            k = operator.index(index) if not isinstance(index, bool) else None  # type: ignore[arg-type]
-        except TypeError:
-            k = None
+        k = _whole_number(index)
         if k is None:
             raise TypeError(
                 f"slices are taken by one number, slices[k], or as a run, slices[a:b], not by {index!r}; "
@@ -153,6 +150,14 @@ class SlicesOnDemand(_Indexed):
 def each_slice(slices: Slices, make: Callable[[Volume], Volume], dtype: DTypeLike) -> SlicesOnDemand:
     """Slices of the same shape, each made from one of ``slices`` when it is asked for."""
     return SlicesOnDemand(lambda k: make(slices[k]), slices.shape, dtype)
+
+
+def _whole_number(index: object) -> int | None:
+    """``index`` as an int where it is one of any type; true and false are none."""
+    try:
+        return None if isinstance(index, bool) else operator.index(index)  # type: ignore[arg-type]
+    except TypeError:
+        return None
 
 
 def _read_only(array: Volume) -> Volume:
