@@ -78,7 +78,7 @@ def sources(path: Path) -> set[str]:
     return {
         str(call.args[0].value)
         for call in calls
-        if isinstance(call.func, ast.Name) and call.func.id in ("Contribution", "_scatter")
+        if isinstance(call.func, ast.Name) and call.func.id == "Contribution"
         and call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
     }  # fmt: skip
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from xctrules.core.hookspecs import hookimpl
+from xctrules.core.protocols import Metric
 
 
 @hookimpl
-def xctrules_metrics() -> list[Any]:
+def xctrules_metrics() -> list[Metric]:
     from xctrules_canister.metric import Canister
 
     return [Canister()]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from xctrules.core.hookspecs import hookimpl
+from xctrules.core.protocols import Screen
 
 
 @hookimpl
-def xctrules_screens() -> list[Any]:
+def xctrules_screens() -> list[Screen]:
     """The screening; its module is imported only when an inspection asks for it."""
     from xctrules_screening.metric import Screening
 

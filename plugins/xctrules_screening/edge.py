@@ -13,6 +13,25 @@ from xctrules_screening.sampling import EdgeBand
 TEN_TO_NINETY = 2.5631031310892007
 """10-90 % width of a Gaussian edge in standard deviations: 2 * 1.2816."""
 
+LEAST_PROFILES = 8
+"""Profiles without a gap, of whose median the edge is fitted."""
+
+NEAR_MIDDLE = 0.6
+"""Part of the wall, in its thicknesses about its middle, whose brightest grey is the fit's first guess."""
+
+CLEAR_SAMPLES, FIRST_BLUR_SAMPLES = 10, 6
+"""Samples beyond the surface from which on grey is that of the outside, and the blur of the first guess: some
+two and a half voxels and one and a half."""
+
+BEHIND_WEIGHT = 0.2
+"""Weight of what lies behind the wall: it differs from place to place, and only has to end the slab."""
+
+SHARPEST = 0.2
+"""Share of the fitted blur that is left at least when the noise of the surface is taken off."""
+
+ALIKE_BLURS = 2.5
+"""Blurs over which samples count as one value."""
+
 
 @dataclass(frozen=True)
 class EdgeFit:
@@ -44,15 +63,16 @@ def fit_edge(band: EdgeBand, rows: slice = slice(None)) -> EdgeFit | None:
 
     grey = band.grey[rows].reshape(-1, band.away_mm.size)
     whole = grey[np.isfinite(grey).all(axis=1)].astype(np.float64)
-    if whole.shape[0] < 8:
+    if whole.shape[0] < LEAST_PROFILES:
         return None
     x = band.away_mm
     profile = np.median(whole, axis=0)
     spread = whole.std(axis=0) / math.sqrt(whole.shape[0])
-    top = float(profile[np.abs(x + 0.5 * band.wall_mm) <= 0.6 * band.wall_mm].max())
+    top = float(profile[np.abs(x + 0.5 * band.wall_mm) <= NEAR_MIDDLE * band.wall_mm].max())
     step = x[1] - x[0]
-    start = [0.0, math.log(6 * step), top, float(np.median(profile[x > 10 * step])), float(profile[0])]
-    if not top > start[3]:
+    outside = float(np.median(profile[x > CLEAR_SAMPLES * step]))
+    start = [0.0, math.log(FIRST_BLUR_SAMPLES * step), top, outside, float(profile[0])]
+    if not top > outside:
         return None
 
     def model(p: Floats) -> Floats:
@@ -61,8 +81,7 @@ def fit_edge(band: EdgeBand, rows: slice = slice(None)) -> EdgeFit | None:
             p[4] + (p[2] - p[4]) * ndtr((x + band.wall_mm - p[0]) / s) - (p[2] - p[3]) * ndtr((x - p[0]) / s)
         )
 
-    # What lies behind the wall differs from place to place; it only has to end the slab.
-    weight = np.where(x < -band.wall_mm, 0.2, 1.0)
+    weight = np.where(x < -band.wall_mm, BEHIND_WEIGHT, 1.0)
 
     def residual(p: Floats) -> Floats:
         return np.asarray((model(p) - profile) * weight)
@@ -71,12 +90,12 @@ def fit_edge(band: EdgeBand, rows: slice = slice(None)) -> EdgeFit | None:
     found = least_squares(residual, start, x_scale=[step, 1.0, contrast, contrast, contrast])
     blur = math.exp(float(found.x[1]))
     # The surface to which profiles were shifted is itself known to its noise only.
-    sharp = math.sqrt(max(blur**2 - band.edge_sigma_mm**2, (0.2 * blur) ** 2))
+    sharp = math.sqrt(max(blur**2 - band.edge_sigma_mm**2, (SHARPEST * blur) ** 2))
     jacobian = np.asarray(found.jac, dtype=float)
     normal = jacobian.T @ jacobian
     scatter = max(float(np.mean(spread)), float(np.std(found.fun)))
-    # Four samples for each voxel, and a blur that correlates them: count one value for each blur.
-    alike = max(1.0, 2.5 * blur / step)
+    # Four samples for each voxel, and a blur that correlates them.
+    alike = max(1.0, ALIKE_BLURS * blur / step)
     sigma = blur * scatter * math.sqrt(alike * float(np.linalg.pinv(normal)[1, 1]))
     return EdgeFit(
         away_mm=x,

@@ -10,10 +10,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.cylinder.frame import CellFrame
+from xctrules.cylinder.outline import OUTLINE_ANGLES
 from xctrules.cylinder.surfaces import CylinderCell
+from xctrules_screening.sampling import evenly
 
 PILED_UP = 0.001
 """Share of voxels with the very highest value from which it is a limit and no chance."""
+
+SPIKE = 3
+"""How many times the next value's number that is, too: a histogram that ends by itself thins out."""
+
+WALL_MM = (0.05, 0.15)
+"""Depth below the can's outline at which there is wall, in the thinnest usual can of 0.2 mm too."""
+
+DARK_PX = 5
+"""Side of the squares of voxels that noise is averaged over before the darkest grey is looked for."""
+
+DARK_EVERY, DARK_SHARE = 3, 0.005
+"""Every third of these is enough, and so small a share of them may be darker by chance."""
+
+INSIDE_SHARE, INSIDE_MM = 0.97, 0.3
+"""The inside of the can ends at this share of its radius, less the thickness of its wall and its blur."""
+
+LIVE_SLICES = 4
+"""Slices that tell where the image is constant: what is alive in one of them is part of the field of view."""
+
+TO_CORNERS = 0.98
+"""A field of view that reaches this far towards the image's corners is no circle."""
+
+NEAREST_RIM = 0.3
+"""The can's outline is looked for from this share of the field's radius on."""
+
+RIM_VOXELS, BEYOND_VOXELS = 1.5, 0.5
+"""An outline within so many voxels of the field's rim may be the rim's own; one so far beyond it is cut."""
+
+LEAST_SEEN = 0.3
+"""Share of the directions in which the outline must be seen inside the field for a circle to complete it."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +82,11 @@ def saturation(cell: CylinderCell, inner_mm: float, outer_mm: float, slices: NDA
             y - np.float32(frame.origin_mm[1] + height * ay)
         ) ** 2
         roll_parts.append(image[(squared > inner_mm**2) & (squared < outer_mm**2)])
-        wall_parts.append(image[(squared > (radius - 0.15) ** 2) & (squared < (radius - 0.05) ** 2)])
-        smooth = cv2.blur(np.ascontiguousarray(image, dtype=np.float32), (5, 5))
-        dark.append(smooth[squared < (0.97 * radius - 0.3) ** 2][::3])
+        wall_parts.append(
+            image[(squared > (radius - WALL_MM[1]) ** 2) & (squared < (radius - WALL_MM[0]) ** 2)]
+        )
+        smooth = cv2.blur(np.ascontiguousarray(image, dtype=np.float32), (DARK_PX, DARK_PX))
+        dark.append(smooth[squared < (INSIDE_SHARE * radius - INSIDE_MM) ** 2][::DARK_EVERY])
     roll, wall = np.concatenate(roll_parts), np.concatenate(wall_parts)
     limit = _limit(roll, cell)
     return Saturation(
@@ -60,7 +94,7 @@ def saturation(cell: CylinderCell, inner_mm: float, outer_mm: float, slices: NDA
         wall=float((wall >= limit).mean()) if wall.size else math.nan,
         limit=limit,
         voxels=int(roll.size),
-        dark_grey=float(np.quantile(np.concatenate(dark), 0.005)),
+        dark_grey=float(np.quantile(np.concatenate(dark), DARK_SHARE)),
     )
 
 
@@ -74,8 +108,7 @@ def _limit(roll: NDArray[np.generic], cell: CylinderCell) -> float:
     at = int((roll == highest).sum())
     below = roll[np.less(roll, highest)]
     next_one = int((below == below.max()).sum()) if below.size else 0
-    # A histogram that ends by itself thins out; one that was clipped has a spike as its last bar.
-    return highest if at >= PILED_UP * roll.size and at > 3 * next_one else end
+    return highest if at >= PILED_UP * roll.size and at > SPIKE * next_one else end
 
 
 def truncation(cell: CylinderCell) -> float:
@@ -96,8 +129,19 @@ def _beyond_circle(cell: CylinderCell) -> float:
     inside = np.flatnonzero((z >= frame.straight_mm[0]) & (z <= frame.straight_mm[1]))
     if inside.size == 0:
         return 0.0
-    picked = inside[np.unique(np.linspace(0, inside.size - 1, min(4, inside.size)).round().astype(int))]
-    slices = cell.scan.slices
+    picked = evenly(inside, LIVE_SLICES)
+    reach = _live_radius(cell, picked)
+    if reach is None:
+        return 0.0
+    return _cut_by_circle(cell.scan.slices[int(picked[picked.size // 2])], reach, frame)
+
+
+def _live_radius(cell: CylinderCell, picked: NDArray[np.intp]) -> float | None:
+    """Radius, mm, about the image's middle within which it is not constant; ``None`` where that is no circle.
+
+    The image's first corner says which value stands for "nothing here".
+    """
+    frame, slices = cell.frame, cell.scan.slices
     corner = slices[int(picked[0])][0, 0]
     live = np.zeros(frame.shape[1:], dtype=bool)
     for k in picked:
@@ -105,14 +149,10 @@ def _beyond_circle(cell: CylinderCell) -> float:
     _, dy, dx = frame.voxel_mm
     y = ((np.arange(frame.shape[1]) - 0.5 * (frame.shape[1] - 1)) * dy)[:, None]
     x = ((np.arange(frame.shape[2]) - 0.5 * (frame.shape[2] - 1)) * dx)[None, :]
-    half_diagonal = math.hypot(float(y[0, 0]), float(x[0, 0]))
     distance = np.hypot(y, x)[live]
-    if distance.size == 0:
-        return 0.0
-    reach = float(distance.max())
-    if reach > 0.98 * half_diagonal:
-        return 0.0  # the image is alive to its corners
-    return _cut_by_circle(slices[int(picked[picked.size // 2])], reach, frame)
+    reach = float(distance.max()) if distance.size else math.inf
+    half_diagonal = math.hypot(float(y[0, 0]), float(x[0, 0]))
+    return reach if reach <= TO_CORNERS * half_diagonal else None
 
 
 def _cut_by_circle(image: NDArray[np.generic], reach_mm: float, frame: CellFrame) -> float:
@@ -123,15 +163,15 @@ def _cut_by_circle(image: NDArray[np.generic], reach_mm: float, frame: CellFrame
     """
     _, dy, dx = frame.voxel_mm
     voxel = max(dy, dx)
-    theta = np.deg2rad(np.arange(0.0, 360.0, 2.0))[:, None]
-    r = np.arange(0.3 * reach_mm, reach_mm + 2 * voxel, 0.5 * voxel)[None, :]
+    theta = np.deg2rad(np.arange(OUTLINE_ANGLES) * (360.0 / OUTLINE_ANGLES))[:, None]
+    r = np.arange(NEAREST_RIM * reach_mm, reach_mm + 2 * voxel, 0.5 * voxel)[None, :]
     map_x = (0.5 * (frame.shape[2] - 1) + r * np.cos(theta) / dx).astype(np.float32)
     map_y = (0.5 * (frame.shape[1] - 1) + r * np.sin(theta) / dy).astype(np.float32)
     grey = cv2.remap(np.ascontiguousarray(image, dtype=np.float32), map_x, map_y, cv2.INTER_LINEAR)
     bright = grey > 0.5 * frame.can_grey
     edge = r[0, r.shape[1] - 1 - np.argmax(bright[:, ::-1], axis=1)]
-    seen = bright.any(axis=1) & (edge < reach_mm - 1.5 * voxel)
-    if seen.mean() < 0.3:
+    seen = bright.any(axis=1) & (edge < reach_mm - RIM_VOXELS * voxel)
+    if seen.mean() < LEAST_SEEN:
         return 0.0  # an outline along the whole circle, with a wall, is the can's own (see frame)
     x, y = edge * np.cos(theta[:, 0]), edge * np.sin(theta[:, 0])
     # Circle through the points (Kasa 1976): x^2 + y^2 = 2 a x + 2 b y + c.
@@ -139,7 +179,7 @@ def _cut_by_circle(image: NDArray[np.generic], reach_mm: float, frame: CellFrame
     a, b, c = np.linalg.lstsq(design, (x**2 + y**2)[seen], rcond=None)[0]
     along = a * np.cos(theta[:, 0]) + b * np.sin(theta[:, 0])
     outline = along + np.sqrt(np.maximum(along**2 + c, 0.0))
-    return float((outline > reach_mm + 0.5 * voxel).mean())
+    return float((outline > reach_mm + BEYOND_VOXELS * voxel).mean())
 
 
 def undersampling(cell: CylinderCell) -> str | None:

@@ -13,16 +13,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xctrules.core.robust import SECOND_DIFFERENCE_SD, noise_along, robust_sd
 from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.surfaces import Floats
 from xctrules_screening.levels import APART
-from xctrules_screening.sampling import INTERPOLATED_NOISE, Unrolled, robust_sd
+from xctrules_screening.sampling import INTERPOLATED_NOISE, Unrolled
 
 BLOCK_DEG = 5.0
 """Arc over which layers are averaged before they are looked at one by one."""
 
 HALF_WINDOW = 0.06
 """Half-width, in turns, of the cathode's middle: some 20 um, well inside its 150 um."""
+
+CATHODE_PHASES = (0.25, 0.75)
+"""Where between one turn's copper and the next one's the cathode's middle may lie."""
+
+APART_VOXELS = 3.0
+"""Voxels along a layer at which single ones' noise is independent."""
+
+TAB_SIGMAS = 4.0
+"""What stands out by more than this from its turn's pattern is a tab, and no ring."""
+
+SECTOR_DEG = 30.0
+"""Even and odd sectors of this width are averaged by themselves: wide enough for twenty voxels at a radius,
+narrow enough that both see all sides of the roll."""
+
+LEAST_VOXELS, LEAST_RADII = 20, 20
+"""Voxels in an average at one radius, and radii that rings are judged by."""
+
+SLOW_RADII = 15
+"""What changes more slowly than over so many radii is cupping."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +88,7 @@ def find_layers(roll: Unrolled, voxel_mm: float) -> Layers | None:
     phase = roll.phase
     near = np.abs(phase[:, None] - phase[None, :]) <= HALF_WINDOW + 1e-9
     smooth = (near * profile).sum(axis=1) / near.sum(axis=1)
-    middle = np.flatnonzero((phase > 0.25) & (phase < 0.75))
+    middle = np.flatnonzero((phase > CATHODE_PHASES[0]) & (phase < CATHODE_PHASES[1]))
     top = int(middle[np.argmax(smooth[middle])])
     inner, outer = int(np.argmin(profile[:top])), top + 1 + int(np.argmin(profile[top + 1 :]))
     cathode = np.flatnonzero(near[top])
@@ -97,12 +117,12 @@ def _noise(values: NDArray[np.float32], roll: Unrolled, voxel_mm: float) -> tupl
         radius = float(np.nanmedian(roll.radius_mm[turn]))
         if not math.isfinite(radius):
             continue
-        lag = max(1, math.ceil(3 * voxel_mm / (radius * math.radians(step_deg))))
+        lag = max(1, math.ceil(APART_VOXELS * voxel_mm / (radius * math.radians(step_deg))))
         v = values[:, turn]
         differences.append((np.roll(v, lag, -1) - 2 * v + np.roll(v, -lag, -1)).ravel())
     joined = np.concatenate(differences) if differences else np.empty(0)
     finite = joined[np.isfinite(joined)]
-    return robust_sd(finite) / math.sqrt(6) / INTERPOLATED_NOISE, int(finite.size)
+    return robust_sd(finite) / SECOND_DIFFERENCE_SD / INTERPOLATED_NOISE, int(finite.size)
 
 
 def separation(roll: Unrolled, layers: Layers) -> NDArray[np.bool_] | None:
@@ -128,8 +148,7 @@ def separation(roll: Unrolled, layers: Layers) -> NDArray[np.bool_] | None:
         [cathode - near_gap, cathode - far_gap, copper - near_gap, next_copper - far_gap]
     )  # (4, turns, blocks)
     # The noise of a valley's depth, from places side by side, where the layers themselves are the same.
-    second = np.roll(valleys[:2], 1, -1) - 2 * valleys[:2] + np.roll(valleys[:2], -1, -1)
-    spread = robust_sd(second) / math.sqrt(6)
+    spread = noise_along(valleys[:2], wrap=True)
     apart = np.asarray((valleys > APART * spread).all(axis=0))
     return np.asarray(apart[whole])
 
@@ -151,37 +170,43 @@ def ring_sd(roll: Unrolled, layers: Layers, frame: CellFrame) -> tuple[float, in
     distance from the middle of the image, once over even and once over odd sectors. A ring is in both
     averages, noise in neither: their covariance is the rings' variance.
     """
-    nz, nturns, _, nt = roll.grey.shape
     phases = np.unique([*layers.cathode, *layers.gaps])
-    grey = roll.grey[:, :, phases]
-    rest = grey - mean_of_finite(grey, (0, 3))[None, :, :, None]
-    rest = np.clip(rest, -4 * layers.noise, 4 * layers.noise)  # a tab is no ring
-    rest -= mean_of_finite(rest, (0, 3))[None, :, :, None]
-    r = roll.radius_mm[:, None, :] + roll.phase[phases][None, :, None] * roll.pitch_mm
-    theta = np.broadcast_to(roll.theta_deg, (nturns, phases.size, nt))
-    sector = (theta // 30).astype(np.intp) % 2
-    centre = 0.5 * (frame.shape[1] - 1), 0.5 * (frame.shape[2] - 1)
-    size = math.ceil(math.hypot(*frame.shape[1:])) + 2
-    total, number = np.zeros((2, size)), np.zeros((2, size))
-    for i in range(nz):
-        height = roll.slices[i] * frame.voxel_mm[0] / frame.axis[2]
-        _, y, x = frame.to_voxel(height, theta, r)
-        distance = np.hypot(y - centre[0], x - centre[1])
-        usable = np.isfinite(rest[i]) & np.isfinite(distance)
-        place = np.rint(distance[usable]).astype(np.intp) * 2 + sector[usable]
-        inside = place < 2 * size
-        total += (
-            np.bincount(place[inside], rest[i][usable][inside], minlength=2 * size)[: 2 * size]
-            .reshape(size, 2)
-            .T
-        )
-        number += np.bincount(place[inside], minlength=2 * size)[: 2 * size].reshape(size, 2).T
-    enough = (number >= 20).all(axis=0)
-    if enough.sum() < 20:
+    total, number = _by_distance(_without_turns(roll.grey[:, :, phases], layers.noise), phases, roll, frame)
+    enough = (number >= LEAST_VOXELS).all(axis=0)
+    if enough.sum() < LEAST_RADII:
         return math.nan, 0
     mean = total[:, enough] / number[:, enough]
-    width = 15  # radii; slower changes are cupping
-    kernel = np.ones(width) / width
-    slow = np.stack([np.convolve(np.pad(m, width // 2, mode="edge"), kernel, mode="valid") for m in mean])
+    kernel = np.ones(SLOW_RADII) / SLOW_RADII
+    padded = np.pad(mean, ((0, 0), (SLOW_RADII // 2, SLOW_RADII // 2)), mode="edge")
+    slow = np.stack([np.convolve(row, kernel, mode="valid") for row in padded])
     fast = mean - slow
     return math.sqrt(max(float(np.mean(fast[0] * fast[1])), 0.0)), int(enough.sum())
+
+
+def _without_turns(grey: NDArray[np.float32], noise: float) -> Floats:
+    """Grey (nz, nturns, nphase, nt) without the mean pattern of each turn, and without tabs."""
+    rest = grey - mean_of_finite(grey, (0, 3))[None, :, :, None]
+    rest = np.clip(rest, -TAB_SIGMAS * noise, TAB_SIGMAS * noise)
+    return np.asarray(rest - mean_of_finite(rest, (0, 3))[None, :, :, None])
+
+
+def _by_distance(
+    rest: Floats, phases: NDArray[np.intp], roll: Unrolled, frame: CellFrame
+) -> tuple[Floats, Floats]:
+    """Sums and numbers (2, nradii) of ``rest`` over even and odd sectors, by distance, in whole voxels, from
+    the middle of the image."""
+    r = roll.radius_mm[:, None, :] + roll.phase[phases][None, :, None] * roll.pitch_mm
+    theta = np.broadcast_to(roll.theta_deg, r.shape)
+    sector = (theta // SECTOR_DEG).astype(np.intp) % 2
+    middle = 0.5 * (frame.shape[1] - 1), 0.5 * (frame.shape[2] - 1)
+    size = math.ceil(math.hypot(*frame.shape[1:])) + 2
+    total, number = np.zeros(2 * size), np.zeros(2 * size)
+    for k, values in zip(roll.slices, rest, strict=True):
+        _, y, x = frame.to_voxel(k * frame.voxel_mm[0] / frame.axis[2], theta, r)
+        distance = np.hypot(y - middle[0], x - middle[1])
+        usable = np.isfinite(values) & np.isfinite(distance)
+        place = np.rint(distance[usable]).astype(np.intp) * 2 + sector[usable]
+        inside = place < 2 * size
+        total += np.bincount(place[inside], values[usable][inside], minlength=2 * size)
+        number += np.bincount(place[inside], minlength=2 * size)
+    return total.reshape(size, 2).T, number.reshape(size, 2).T

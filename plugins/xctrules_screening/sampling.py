@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +26,27 @@ INTERPOLATED_NOISE = 0.92
 """Standard deviation that cubic convolution leaves of a voxel's noise, averaged over all positions between
 voxels: 0.86 when the voxels' noise is independent, 0.97 when it is correlated over 0.6 voxel, as
 reconstructions filter it. The middle is off by 6 % at most."""
+
+MOST_ANGLES = 360
+"""Angles round the roll at most: half-planes a degree apart show what there is of layers."""
+
+LIKE_PITCH = 0.4
+"""Distance between two turns, off the usual one by this share, at which one was missed or two touch."""
+
+LEAST_TURNS = 5
+"""Distances between turns from which on the first and the last are left out."""
+
+PHASES = (16, 32)
+"""Samples between two turns: two for each voxel, within these bounds."""
+
+EDGE_HEIGHTS, EDGE_ANGLES = 12, 120
+"""Heights and angles at which the can's edge is sampled: some thousand profiles."""
+
+EDGE_INSIDE_VOXELS, EDGE_OUTSIDE_VOXELS, EDGE_SAMPLES = 2, 6, 4
+"""How far profiles go beyond the wall's two faces, and their samples for each voxel."""
+
+USUAL_WALL_VOXELS = 5
+"""Thickness of a wall whose inner surface was not located and which the spec does not give."""
 
 
 def slice_greys(scan: Scan, frame: CellFrame, k: int, theta_deg: Floats, r_mm: Floats) -> Greys:
@@ -62,8 +82,13 @@ def nearest_slices(frame: CellFrame, z_mm: Floats, at_most: int) -> NDArray[np.i
     """Slices nearest to heights, evenly thinned out."""
     k = np.clip(np.rint(np.asarray(z_mm) * frame.axis[2] / frame.voxel_mm[0]), 0, frame.shape[0] - 1)
     every = np.unique(k.astype(np.intp))
-    picked = np.unique(np.linspace(0, every.size - 1, min(at_most, every.size)).round().astype(int))
-    return np.asarray(every[picked], dtype=np.intp)
+    return evenly(every, at_most)
+
+
+def evenly(indices: NDArray[np.intp], at_most: int) -> NDArray[np.intp]:
+    """Some of ``indices`` (n,), evenly spaced from the first to the last."""
+    picked = np.linspace(0, indices.size - 1, min(at_most, indices.size)).round().astype(np.intp)
+    return np.asarray(indices[np.unique(picked)], dtype=np.intp)
 
 
 @dataclass(frozen=True)
@@ -95,7 +120,7 @@ class Unrolled:
 def unroll(cell: CylinderCell, foil: FoilTrace) -> Unrolled | None:
     """Sample between each turn of the foil and the next; ``None`` where no two turns lie side by side."""
     frame = cell.frame
-    every = max(1, foil.theta_deg.size // 360)
+    every = max(1, foil.theta_deg.size // MOST_ANGLES)
     theta = foil.theta_deg[::every]
     located = np.isfinite(foil.radius_mm).any(axis=0)
     radius = np.where(located, np.nanmedian(np.where(located, foil.radius_mm, 0.0), axis=0), np.nan)
@@ -106,12 +131,12 @@ def unroll(cell: CylinderCell, foil: FoilTrace) -> Unrolled | None:
     typical = float(np.nanmedian(pitch))
     # A turn missed in between, or two that touch, is no place to look at layers.
     with np.errstate(invalid="ignore"):
-        pitch = np.where(np.abs(pitch / typical - 1) < 0.4, pitch, np.nan)
-    if pitch.shape[0] > 4:
+        pitch = np.where(np.abs(pitch / typical - 1) < LIKE_PITCH, pitch, np.nan)
+    if pitch.shape[0] >= LEAST_TURNS:
         # Where the electrodes begin and end, copper winds on without a cathode: no layers to compare.
         pitch[[0, -1]] = np.nan
     voxel = max(frame.voxel_mm[1:])
-    steps = int(np.clip(2 * math.ceil(typical / voxel), 16, 32))
+    steps = int(np.clip(2 * math.ceil(typical / voxel), *PHASES))
     phase = (np.arange(steps) + 0.5) / steps
     start = radius[:-1]
     r = start[:, None] + phase[:, None] * pitch[:, None]  # (nturns, nphase, nt)
@@ -136,21 +161,21 @@ class EdgeBand:
     edge_sigma_mm: float
 
 
-def edge_band(cell: CylinderCell, can: CanSurface, heights: int = 12) -> EdgeBand | None:
+def edge_band(cell: CylinderCell, can: CanSurface) -> EdgeBand | None:
     """Sample across the straight part of the can; ``None`` where its outer surface was not located."""
     frame = cell.frame
     voxel = max(frame.voxel_mm[1:])
     rows = np.flatnonzero(can.straight & np.isfinite(can.outer_mm).any(axis=1))
     if rows.size == 0:
         return None
-    rows = rows[np.unique(np.linspace(0, rows.size - 1, min(heights, rows.size)).round().astype(int))]
-    every = max(1, can.theta_deg.size // 120)
+    rows = evenly(rows, EDGE_HEIGHTS)
+    every = max(1, can.theta_deg.size // EDGE_ANGLES)
     theta = can.theta_deg[::every]
     outer = can.outer_mm[:, ::every]
     wall = float(np.nanmedian(can.outer_mm[can.straight] - can.inner_mm[can.straight]))
     if not math.isfinite(wall):
-        wall = float(cell.nominal.get("wall_thickness", 5 * voxel))
-    away = np.arange(-wall - 2 * voxel, 6 * voxel, voxel / 4)
+        wall = float(cell.nominal.get("wall_thickness", USUAL_WALL_VOXELS * voxel))
+    away = np.arange(-wall - EDGE_INSIDE_VOXELS * voxel, EDGE_OUTSIDE_VOXELS * voxel, voxel / EDGE_SAMPLES)
     grey = np.stack(
         [
             slice_greys(cell.scan, frame, _slice_of(frame, can.z_mm[i]), theta, outer[i][:, None] + away)
@@ -162,11 +187,3 @@ def edge_band(cell: CylinderCell, can: CanSurface, heights: int = 12) -> EdgeBan
 
 def _slice_of(frame: CellFrame, z_mm: float) -> int:
     return int(np.clip(round(z_mm * frame.axis[2] / frame.voxel_mm[0]), 0, frame.shape[0] - 1))
-
-
-def robust_sd(values: NDArray[np.floating[Any]]) -> float:
-    """1.4826 times the median absolute deviation of the finite values; NaN without any."""
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        return math.nan
-    return 1.4826 * float(np.median(np.abs(finite - np.median(finite))))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xctrules.core.figures import Figure, Table
-from xctrules.core.measurement import Contribution, Measurement, MetricResult
+from xctrules.core.measurement import Measurement, MetricResult, Scale
 from xctrules.core.names import Description
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import (
@@ -20,6 +20,7 @@ from xctrules.cylinder.surfaces import (
     CylinderCell,
     Segmentation,
 )
+from xctrules_segmentation import budget
 from xctrules_segmentation.confidence_figures import draw_confidence, draw_example
 
 DESCRIPTIONS: Mapping[str, Description] = {
@@ -48,61 +49,58 @@ class SegmentationQuality:
     declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
 
     def measure(self, cell: CylinderCell) -> MetricResult:
+        """All that can be said of the segmentation in use, and the states of all places looked at."""
         surfaces = cell.surfaces
-        found: list[Measurement] = []
-        figures: list[Figure] = []
-        if surfaces.ends:
-            state = np.concatenate([edges.state.ravel() for edges in surfaces.ends.values()])
-            due = ~np.isin(state, (NO_FOIL, NO_FACING_CATHODE))
-            share = float((state[due] == MEASURED).mean()) if due.any() else 0.0
-            n = int(due.sum())
-            # A share of n trials; neighbours hang together over about ten angles.
-            u = math.sqrt(max(share * (1 - share), 1 / max(n, 1)) / max(n / 10, 1))
-            found.append(
-                Measurement(
-                    "segmentation.coverage", "1", value=share, n=n, budget=(Contribution("counting", u),)
-                )
-            )
-            shifts = [(e.threshold_shift_mm, e.anode_sigma_mm) for e in surfaces.ends.values()]
-            # Where too few places were measured, what an edge's noise is cannot be told.
-            shifts = [pair for pair in shifts if np.isfinite(pair).all()]
-            if shifts:
-                worst = max((shift for shift, _ in shifts), key=abs)
-                u = sum(sigma for _, sigma in shifts) / len(shifts) / math.sqrt(max(n / 10, 1))
-                found.append(
-                    Measurement(
-                        "segmentation.threshold_sensitivity", "mm", value=worst, n=n,
-                        budget=(Contribution("edge noise", u), cell.scale.contribution(worst)),
-                    )
-                )  # fmt: skip
-            rows = tuple(
-                (edges.end, *(int((edges.state == i).sum()) for i in range(len(STATE_NAMES))))
-                for edges in surfaces.ends.values()
-            )
-            figures.append(
-                Table(
-                    id="segmentation-states",
-                    title="Places looked at",
-                    caption="How many turns and angles were measured, and why the others were not. "
-                    "Many places in the last column mean that the scan is too noisy or too coarse.",
-                    columns=("end", *STATE_NAMES),
-                    rows=rows,
-                )
-            )
-        if surfaces.separability is not None:
-            found.append(
-                Measurement(
-                    "segmentation.separability", "1", value=surfaces.separability,
-                    budget=(Contribution("choice of slices", 0.01, type="B"),),
-                )
-            )  # fmt: skip
-        found.append(_agreement(surfaces))
+        agreement = _agreement(surfaces)
+        found = [
+            *_coverage(surfaces),
+            *_threshold_sensitivity(surfaces, cell.scale),
+            *_separability(surfaces),
+            agreement,
+        ]
+        figures: list[Figure] = [_states(surfaces)] if surfaces.ends else []
         for end, confidence in surfaces.confidence.items():
-            figures += [draw_confidence(end, confidence), draw_example(end, confidence, found[-1].value)]
+            figures += [draw_confidence(end, confidence), draw_example(end, confidence, agreement.value)]
         have = {m.name for m in found}
         reason = next(iter(surfaces.missing.values()), "no end of the roll is in view")
         absent = [Measurement.absent(n, u, reason) for n, u in self.declares.items() if n not in have]
         return MetricResult(measurements=[*found, *absent], figures=figures, warnings=surfaces.warnings)
+
+
+def _due(surfaces: Segmentation) -> NDArray[np.int8]:
+    """States (n,) of the places where an overhang was to be measured: all but those without foil or facing
+    cathode."""
+    state = np.concatenate([edges.state.ravel() for edges in surfaces.ends.values()])
+    return np.asarray(state[~np.isin(state, (NO_FOIL, NO_FACING_CATHODE))])
+
+
+def _coverage(surfaces: Segmentation) -> list[Measurement]:
+    if not surfaces.ends:
+        return []
+    due = _due(surfaces)
+    share = float((due == MEASURED).mean()) if due.size else 0.0
+    line = budget.counting(share, due.size)
+    return [Measurement("segmentation.coverage", "1", value=share, n=due.size, budget=(line,))]
+
+
+def _threshold_sensitivity(surfaces: Segmentation, scale: Scale) -> list[Measurement]:
+    """Change of an overhang with the edge criterion, at the end where it is larger."""
+    shifts = [(e.threshold_shift_mm, e.anode_sigma_mm) for e in surfaces.ends.values()]
+    # Where too few places were measured, what an edge's noise is cannot be told.
+    shifts = [pair for pair in shifts if np.isfinite(pair).all()]
+    if not shifts:
+        return []
+    n = _due(surfaces).size
+    worst = max((shift for shift, _ in shifts), key=abs)
+    lines = (budget.edge_noise([sigma for _, sigma in shifts], n), scale.contribution(worst))
+    return [Measurement("segmentation.threshold_sensitivity", "mm", value=worst, n=n, budget=lines)]
+
+
+def _separability(surfaces: Segmentation) -> list[Measurement]:
+    if surfaces.separability is None:
+        return []
+    lines = (budget.choice_of_slices(),)
+    return [Measurement("segmentation.separability", "1", value=surfaces.separability, budget=lines)]
 
 
 def _agreement(surfaces: Segmentation) -> Measurement:
@@ -115,14 +113,20 @@ def _agreement(surfaces: Segmentation) -> Measurement:
         }
         reason = usual.get(surfaces.segmenter, f"the segmenter {surfaces.segmenter} compared nothing")
         return Measurement.absent(name, unit, surfaces.missing.get("agreement", reason))
-    planes = agreement.plane_dice
-    # Neighbouring half-planes show much the same, as neighbouring angles do.
-    spread = float(planes.std(ddof=1)) if planes.size > 1 else 0.0
-    u = max(spread, 1e-3) / math.sqrt(max(planes.size / 10, 1))
-    return Measurement(
-        name,
-        unit,
-        value=float(np.mean(list(agreement.dice.values()))),
-        n=int(planes.size),
-        budget=(Contribution("scatter between half-planes", u),),
+    value = float(np.mean(list(agreement.dice.values())))
+    lines = (budget.scatter_between_half_planes(agreement.plane_dice),)
+    return Measurement(name, unit, value=value, n=int(agreement.plane_dice.size), budget=lines)
+
+
+def _states(surfaces: Segmentation) -> Table:
+    return Table(
+        id="segmentation-states",
+        title="Places looked at",
+        caption="How many turns and angles were measured, and why the others were not. "
+        "Many places in the last column mean that the scan is too noisy or too coarse.",
+        columns=("end", *STATE_NAMES),
+        rows=tuple(
+            (edges.end, *(int((edges.state == i).sum()) for i in range(len(STATE_NAMES))))
+            for edges in surfaces.ends.values()
+        ),
     )

@@ -1,0 +1,41 @@
+"""What each figure of the scan is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from xctrules.core.names import Description
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    "screening.snr": Description("1", "Signal to noise", "signal-to-noise ratio", "larger"),
+    "screening.cnr": Description(
+        "1", "Contrast to noise", "contrast-to-noise ratio between cathode and anode", "larger"
+    ),
+    "screening.resolution": Description(
+        "mm", "Resolution", "width of the can's edge from 10 % to 90 %", "smaller"
+    ),
+    "screening.layer_separation": Description(
+        "1", "Layer separation", "how clearly neighbouring electrode layers are told apart", "larger"
+    ),
+    "screening.cupping": Description(
+        "1", "Cupping", "relative grey-level rise from the roll's core to its rim", "nominal"
+    ),
+    "screening.ring_index": Description(
+        "1", "Ring index", "strength of ring artefacts against noise", "smaller"
+    ),
+    "screening.cone_beam_index": Description(
+        "1", "Cone beam index", "growth of blur towards the ends of the volume", "smaller"
+    ),
+    "screening.saturation": Description(
+        "1", "Saturation", "share of voxels at the end of the grey scale", "smaller"
+    ),
+    "screening.truncation": Description(
+        "1", "Truncation", "share of the can's outline cut off by the field of view", "smaller"
+    ),
+    "screening.axis_residual": Description(
+        "mm", "Axis residual", "residual of the slices' centres from a straight axis", "smaller"
+    ),
+    "screening.voxel_scale": Description(
+        "1", "Voxel scale", "measured over nominal outer diameter", "nominal"
+    ),
+}  # fmt: skip
