@@ -21,6 +21,7 @@ from xctrules.cli.console import (
 )
 from xctrules.core.errors import OutputError, StudyError
 from xctrules.core.files import write_files
+from xctrules.core.wording import counted, exact, significant, uncertainty, with_unit
 
 if TYPE_CHECKING:
     from xctrules.campaigns.studies.input import Inputs, Value
@@ -361,30 +362,28 @@ WORDS = {
 def _gauge_text(made: Study) -> Iterator[str]:
     result: Any = made.result
     gauge: GaugeStudy = result
-    unit = "" if made.unit == "1" else f" {made.unit}"
-    from xctrules.core.wording import counted
-
     yield f"Gauge repeatability and reproducibility: {made.measurement} (AIAG MSA 4, ANOVA)"
-    tolerance = "" if gauge.tolerance is None else f", tolerance {gauge.tolerance:g}{unit}"
+    unit = made.unit
+    tolerance = "" if gauge.tolerance is None else f", tolerance {with_unit(exact(gauge.tolerance), unit)}"
     yield (
         f"{counted(gauge.parts, 'part')} x {counted(gauge.appraisers, 'appraiser')} x "
         f"{counted(gauge.repeats, 'repeat')}, "
-        f"mean {gauge.mean:.6g}{unit}{tolerance}"
+        f"mean {with_unit(significant(gauge.mean, 6), unit)}{tolerance}"
     )
     yield ""
     rows = [("Source", "Sum of squares", "df", "Mean square", "F", "p")]
     for row in gauge.anova:
         rows.append(
-            (row.source, f"{row.sum_of_squares:.5g}", str(row.degrees_of_freedom), f"{row.mean_square:.5g}",
-             _number(row.f), _number(row.p, 3))
+            (row.source, significant(row.sum_of_squares, 5), str(row.degrees_of_freedom),
+             significant(row.mean_square, 5), significant(row.f), significant(row.p, 3))
         )  # fmt: skip
     yield from aligned(rows)
     if gauge.interaction_p is not None:
         what = "is pooled with the repeats" if gauge.interaction == "pooled" else "is kept"
-        yield f"The interaction of parts and appraisers (p = {gauge.interaction_p:.3g}) {what}."
+        yield f"The interaction of parts and appraisers (p = {significant(gauge.interaction_p, 3)}) {what}."
     yield ""
     head = (
-        "Component", f"s{f' ({made.unit})' if unit else ''}", "95 % interval", "df",
+        "Component", "s" if unit == "1" else f"s ({unit})", "95 % interval", "df",
         "% of total", "% of variance", "% of tolerance",
     )  # fmt: skip
     yield from aligned([head, *(_component_row(each) for each in gauge.components.values())])
@@ -400,17 +399,13 @@ def _gauge_text(made: Study) -> Iterator[str]:
 def _component_row(component: Component) -> tuple[str, ...]:
     return (
         WORDS[component.name],
-        f"{component.standard_deviation:.4g}",
-        f"{_number(component.low)} to {_number(component.high)}",
+        significant(component.standard_deviation),
+        f"{significant(component.low)} to {significant(component.high)}",
         f"{component.degrees_of_freedom:.1f}",
-        _number(component.percent_of_total, 3),
-        _number(component.contribution_percent, 3),
-        _number(component.percent_of_tolerance, 3),
+        significant(component.percent_of_total, 3),
+        significant(component.contribution_percent, 3),
+        significant(component.percent_of_tolerance, 3),
     )
-
-
-def _number(value: float | None, digits: int = 4) -> str:
-    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def _summary(studies: Iterable[Study]) -> Iterator[str]:
@@ -421,10 +416,11 @@ def _summary(studies: Iterable[Study]) -> Iterator[str]:
         gauge = result.components["GRR"]
         rows.append(
             (
-                each.measurement, each.unit, f"{result.mean:.6g}",
-                f"{result.components['EV'].standard_deviation:.3g}", f"{gauge.standard_deviation:.3g}",
-                _number(parts.standard_deviation if parts else None, 3), _number(gauge.percent_of_total, 3),
-                "-" if result.categories is None else str(result.categories), result.judgement,
+                each.measurement, each.unit, significant(result.mean, 6),
+                significant(result.components["EV"].standard_deviation, 3),
+                significant(gauge.standard_deviation, 3),
+                significant(parts.standard_deviation if parts else None, 3),
+                significant(gauge.percent_of_total, 3), exact(result.categories), result.judgement,
             )
         )  # fmt: skip
     yield from aligned(rows)
@@ -433,31 +429,32 @@ def _summary(studies: Iterable[Study]) -> Iterator[str]:
 def _calibrated_text(made: Study) -> Iterator[str]:
     found: Any = made.result
     result: CalibratedStudy = found
-    unit = "" if made.unit == "1" else f" {made.unit}"
+    unit = made.unit
+
+    def shown(value: float, digits: int = 4) -> str:
+        return with_unit(significant(value, digits), unit)
+
     yield f"Repeat scans of a calibrated part: {made.measurement} (ISO 15530-3, VDI/VDE 2630-2.1)"
-    yield f"{result.scans} scans"
+    yield counted(result.scans, "scan")
     yield ""
+    freedom = f"{min(result.degrees_of_freedom, 9999):.0f}"
     rows = [
-        ("calibrated value", f"{result.calibrated_value:.7g}{unit}", ""),
-        ("mean of the scans", f"{result.mean:.7g}{unit}", ""),
-        ("bias b", f"{result.bias:+.4g}{unit}", "mean minus calibrated value"),
-        ("u_cal", f"{result.u_cal:.4g}{unit}", "calibration, U / k of the certificate"),
-        ("u_p", f"{result.u_p:.4g}{unit}", "standard deviation of a single scan"),
-        ("u_w", f"{result.u_w:.4g}{unit}", "workpiece: temperature, material; as stated"),
-        ("u_b", f"{result.u_b:.4g}{unit}", "bias, as the mean of so many scans shows it"),
-        ("u", f"{result.standard_uncertainty:.4g}{unit}", "root sum of squares"),
-        (
-            "k",
-            f"{result.coverage_factor:.3f}",
-            f"95 %, {min(result.degrees_of_freedom, 9999):.0f} effective degrees of freedom",
-        ),
-        ("U = k u + |b|", f"{result.expanded_uncorrected:.4g}{unit}", "values as measured (bias: add)"),
-        ("U = k u", f"{result.expanded_corrected:.4g}{unit}", "values minus b (bias: correct)"),
+        ("calibrated value", shown(result.calibrated_value, 7), ""),
+        ("mean of the scans", shown(result.mean, 7), ""),
+        ("bias b", with_unit(f"{result.bias:+.4g}", unit), "mean minus calibrated value"),
+        ("u_cal", shown(result.u_cal), "calibration, U / k of the certificate"),
+        ("u_p", shown(result.u_p), "standard deviation of a single scan"),
+        ("u_w", shown(result.u_w), "workpiece: temperature, material; as stated"),
+        ("u_b", shown(result.u_b), "bias, as the mean of so many scans shows it"),
+        ("u", shown(result.standard_uncertainty), "root sum of squares"),
+        ("k", f"{result.coverage_factor:.3f}", f"95 %, {freedom} effective degrees of freedom"),
+        ("U = k u + |b|", uncertainty(result.expanded_uncorrected, unit), "values as measured (bias: add)"),
+        ("U = k u", uncertainty(result.expanded_corrected, unit), "values minus b (bias: correct)"),
     ]
     yield from aligned(rows)
     if result.percent_of_tolerance is not None:
         yield ""
         yield (
-            f"2 U / tolerance  {result.percent_of_tolerance:.3g} %, bias left in: {result.judgement} "
-            "(at most 30 %, VDA 5)"
+            f"2 U / tolerance  {significant(result.percent_of_tolerance, 3)} %, bias left in: "
+            f"{result.judgement} (at most 30 %, VDA 5)"
         )

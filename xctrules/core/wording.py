@@ -56,6 +56,11 @@ def exact(value: Any) -> str:
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
+def significant(value: float | None, digits: int = 4) -> str:
+    """A number with so many significant digits, for results that have no uncertainty of their own."""
+    return NONE if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
+
+
 def percent(probability: float | None) -> str:
     """A probability in per cent, never rounded to certainty."""
     if probability is None:

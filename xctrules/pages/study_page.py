@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.core.wording import counted
+from xctrules.core.wording import counted, uncertainty
 from xctrules.pages import charts
 from xctrules.pages.environment import environment
+from xctrules.pages.typography import typeset
 
 Json = Mapping[str, Any]
 
@@ -68,6 +69,7 @@ def render_study(study: Json, rows: Sequence[str]) -> str:
         "symbol": _SYMBOLS.get(judgement, "?"),
         "picture": _picture(study),
         "unit": "" if study["unit"] == "1" else study["unit"],
+        "expanded": _expanded(study),
         "text": "\n".join(rows),
         "width": WIDTH,
         "height": HEIGHT,
@@ -81,6 +83,12 @@ def _design(study: Json) -> str:
     if study["kind"] == "calibrated":
         return counted(result["scans"], "scan")
     return " × ".join(counted(result[f"{word}s"], word) for word in ("part", "appraiser", "repeat"))
+
+
+def _expanded(study: Json) -> str:
+    """The expanded uncertainty with the bias left in; nothing for a gauge study, which knows none."""
+    width = study["results"].get("expanded_uncorrected")
+    return "" if width is None else typeset(uncertainty(float(width), str(study["unit"])))
 
 
 def _picture(study: Json) -> Picture:
