@@ -18,7 +18,7 @@ from conftest import Demo
 from typer.main import get_command
 
 from xctrules.cli import main as cli
-from xctrules.core import hookspecs
+from xctrules.core import hookspecs, protocols
 from xctrules.cylinder.model_card import models_folder
 from xctrules.engine.registry import HOOKS
 
@@ -82,6 +82,19 @@ def test_every_hook_and_its_arguments_are_documented() -> None:
         for argument in inspect.signature(getattr(hookspecs, name)).parameters:
             assert f"`{argument}`" in text, f"argument {argument} of {name} is not in the guide"
     assert set(re.findall(r"`(xctrules_[a-z_]+)`", text)) <= set(HOOKS), "the guide names a hook that is none"
+
+
+def test_every_power_of_a_plugin_is_documented() -> None:
+    """Each protocol that the engine asks for, with all that it has."""
+    text = PLUGIN_GUIDE.read_text()
+    own = [each for each in vars(protocols).values() if getattr(each, "__module__", "") == protocols.__name__]
+    asked = [each for each in own if getattr(each, "_is_protocol", False)]
+    assert len(asked) > 10
+    for protocol in asked:
+        assert f"`{protocol.__name__}`" in text, protocol
+        if getattr(protocol, "_is_runtime_protocol", False):
+            for name in (*protocol.__annotations__, *(n for n in vars(protocol) if not n.startswith("_"))):
+                assert re.search(rf"`[^`]*\b{name}\b", text), f"{name} of {protocol.__name__}"
 
 
 def test_every_attribute_of_a_cell_is_documented() -> None:

@@ -162,15 +162,18 @@ def test_progress_on_a_terminal_names_the_stage_and_leaves_stdout_alone(tmp_path
 # --- options ---------------------------------------------------------------------------------------------
 
 
+def test_settings_and_named_options_are_one() -> None:
+    found = console.geometry_options(["angles=72", "mask-of = canister", "note=a=b"], tilt=0.5, tab=None)
+    assert found == {"tilt": 0.5, "angles": "72", "mask_of": "canister", "note": "a=b"}
+    assert console.geometry_options(None, angles=None) == {}
+
+
 @pytest.mark.parametrize(
-    ("text", "expected"),
-    [("0.03", (0.03,) * 3), ("0.07,0.03,0.03", (0.07, 0.03, 0.03)), ("1x2x3", (1.0, 2.0, 3.0))],
-)
-def test_voxel_size(text: str, expected: tuple[float, ...]) -> None:
-    assert console.parse_voxel_size(text) == expected
-
-
-@pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "wide"])
-def test_what_is_no_voxel_size_is_refused(text: str) -> None:
-    with pytest.raises(XctrulesError, match="no voxel size"):
-        console.parse_voxel_size(text)
+    ("settings", "words"),
+    [(["angles"], "no setting"), (["=72"], "no setting"), (["a b=1"], "no setting"),
+     (["angles=72", "angles=72"], "angles is given twice"), (["tilt=1"], "tilt is given twice")],
+)  # fmt: skip
+def test_settings_that_mean_nothing_are_refused(settings: list[str], words: str) -> None:
+    with pytest.raises(XctrulesError, match=words) as error:
+        console.geometry_options(settings, tilt=0.5)
+    assert error.value.where == "--set"

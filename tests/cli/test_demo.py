@@ -9,13 +9,12 @@ from command_line import run
 from conftest import Demo
 
 from xctrules.cylinder.phantom import draw, small
+from xctrules.engine import phantoms
 
 
 def test_demo_goes_the_whole_way_and_shows_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from xctrules.cylinder import phantom
-
-    drawn = draw(small(roll_in_view_mm=1.6))
-    monkeypatch.setattr(phantom, "draw", lambda spec: drawn)  # the demo's own cell takes many seconds
+    drawn = draw(small(roll_in_view_mm=1.6))  # the demo's own cell takes many seconds
+    monkeypatch.setattr(phantoms, "draw_phantom", lambda *args: drawn)
     result = run("demo", "--out", tmp_path / "demo")
     assert result.exit_code == 3, result.output  # the small cell is no 21700, and screening says so
     row = next(line for line in result.stdout.splitlines() if line.startswith("canister.outer_diameter"))

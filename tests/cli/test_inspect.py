@@ -69,3 +69,35 @@ def test_replace(tube: Arguments, tmp_path: Path) -> None:
     again = run(*arguments)
     assert again.exit_code == 2 and "--replace" in again.stderr
     assert run(*arguments, "--replace").exit_code == 0
+
+
+def test_an_option_of_the_geometry_means_the_same_by_name_and_by_set(tube: Arguments, tmp_path: Path) -> None:
+    arguments = [word for word in tube() if word not in ("--mask-of", "canister")]
+    results = [
+        run(*arguments, "--json", "--replace", *told)
+        for told in (
+            ("--mask-of", "canister", "--angles", "36"),
+            ("--set", "mask_of=canister", "--set", "angles=36"),
+        )
+    ]
+    one, other = (json.loads(result.stdout) for result in results)
+    assert one["parameters"] == other["parameters"] and one["measurements"] == other["measurements"]
+    assert (one["parameters"]["angles"], one["parameters"]["mask_of"]) == (36, "canister")
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (("--set", "angles=many"), "'many' is not a whole number"),
+        (("--set", "angles=3"), "8 to 7200"),
+        (("--set", "plates=3"), "cylindrical cells have no option 'plates'"),
+        (("--set", "out=elsewhere"), "out is no option of a geometry"),
+        (("--angles", "36", "--set", "angles=36"), "angles is given twice"),
+    ],
+)
+def test_a_setting_that_the_geometry_does_not_have_is_refused(
+    tube: Arguments, tmp_path: Path, told: tuple[str, ...], words: str
+) -> None:
+    result = run(*tube(), *told)
+    assert result.exit_code == 2 and words in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -200,32 +200,35 @@ PluginsDir = Annotated[
     Path | None, typer.Option("--plugins-dir", metavar="DIR", help="Folder with further plugins.")
 ]
 NoThirdParty = Annotated[bool, typer.Option("--no-third-party", help="Use the bundled plugins only.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="Any option of the cell's geometry, with or without a name here.", metavar="NAME=VALUE"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def parse_voxel_size(text: str | None) -> tuple[float, float, float] | None:
-    """``Z,Y,X`` in mm; one number stands for all three.
+def geometry_options(settings: Sequence[str] | None, **named: Any) -> dict[str, Any]:
+    """Options of a cell's geometry that were given: by ``--set``, and by a name of their own.
 
     Raises
     ------
     XctrulesError
-        When it is neither.
+        When a setting is no ``NAME=VALUE``, or something is given twice.
     """
-    if text is None:
-        return None
-    try:
-        numbers = [float(part) for part in text.replace("x", ",").split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 1:
-        numbers *= 3
-    if len(numbers) != 3:
-        raise XctrulesError(
-            f"{text!r} is no voxel size",
-            where="--voxel-size",
-            todo="Give Z,Y,X in mm, such as 0.068,0.034,0.034, or one number for cubes.",
-        )
-    return numbers[0], numbers[1], numbers[2]
+    given = {name: value for name, value in named.items() if value is not None}
+    for setting in settings or ():
+        name, equals, text = setting.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals or not name.isidentifier():
+            raise XctrulesError(
+                f"{setting!r} is no setting", where="--set", todo="Give NAME=VALUE, such as angles=720."
+            )
+        if name in given:
+            raise XctrulesError(f"{name} is given twice", where="--set", todo="Give it once.")
+        given[name] = text.strip()
+    return given
 
 
 def check_range(option: str, value: float, low: float, high: float) -> None:

@@ -12,8 +12,10 @@ from xctrules.cli.console import command, say, say_table, working
 from xctrules.cli.inspection import show
 from xctrules.core import wording
 
-VOXEL_MM = (0.05, 0.034, 0.034)
-"""About that of the published scan of a 21700; coarser along the axis, to be done in seconds."""
+FORMAT = "21700"
+
+DRAWN = {"voxel_size": "0.05,0.034,0.034", "roll_in_view": 2.5, "tilt": 0.4}
+"""Voxels about those of the published scan of a 21700; coarser along the axis, to be done in seconds."""
 
 SHOWN = (
     "canister.outer_diameter",
@@ -39,17 +41,14 @@ def demo(
 
     What was drawn is printed beside what was measured. A second run replaces the first one's files.
     """
-    from xctrules.cylinder import phantom
-    from xctrules.engine import inspection
+    from xctrules.engine import inspection, phantoms
+    from xctrules.engine.registry import load_plugins
 
     with working() as progress:
-        progress("drawing a phantom of a 21700 cell", 0, 0)
-        spec = phantom.preset("21700", voxel_size_mm=VOXEL_MM, roll_in_view_mm=2.5, tilt_deg=0.4)
-        drawn = phantom.draw(spec)
+        progress(f"drawing a phantom of a {FORMAT} cell", 0, 0)
+        drawn = phantoms.draw_phantom(load_plugins(third_party=False), FORMAT, DRAWN)
         scan = drawn.write(out / "phantom", force=True)
-        result = inspection.inspect(
-            scan, "21700", out=out, replace=True, third_party=False, progress=progress
-        )
+        result = inspection.inspect(scan, FORMAT, out=out, replace=True, third_party=False, progress=progress)
     say(f"Scan    {scan} (a phantom, drawn from its geometry)")
     code = show(result, as_json=False)
     say()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,13 +13,16 @@ from xctrules.cli.console import (
     NoThirdParty,
     PluginsDir,
     ScanPath,
+    Set,
     SpecName,
     VoxelSize,
     command,
-    parse_voxel_size,
+    geometry_options,
     working,
 )
 from xctrules.cli.inspection import show
+from xctrules.core.errors import XctrulesError
+from xctrules.core.voxel_size import parse_voxel_size
 
 
 @command
@@ -33,9 +37,6 @@ def inspect(
     cell_id: Annotated[
         str | None, typer.Option(help="The cell's name in record and report.", metavar="ID")
     ] = None,
-    angles: Annotated[
-        int | None, typer.Option(help="Number of half-planes around the axis; 360 by default.", metavar="N")
-    ] = None,
     segmenter: Annotated[
         str | None,
         typer.Option(
@@ -48,10 +49,19 @@ def inspect(
     export_labels: Annotated[
         Path | None, typer.Option(help="Write what was found as a label image (TIFF).", metavar="FILE")
     ] = None,
+    angles: Annotated[
+        int | None,
+        typer.Option(
+            help="Cylindrical cells: number of half-planes around the axis; 360 by default.", metavar="N"
+        ),
+    ] = None,
     mask_of: Annotated[
         Literal["canister", "electrode"] | None,
-        typer.Option(help="The scan (or the --segmentation given) is a two-valued image of this part."),
+        typer.Option(
+            help="Cylindrical cells: the scan (or the --segmentation given) is a two-valued image of this."
+        ),
     ] = None,
+    settings: Set = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the cell's record in DIR.")] = False,
     plugins_dir: PluginsDir = None,
     no_third_party: NoThirdParty = False,
@@ -65,6 +75,10 @@ def inspect(
     """Inspect one cell: scan in, verdict out."""
     from xctrules.engine import inspection
 
+    options = geometry_options(settings, angles=angles, mask_of=mask_of)
+    own = options.keys() & signature(inspection.inspect).parameters.keys()
+    if own:
+        raise XctrulesError(f"{', '.join(own)} is no option of a geometry", where="--set", todo="See --help.")
     with working() as progress:
         result = inspection.inspect(
             scan,
@@ -73,15 +87,14 @@ def inspect(
             acquisition=acquisition,
             voxel_size_mm=parse_voxel_size(voxel_size),
             cell_id=cell_id,
-            angles=angles,
             segmenter=segmenter,
             segmentation=segmentation,
             export_labels=export_labels,
-            mask_of=mask_of,
             plugins_dir=plugins_dir,
             third_party=not no_third_party,
             replace=replace,
             strict=strict,
             progress=progress,
+            **options,
         )
     return show(result, as_json)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from xctrules.cli.console import command, parse_voxel_size, say, working
+from xctrules.cli.console import NoThirdParty, PluginsDir, Set, command, geometry_options, say, working
 
 
 @command
@@ -37,45 +37,50 @@ def phantom(
     ovality: Annotated[
         float | None, typer.Option(help="Major minus minor axis of the can.", metavar="MM")
     ] = None,
-    tab: Annotated[bool, typer.Option("--tab", help="Weld a tab to the cathode.")] = False,
-    pin: Annotated[bool, typer.Option("--pin", help="Put a centre pin into the core.")] = False,
+    tab: Annotated[bool | None, typer.Option("--tab", help="Weld a tab to the cathode.")] = None,
+    pin: Annotated[bool | None, typer.Option("--pin", help="Put a centre pin into the core.")] = None,
     noise: Annotated[float | None, typer.Option(help="Noise, as a share of the cathode's grey.")] = None,
     blur: Annotated[
         float | None, typer.Option(help="Standard deviation of the blur, voxels.", metavar="PX")
     ] = None,
     bits: Annotated[int | None, typer.Option(help="8, 16, or 32 for floating point.")] = None,
     formation: Annotated[
-        Literal["painted", "projected"],
+        Literal["painted", "projected"] | None,
         typer.Option(help="Paint the image, or project X-rays through the cell and reconstruct (minutes)."),
-    ] = "painted",
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of noise and variation.")] = None,
+    settings: Set = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a phantom that is there.")] = False,
+    plugins_dir: PluginsDir = None,
+    no_third_party: NoThirdParty = False,
 ) -> int:
     """Draw a synthetic cell with chosen faults, and write its truth as JSON."""
-    from xctrules.cylinder.phantom import draw, spec_from_options
+    from xctrules.engine.phantoms import draw_phantom
+    from xctrules.engine.registry import load_plugins
 
-    spec = spec_from_options(
-        format,
+    given = geometry_options(
+        settings,
         view=view,
-        voxel_size_mm=parse_voxel_size(voxel_size),
+        voxel_size=voxel_size,
         turns=turns,
-        overhang_mm=overhang,
-        negative_overhang_mm=negative_overhang,
-        dent_mm=dent,
-        tilt_deg=tilt,
-        buckle_mm=buckle,
-        ovality_mm=ovality,
+        overhang=overhang,
+        negative_overhang=negative_overhang,
+        dent=dent,
+        tilt=tilt,
+        buckle=buckle,
+        ovality=ovality,
         tab=tab,
         pin=pin,
         noise=noise,
-        blur_px=blur,
+        blur=blur,
         bits=bits,
         formation=formation,
         seed=seed,
     )
     with working() as progress:
-        progress("drawing" if formation == "painted" else "projecting", 0, 0)
-        folder = draw(spec).write(out, force=force)
+        registry = load_plugins(plugins_dir=plugins_dir, third_party=not no_third_party)
+        progress("drawing", 0, 0)
+        folder = draw_phantom(registry, format, given).write(out, force=force)
     say(f"Scan   {folder}")
     say(f"Truth  {folder / 'truth.json'}")
     return 0

@@ -14,10 +14,10 @@ from xctrules.cli.console import (
     VoxelSize,
     check_range,
     command,
-    parse_voxel_size,
     say,
     working,
 )
+from xctrules.core.voxel_size import parse_voxel_size
 
 EXIT_CODES = """\b
 Exit codes: 0 the planes are written; 2 scan or spec cannot be used, or the folder holds such planes."""

@@ -14,13 +14,13 @@ from xctrules.cli.console import (
     aligned,
     command,
     group,
-    parse_voxel_size,
     say,
     say_json,
     warn,
 )
 from xctrules.core.errors import OutputError, StudyError
 from xctrules.core.files import write_files
+from xctrules.core.voxel_size import parse_voxel_size
 from xctrules.core.wording import counted, exact, significant, uncertainty, with_unit
 
 if TYPE_CHECKING:

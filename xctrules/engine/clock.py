@@ -6,13 +6,11 @@ import contextlib
 import datetime
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+from xctrules.core.progress import Progress
 from xctrules.core.slices import Scan
-
-Progress = Callable[[str, int, int], None]
-"""Called with the stage in words, and how much of how much of it is done (0 of 0 where that is not known)."""
 
 
 class Clock:

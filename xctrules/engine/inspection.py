@@ -22,10 +22,11 @@ from xctrules.core.cell import Cell
 from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
 from xctrules.core.files import safe_file_stem
 from xctrules.core.measurement import Measurement
+from xctrules.core.progress import Progress
 from xctrules.core.protocols import ExportsLabels
 from xctrules.core.slices import Scan, each_slice
 from xctrules.engine import fit_for_purpose
-from xctrules.engine.clock import Clock, Progress
+from xctrules.engine.clock import Clock
 from xctrules.engine.measuring import Findings, measure
 from xctrules.engine.planning import Plan, for_geometry, plan_inspection
 from xctrules.engine.registry import PluginInfo, load_plugins

@@ -157,18 +157,34 @@ def _broken(registry: Registry) -> str:
 
 
 def _option_values(finder: Any, geometry: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    known = {option.name: option for option in finder.options} if isinstance(finder, HasOptions) else {}
-    for name, value in given.items():
-        if value is not None and name not in known:
+    options = finder.options if isinstance(finder, HasOptions) else ()
+    checked = given_values(options, f"{geometry} cells", given)
+    return {option.name: checked.get(option.name, option.default) for option in options}
+
+
+def given_values(options: Sequence[Option], whose: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of those options that were given, checked; ``None`` counts as not given.
+
+    Parameters
+    ----------
+    whose
+        What has these options, for the message.
+
+    Raises
+    ------
+    XctrulesError
+        When there is no such option, or it cannot have such a value.
+    """
+    known = {option.name: option for option in options}
+    there = {name: value for name, value in given.items() if value is not None}
+    for name in there:
+        if name not in known:
             raise XctrulesError(
-                f"{geometry} cells have no option {name!r}",
+                f"{whose} have no option {name!r}",
                 where=flag(name),
                 todo=f"Known options: {', '.join(known) or 'none'}.",
             )
-    return {
-        name: option_value(option, given[name]) if given.get(name) is not None else option.default
-        for name, option in known.items()
-    }
+    return {name: option_value(known[name], value) for name, value in there.items()}
 
 
 def flag(name: str) -> str:

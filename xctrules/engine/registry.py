@@ -26,6 +26,7 @@ import pluggy
 
 from xctrules.core import hookspecs
 from xctrules.core.errors import PluginError
+from xctrules.core.protocols import PhantomSource
 
 GROUP = "xctrules"
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("xctrules_"))
@@ -500,7 +501,8 @@ def _check_frame(value: Any) -> str | None:
 
 
 def _check_phantoms(value: Any) -> str | None:
-    return _lacks(value, text=("geometry",), methods=("draw",))
+    fault = _lacks(value, text=("geometry",), methods=("draw",))
+    return fault or (None if isinstance(value, PhantomSource) else "lacks `formats` or `options`")
 
 
 def _check_folder(value: Any) -> str | None:

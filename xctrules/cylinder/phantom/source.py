@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xctrules.core.protocols import Option
+from xctrules.core.voxel_size import parse_voxel_size
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.phantom import Phantom, draw, spec_from_options
 from xctrules.cylinder.phantom.spec import PRESETS
@@ -22,6 +23,7 @@ class CylinderPhantoms:
             choices=("top", "bottom", "both", "roll", "slice"),
         ),
         Option("voxel_size", str, "voxel size in mm, z first: Z,Y,X"),
+        Option("roll_in_view", float, "height of roll that is in view", unit="mm"),
         Option("turns", float, "turns of the copper foil"),
         Option("overhang", float, "mean overhang", unit="mm"),
         Option(
@@ -48,6 +50,8 @@ class CylinderPhantoms:
         units = {
             "overhang": "overhang_mm", "negative_overhang": "negative_overhang_mm", "dent": "dent_mm",
             "tilt": "tilt_deg", "buckle": "buckle_mm", "ovality": "ovality_mm", "blur": "blur_px",
-            "voxel_size": "voxel_size_mm",
+            "voxel_size": "voxel_size_mm", "roll_in_view": "roll_in_view_mm",
         }  # fmt: skip
-        return draw(spec_from_options(format, **{units.get(k, k): v for k, v in values.items()}))
+        named = {units.get(name, name): value for name, value in values.items()}
+        named["voxel_size_mm"] = parse_voxel_size(values.get("voxel_size"))
+        return draw(spec_from_options(format, **named))

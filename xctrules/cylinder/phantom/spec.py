@@ -461,6 +461,7 @@ def spec_from_options(
     *,
     view: View | None = None,
     voxel_size_mm: Sequence[float] | float | None = None,
+    roll_in_view_mm: float | None = None,
     turns: float | None = None,
     overhang_mm: float | None = None,
     negative_overhang_mm: float | None = None,
@@ -485,8 +486,8 @@ def spec_from_options(
     base = preset(format)
     changes: dict[str, Any] = {}
     for name, value in (
-        ("view", view), ("turns", turns), ("overhang_mm", overhang_mm), ("tilt_deg", tilt_deg),
-        ("ovality_mm", ovality_mm), ("seed", seed),
+        ("view", view), ("roll_in_view_mm", roll_in_view_mm), ("turns", turns),
+        ("overhang_mm", overhang_mm), ("tilt_deg", tilt_deg), ("ovality_mm", ovality_mm), ("seed", seed),
     ):  # fmt: skip
         if value is not None:
             changes[name] = value
