@@ -12,7 +12,7 @@ import tifffile
 from command_line import run
 from typer.testing import Result
 
-from xctrules.scans import opening as scan
+from xctrules.scans import reading
 
 VOXEL = ("--voxel-size", "0.1")
 
@@ -137,7 +137,7 @@ def test_scan_that_cannot_be_used(
 
 
 def test_not_enough_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan, "available_memory_bytes", lambda: 1000)
+    monkeypatch.setattr(reading, "available_memory_bytes", lambda: 1000)
     assert_refused(inspect(tmp_path, sound(tmp_path), *VOXEL), tmp_path, "memory")
 
 
