@@ -136,9 +136,46 @@ def test_scan_that_cannot_be_used(
     assert_refused(inspect(tmp_path, make(tmp_path), *options), tmp_path, said)
 
 
+OWN_FORMAT = """\
+import numpy as np
+
+from xctrules import hookimpl
+
+
+class Volume:
+    shape, dtype, names, metadata = (6, 64, 64), np.dtype("uint8"), ("a.own",), {}
+
+    def slices(self):
+        return iter(np.zeros(self.shape, self.dtype))
+
+    def digests(self):
+        return [("0" * 64, "a.own")]
+
+
+class Reader:
+    name = "own"
+
+    def can_read(self, path):
+        return path.suffix == ".own"
+
+    def open(self, path):
+        return Volume()
+
+
+@hookimpl
+def xctrules_readers():
+    return [Reader()]
+"""
+
+
 def test_not_enough_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a format that can be read once only; slices of TIFF files are read again instead."""
+    (tmp_path / "plugins").mkdir()
+    (tmp_path / "plugins" / "own_format.py").write_text(OWN_FORMAT)
+    (tmp_path / "a.own").touch()
     monkeypatch.setattr(reading, "available_memory_bytes", lambda: 1000)
-    assert_refused(inspect(tmp_path, sound(tmp_path), *VOXEL), tmp_path, "memory")
+    options = (*VOXEL, "--plugins-dir", tmp_path / "plugins")
+    assert_refused(inspect(tmp_path, tmp_path / "a.own", *options), tmp_path, "GB of memory")
 
 
 SPEC = """\
