@@ -313,6 +313,20 @@ def with_verdict(record: dict[str, Any], code: str) -> dict[str, Any]:
     return changed
 
 
+HOSTILE = (
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</script><script>",
+    "<!--",
+    "{{ 7 * 7 }}",
+    "a\\u003cb",
+    "\\\\u003c<",
+    "'\"&amp;&lt;",
+    "]]>\u2028\u00e9",
+)
+"""Texts that would break a page that did not escape them."""
+
+
 def hostile_texts(record: dict[str, Any], text: str) -> None:
     """Put ``text`` wherever a scan, a spec, a plugin or a user can put text of their own."""
     record["cell_id"] = text
@@ -375,3 +389,9 @@ def bare_record() -> dict[str, Any]:
         {**bare, "verdict": "INCOMPLETE", "reasons": ["Nothing was measured."], "probability_of_conformity": None,
          "measurements": measurements, "checks": checks, "sections": []}
     )  # fmt: skip
+
+
+def hostile_record(text: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    record, images = full_record()
+    hostile_texts(record, text)
+    return record, images
