@@ -15,14 +15,13 @@ from xctrules.core.errors import PluginError, XctrulesError
 from xctrules.core.names import Description
 from xctrules.core.protocols import (
     ChecksSettings,
-    Describes,
     ForGeometry,
     HasOptions,
     Option,
     ReadsLabels,
     TakesMasks,
 )
-from xctrules.engine.registry import Provided, Registry, describe_exception
+from xctrules.engine.registry import Provided, Registry, describe_exception, descriptions_of
 from xctrules.rules.cellspec import CellSpec, load_spec
 
 
@@ -72,13 +71,7 @@ class Plan:
     @property
     def descriptions(self) -> dict[str, Description]:
         """What screens and metrics say of their measurements, by name."""
-        return {
-            str(name): description
-            for provided in (*self.screens, *self.metrics)
-            if isinstance(provided.value, Describes)
-            for name, description in provided.value.describes.items()
-            if isinstance(description, Description)
-        }
+        return descriptions_of((*self.screens, *self.metrics))
 
 
 def plan_inspection(

@@ -15,7 +15,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -26,7 +26,8 @@ import pluggy
 
 from xctrules.core import hookspecs
 from xctrules.core.errors import PluginError
-from xctrules.core.protocols import PhantomSource
+from xctrules.core.names import Description
+from xctrules.core.protocols import Describes, PhantomSource
 
 GROUP = "xctrules"
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("xctrules_"))
@@ -75,6 +76,17 @@ class Provided:
 
     plugin: str
     value: Any
+
+
+def descriptions_of(provided: Sequence[Provided]) -> dict[str, Description]:
+    """What screens and metrics say of their measurements, by name."""
+    return {
+        str(name): description
+        for each in provided
+        if isinstance(each.value, Describes)
+        for name, description in each.value.describes.items()
+        if isinstance(description, Description)
+    }
 
 
 @dataclass
