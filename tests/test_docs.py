@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import html
 import inspect
 import pkgutil
@@ -135,7 +136,12 @@ def test_commands_in_documents_exist(path: Path) -> None:
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
 def test_python_names_in_documents_exist(path: Path) -> None:
-    """Modules, functions and constants that a document names in code, by their whole path."""
+    """Modules, functions and constants that a document names in code by their whole path, or imports."""
+    for block in blocks(path, "python"):
+        for line in ast.walk(ast.parse(block)):
+            if isinstance(line, ast.ImportFrom) and (line.module or "").startswith("xctrules"):
+                for alias in line.names:
+                    pkgutil.resolve_name(f"{line.module}:{alias.name}")
     code = [*blocks(path, "python"), *re.findall(r"`([^`\n]+)`", path.read_text())]
     for name in re.findall(r"\bxctrules(?:\.[A-Za-z_]\w*)+(?![\w./])", "\n".join(code)):
         pkgutil.resolve_name(name)
