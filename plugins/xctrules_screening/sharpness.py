@@ -99,7 +99,8 @@ def _cone_beam(cell: CylinderCell, heights: Heights | None) -> tuple[Judged, ...
     low, high = cell.frame.straight_mm or (0.0, 0.0)
     diameter = 2 * (cell.frame.outer_radius_mm or math.inf)
     if heights is None or high - low < SHORT_VIEW * diameter:
-        seen = f"{high - low:.1f} mm of straight can in view are"
-        return absent((name,), f"the {seen} too few for the beam's cone to tell")
+        # Not the straight can of the scope, which is traced slice by slice and ends where a bead begins.
+        over = f"the cell's axis was found over {high - low:.1f} mm of height"
+        return absent((name,), f"{over}, too few for the beam's cone to tell")
     lines = (budget.fits_of_the_edge(heights.index_sigma),)
     return (judged(Measurement(name, "1", value=heights.index, n=len(heights.width_mm), budget=lines)),)

@@ -198,7 +198,7 @@ def test_blur_that_grows_towards_the_border_shows() -> None:
 def test_a_short_view_says_nothing_of_the_cone() -> None:
     found, _, _ = screened(drawn(view="slice"))
     assert found["cone_beam_index"].value is None
-    assert "straight can in view" in str(found["cone_beam_index"].reason)
+    assert "too few for the beam's cone" in str(found["cone_beam_index"].reason)
 
 
 # --- grey levels over the slice ----------------------------------------------------------------------------
