@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from xctrules.core.hookspecs import hookimpl
+from xctrules.core.protocols import Metric
 
 
 @hookimpl
@@ -14,7 +14,7 @@ def xctrules_spec_folders() -> list[Path]:
 
 
 @hookimpl
-def xctrules_metrics() -> list[Any]:
+def xctrules_metrics() -> list[Metric]:
     from .metric import CentrePinMetric  # imported when asked for, not when the plugin is found
 
     return [CentrePinMetric()]

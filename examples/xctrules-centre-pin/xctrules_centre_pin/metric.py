@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import ImageFigure, Polyline, Samples
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
+from xctrules.core.names import Description
 from xctrules.cylinder.edges import Slabs
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import CylinderCell
@@ -26,14 +27,24 @@ HEIGHTS = 24
 """Heights that are averaged: a tube is the same along the cell, noise is not."""
 
 ANGLES = 180
+"""Half-planes: on a pin of 3 mm one for each 50 um, finer than a voxel of most scans is wide."""
+
 REACH = 0.3
 """Radius within which a pin is looked for, as a share of the can's; the roll's turns begin inside it."""
 
 METAL = 0.55
 """Share of the can's grey from which something is taken for metal; electrodes have about 0.4."""
 
+CLOSED = 0.8
+"""Share of the angles at which there must be metal for a closed ring."""
+
 MODEL_ERROR_PX = 0.1
 """Half-width of what the slab model may be off by, in voxels; drawn tubes stay well within it."""
+
+DESCRIPTIONS: Mapping[str, Description] = {
+    PRESENT: Description("1", "Centre pin", "1 where there is a steel tube in the core, else 0", "larger"),
+    DIAMETER: Description("mm", "Pin diameter", "outer diameter of the steel tube in the core", "nominal"),
+}
 
 
 class CentrePinMetric:
@@ -42,7 +53,8 @@ class CentrePinMetric:
     geometry = GEOMETRY
     name = "centre_pin"
     title = "Centre pin"
-    declares: Mapping[str, str] = {PRESENT: "1", DIAMETER: "mm"}
+    describes: Mapping[str, Description] = DESCRIPTIONS
+    declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
 
     def measure(self, cell: CylinderCell) -> MetricResult:
         frame = cell.frame
@@ -54,33 +66,45 @@ class CentrePinMetric:
         r = np.arange(0.0, REACH * frame.outer_radius_mm, 0.5 * voxel)
         profiles = frame.cylinder(cell.scan, z, theta, r).mean(axis=0)
         outer = _outer_face(profiles, METAL * frame.can_grey)
-        if np.isfinite(outer).mean() < 0.8:
+        if np.isfinite(outer).mean() < CLOSED:
             absent = Measurement.absent(DIAMETER, "mm", "there is no closed metal ring in the core")
             return MetricResult([Measurement(PRESENT, "1", value=0.0), absent])
 
         radius = outer * (r[1] - r[0])
         x0, y0, size, residual = _circle(radius, theta)
-        diameter = 2 * size
-        # Points closer together than the blur share their error; about two voxels apart they do not.
-        independent = min(np.isfinite(radius).sum(), math.pi * diameter / (2 * voxel))
+        n = int(np.isfinite(radius).sum())
         budget = (
-            Contribution(
-                "scatter of the outer face about the circle",
-                2 * residual / math.sqrt(independent),
-                degrees_of_freedom=max(1.0, independent - 3),
-            ),
-            Contribution("slab model of the wall", 2 * MODEL_ERROR_PX * voxel / math.sqrt(3), type="B"),
-            cell.scale.contribution(diameter),
-        )
-        measured = Measurement(
-            DIAMETER, "mm", value=diameter, budget=budget, n=int(np.isfinite(radius).sum())
+            scatter_about_the_circle(residual, n, 2 * size, voxel),
+            slab_model(voxel),
+            cell.scale.contribution(2 * size),
         )
         return MetricResult(
-            measurements=[Measurement(PRESENT, "1", value=1.0), measured],
+            measurements=[
+                Measurement(PRESENT, "1", value=1.0),
+                Measurement(DIAMETER, "mm", value=2 * size, budget=budget, n=n),
+            ],
             figures=[_section(cell, float(z[z.size // 2]), x0, y0, size)],
             samples=[Samples("centre_pin", {"theta_deg": theta, "radius_mm": radius})],
             parameters={"heights": z.size, "angles": ANGLES, "metal": METAL, "reach": REACH},
         )
+
+
+def scatter_about_the_circle(residual_mm: float, n: int, diameter_mm: float, voxel_mm: float) -> Contribution:
+    """Scatter of n points in twice the mean radius, ``2 s / sqrt(n)``, three unknowns less. Type A.
+
+    Points closer together than the blur share their error; about two voxels apart they do not.
+    """
+    independent = min(n, math.pi * diameter_mm / (2 * voxel_mm))
+    return Contribution(
+        "scatter of the outer face about the circle",
+        2 * residual_mm / math.sqrt(independent),
+        degrees_of_freedom=max(1.0, independent - 3),
+    )
+
+
+def slab_model(voxel_mm: float) -> Contribution:
+    """Twice :data:`MODEL_ERROR_PX`, a bound: over sqrt(3). Type B."""
+    return Contribution("slab model of the wall", 2 * MODEL_ERROR_PX * voxel_mm / math.sqrt(3), type="B")
 
 
 def _heights(roll_mm: tuple[float, float], spacing_mm: float) -> NDArray[np.float64]:
