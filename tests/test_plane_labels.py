@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xctrules_segmentation.classical import ClassicalSegmenter
+from xctrules_segmentation.faces import CathodeFaces
 from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
-from xctrules_segmentation.roll import CathodeFaces
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Scale

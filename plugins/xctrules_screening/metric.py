@@ -11,7 +11,7 @@ from typing import Literal
 from xctrules.core.measurement import MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.frame import GEOMETRY
-from xctrules.cylinder.surfaces import CylinderCell
+from xctrules.cylinder.surfaces import CylinderCell, Followed
 from xctrules_screening.by_geometry import GEOMETRIC, geometric_figures
 from xctrules_screening.by_greys import roll_saturation, why_no_layers
 from xctrules_screening.by_layers import LAYERED, layer_figures
@@ -78,7 +78,7 @@ def _by_grey(cell: CylinderCell) -> list[Findings]:
         reason = f"the scan is a mask of the {cell.settings.mask_of}: it has no grey levels"
         return [Findings(absent(names, reason))]
     foil = None if cell.segmentation is None else cell.segmentation.foil
-    roll = None if foil is None or foil.followed != "copper" else unroll(cell, foil)
+    roll = None if foil is None or foil.followed is not Followed.COPPER else unroll(cell, foil)
     saturated, grey = roll_saturation(cell, roll)
     # Without a followed foil the frame's rough period may be anything, a multiple of the pitch included.
     pitch = USUAL_PITCH_MM if roll is None else roll.pitch_mm

@@ -7,7 +7,6 @@ own, so that there is one method for finding edges and not two.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -25,13 +24,15 @@ from xctrules.cylinder.surfaces import (
     CylinderCell,
     EndEdges,
     FoilTrace,
+    Followed,
     Segmentation,
 )
 from xctrules_segmentation.can import can_from_labels, segment_can
 from xctrules_segmentation.ends import find_end
+from xctrules_segmentation.faces import CathodeFaces
 from xctrules_segmentation.labels import Labels, as_greys, checked_labels, write_label_image
-from xctrules_segmentation.layout import Layout
-from xctrules_segmentation.roll import CathodeFaces, facing_cathodes, trace_from_labels, trace_with_cathodes
+from xctrules_segmentation.layout import layout_near
+from xctrules_segmentation.roll import facing_cathodes, trace_from_labels, trace_with_cathodes
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ class ClassicalSegmenter:
         can: CanSurface | None,
         part: Callable[[str, Callable[[], Any]], Any],
     ) -> dict[End, EndEdges]:
-        if foil is None or foil.followed != "copper" or not cell.frame.ends:
+        if foil is None or foil.followed is not Followed.COPPER or not cell.frame.ends:
             return {}
         if faces is None:
             faces = part("faces", lambda: facing_cathodes(cell, foil, can))
@@ -125,35 +126,6 @@ class ClassicalSegmenter:
             if edges is not None:
                 found[end.name] = edges
         return found
-
-
-def layout_near(foil: FoilTrace, faces: CathodeFaces, z_mm: float, angles: int) -> Layout:
-    """The roll's layers as they come up to the end at ``z_mm``, on ``angles`` half-planes.
-
-    The foil is taken from the heights nearest to the end (the mean of the nearest quarter of them); the
-    cathodes, known on average over the roll, move with it.
-    """
-    order = np.argsort(np.abs(foil.z_mm - z_mm), kind="stable")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # places without any foil
-        near = np.nanmean(foil.radius_mm[order[: max(1, order.size // 4)]], axis=0)
-        usual = np.nanmean(foil.radius_mm, axis=0)
-    near = np.where(np.isnan(near), usual, near)
-    moved = np.nan_to_num(near - usual)
-    stride = max(1, foil.theta_deg.size // angles)
-    pick = np.arange(0, foil.theta_deg.size, stride)
-    pitch = float(np.nanmedian(np.diff(near, axis=0))) if near.shape[0] > 1 else float("nan")
-    if not np.isfinite(pitch):
-        raise NotMeasurable("fewer than two turns of the foil are in view")
-    return Layout(
-        theta_deg=foil.theta_deg[pick],
-        foil_mm=near[:, pick],
-        inner_mm=(faces.inner_mm + moved)[:, pick],
-        outer_mm=(faces.outer_mm + moved)[:, pick],
-        half_width_mm=faces.half_width_mm,
-        pitch_mm=pitch,
-        handedness=foil.handedness,
-    )
 
 
 def _foil(cell: CylinderCell) -> tuple[FoilTrace, CathodeFaces]:

@@ -32,7 +32,8 @@ from xctrules.cylinder.surfaces import (
     Floats,
     FoilTrace,
 )
-from xctrules_segmentation.roll import CathodeFaces, facing_cathodes
+from xctrules_segmentation.faces import CathodeFaces
+from xctrules_segmentation.roll import facing_cathodes
 
 Labels = NDArray[np.uint8]
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xctrules.core.errors import NotMeasurable
+from xctrules.cylinder.surfaces import FoilTrace
+from xctrules_segmentation.faces import CathodeFaces
+
 Floats = NDArray[np.float64]
+
+NEAR_SHARE = 4
+"""A foil's place at an end is that over the nearest so-many-th part of the heights: it leans too little over
+that to matter, and one height alone is noisy."""
 
 LONGEST_CORNER = 1 / 20
 """Share of a turn that a foil's corner takes up at most: at the core its few millimetres would be half a
@@ -75,4 +84,39 @@ def bridged(layout: Layout) -> Layout:
         sides.append((foil + np.where(gap, between, away)).reshape(shape)[:, turned])
     return dataclasses.replace(
         layout, foil_mm=foil.reshape(shape)[:, turned], inner_mm=sides[0], outer_mm=sides[1]
+    )
+
+
+def layout_near(foil: FoilTrace, faces: CathodeFaces, z_mm: float, angles: int) -> Layout:
+    """The roll's layers as they come up to the end at ``z_mm``, on ``angles`` half-planes.
+
+    The foil is taken from the heights nearest to the end (the mean of the nearest quarter of them); the
+    cathodes, known on average over the roll, move with it.
+
+    Raises
+    ------
+    NotMeasurable
+        When fewer than two turns are in view.
+    """
+    order = np.argsort(np.abs(foil.z_mm - z_mm), kind="stable")
+    count = max(1, order.size // NEAR_SHARE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # places without any foil
+        near: Floats = np.nanmean(foil.radius_mm[order[:count]], axis=0)
+        usual: Floats = np.nanmean(foil.radius_mm, axis=0)
+    near = np.where(np.isnan(near), usual, near)
+    moved = np.nan_to_num(near - usual)
+    stride = max(1, foil.theta_deg.size // angles)
+    pick = slice(None, None, stride)
+    pitch = float(np.nanmedian(np.diff(near, axis=0))) if near.shape[0] > 1 else float("nan")
+    if not np.isfinite(pitch):
+        raise NotMeasurable("fewer than two turns of the foil are in view")
+    return Layout(
+        theta_deg=foil.theta_deg[pick],
+        foil_mm=near[:, pick],
+        inner_mm=(faces.inner_mm + moved)[:, pick],
+        outer_mm=(faces.outer_mm + moved)[:, pick],
+        half_width_mm=faces.half_width_mm,
+        pitch_mm=pitch,
+        handedness=foil.handedness,
     )

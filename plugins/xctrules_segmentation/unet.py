@@ -35,13 +35,14 @@ from xctrules.cylinder.surfaces import (
     EndEdges,
     Floats,
     FoilTrace,
+    Followed,
     Segmentation,
 )
-from xctrules_segmentation.classical import ClassicalSegmenter, layout_near
+from xctrules_segmentation.classical import ClassicalSegmenter
 from xctrules_segmentation.ends import find_end
-from xctrules_segmentation.layout import Layout
+from xctrules_segmentation.faces import CathodeFaces
+from xctrules_segmentation.layout import Layout, layout_near
 from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
-from xctrules_segmentation.roll import CathodeFaces
 from xctrules_segmentation.unet_layout import Fit, faced, fit_of, trace_in
 from xctrules_segmentation.window import Window
 
@@ -270,7 +271,7 @@ def _layout(
     answers = probabilities[::every]
     best: tuple[Layout, FoilTrace, Fit, str] | None = None
     reason = found.missing.get("foil", "the foil cannot be followed")
-    if found.foil is not None and found.foil.followed == "copper" and faces is not None:
+    if found.foil is not None and found.foil.followed is Followed.COPPER and faces is not None:
         try:
             layout = layout_near(found.foil, faces, end.z_mm, angles)
             best = layout, found.foil, fit_of(layout, measured, answers), "scan"

@@ -17,8 +17,9 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.cylinder.half_planes import STANDARD_MM, Planes
 from xctrules.cylinder.litert import Probabilities
 from xctrules.cylinder.surfaces import FOIL_MM, LABELS, CanSurface, CylinderCell, Floats, FoilTrace
+from xctrules_segmentation.faces import CathodeFaces
 from xctrules_segmentation.layout import Layout
-from xctrules_segmentation.roll import CathodeFaces, trace_in_masks
+from xctrules_segmentation.roll import trace_in_masks
 
 _ROLL_MM = (-1.3, -0.3)
 """Heights, outward of the rough cathode edge, at which the foil is followed: clear of the cathode's edges."""

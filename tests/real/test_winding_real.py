@@ -12,7 +12,7 @@ import tifffile
 from conftest import shared_data
 from numpy.typing import NDArray
 from xctrules_segmentation.can import segment_can
-from xctrules_segmentation.roll import facing_cathodes, trace_foil
+from xctrules_segmentation.roll import facing_cathodes, trace_with_cathodes
 from xctrules_winding.metric import WindingMetric
 
 from xctrules.core.measurement import Measurement, MetricResult, Scale
@@ -52,7 +52,7 @@ def _cell(
 
 def _measure(cell: CylinderCell) -> tuple[FoilTrace, dict[str, Measurement], MetricResult]:
     can = None if cell.settings.mask_of else segment_can(cell)
-    foil = trace_foil(cell, can)
+    foil, _ = trace_with_cathodes(cell)
     result = WindingMetric().measure(
         replace(cell, segmentation=Segmentation(segmenter="test", can=can, foil=foil))
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from xctrules_segmentation.roll import facing_cathodes, trace_foil, trace_from_labels
+from xctrules_segmentation.roll import facing_cathodes, trace_from_labels, trace_with_cathodes
 from xctrules_winding.metric import WindingMetric
 
 from xctrules.core.errors import NotMeasurable
@@ -190,7 +190,7 @@ def drawn_can() -> CanSurface:
 def measure(
     cell: CylinderCell, foil: FoilTrace | None = None, can: CanSurface | None = None
 ) -> dict[str, Measurement]:
-    foil = foil or trace_foil(cell, can)
+    foil = foil or trace_with_cathodes(cell)[0]
     found = replace(cell, segmentation=Segmentation(segmenter="drawn", can=can, foil=foil))
     return {m.name: m for m in WindingMetric().measure(found).measurements}
 
@@ -222,7 +222,7 @@ ROLLS: dict[str, Roll] = {
 @pytest.mark.parametrize("name", ROLLS)
 def test_foil_is_followed_on_its_own_line_from_end_to_end(name: str) -> None:
     roll = ROLLS[name]
-    foil = trace_foil(make_cell(draw(roll, noise=3.0)))
+    foil, _ = trace_with_cathodes(make_cell(draw(roll, noise=3.0)))
     error = foil_error_px(foil, roll)
     assert foil.handedness == roll.handedness
     # A third of a pitch away lies the cathode; the drawn line itself must be met to 0.15 voxel on average:
@@ -269,7 +269,7 @@ HARD_ROLLS: dict[str, tuple[Roll, float, float]] = {
 def test_every_turn_is_found_where_blur_joins_foil_and_cathode(name: str) -> None:
     roll, blur, noise = HARD_ROLLS[name]
     cell = make_cell(draw(roll, blur=blur, noise=noise))
-    foil = trace_foil(cell)
+    foil, _ = trace_with_cathodes(cell)
     got = measure(cell, foil, drawn_can())
     assert got["winding.turns"].value == roll.turns
     # Eight degrees at either end.
@@ -332,7 +332,7 @@ def test_sound_cells_show_their_turns_and_no_collapse(name: str) -> None:
     """What is no foil (a pin, a void, the can's flank, the dark beside a cut slice) is not taken for one."""
     spec = CELLS[name]
     cell, _ = phantom_cell(draw_cell(spec), segmented=False, angles=72)
-    foil = trace_foil(cell)
+    foil, _ = trace_with_cathodes(cell)
     got = measure(cell, foil)
     voxel = spec.voxel_size_mm[1]
     # Two columns at either end, and ten degrees where noise hides an end.
@@ -403,7 +403,7 @@ def test_greys_do_not_matter(greys: dict[str, float]) -> None:
 @pytest.mark.parametrize("noise", [4.0, 6.0])
 def test_one_noisy_slice_is_enough(noise: float) -> None:
     roll = Roll(buckle=3.0, lift=3.0)
-    foil = trace_foil(make_cell(draw(roll, slices=1, noise=noise)))
+    foil, _ = trace_with_cathodes(make_cell(draw(roll, slices=1, noise=noise)))
     error = foil_error_px(foil, roll)
     assert (np.abs(error[np.isfinite(error)]) < 1.5).mean() > 0.98
     assert measure(make_cell(draw(roll, slices=1, noise=noise)))["winding.turns"].value == roll.turns
@@ -411,7 +411,7 @@ def test_one_noisy_slice_is_enough(noise: float) -> None:
 
 def test_a_torn_foil_is_followed_across_the_tear() -> None:
     roll = Roll()
-    foil = trace_foil(make_cell(draw(roll, noise=3.0, missing=(5.2, 5.35))))
+    foil, _ = trace_with_cathodes(make_cell(draw(roll, noise=3.0, missing=(5.2, 5.35))))
     assert measure(make_cell(draw(roll)), foil)["winding.turns"].value == roll.turns
     lost = (~np.isfinite(foil.radius_mm)).mean(axis=0)
     phase = roll.phase(np.arange(lost.shape[0])[:, None], foil.theta_deg[None, :])
@@ -441,11 +441,13 @@ def test_the_way_the_scan_lies_does_not_matter(change: str) -> None:
         assert after[name].value == pytest.approx(before[name].value, abs=0.2 * VOXEL_MM)
 
 
-def test_facing_cathodes_are_where_they_were_drawn() -> None:
+@pytest.mark.parametrize("traced_before", [False, True])
+def test_facing_cathodes_are_where_they_were_drawn(traced_before: bool) -> None:
     roll = Roll(lead_in=1.3, lead_out=1.4)
     cell = make_cell(draw(roll, noise=3.0))
-    foil = trace_foil(cell)
-    faces = facing_cathodes(cell, foil)
+    foil, faces = trace_with_cathodes(cell)
+    if traced_before:
+        faces = facing_cathodes(cell, foil)
     phase = roll.phase(np.arange(foil.radius_mm.shape[1])[:, None], foil.theta_deg[None, :])
     there = np.isfinite(foil.radius_mm).mean(axis=0) > 0.5
     for found, coat in ((faces.inner_mm, phase - 1.0), (faces.outer_mm, phase)):
@@ -491,7 +493,7 @@ def test_a_period_that_hardly_fits_between_core_and_can_is_no_roll() -> None:
     volume += (30 * np.cos(2 * np.pi * r / (0.3 * CAN_PX))).astype(np.float32)
     volume[:, (r < CAN_PX) & (r > CAN_PX - WALL_PX)] = 220.0
     with pytest.raises(NotMeasurable, match="not resolved"):
-        trace_foil(make_cell(volume))
+        trace_with_cathodes(make_cell(volume))
 
 
 @pytest.mark.parametrize("kind", ["empty", "noise", "rings", "no copper"])
@@ -510,4 +512,4 @@ def test_what_is_no_roll_is_not_measured(kind: str) -> None:
             )
         volume[:, (r < CAN_PX) & (r > CAN_PX - WALL_PX)] = 220.0
     with pytest.raises(NotMeasurable):
-        trace_foil(make_cell(volume))
+        trace_with_cathodes(make_cell(volume))

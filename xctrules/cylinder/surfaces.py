@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Literal
 
 import numpy as np
@@ -65,6 +66,13 @@ class CanSurface:
     blur_shift_mm: tuple[float, float] = (0.0, 0.0)
 
 
+class Followed(StrEnum):
+    """What a trace follows through the roll."""
+
+    COPPER = "copper"
+    ELECTRODE_MASK = "electrode mask"
+
+
 @dataclass(frozen=True)
 class FoilTrace:
     """The anode's copper foil (or the masked electrode) followed through the roll, turn by turn.
@@ -84,7 +92,7 @@ class FoilTrace:
     sigma_mm
         Standard uncertainty of one located radius from noise alone.
     followed
-        ``"copper"``, or ``"electrode mask"`` where a two-valued image of the electrode is the scan.
+        The electrode mask where a two-valued image of the electrode is the scan.
     """
 
     z_mm: Floats
@@ -92,7 +100,7 @@ class FoilTrace:
     radius_mm: Floats
     handedness: int
     sigma_mm: float
-    followed: str = "copper"
+    followed: Followed = Followed.COPPER
 
 
 #: Why an overhang has no value at a turn and angle (``EndEdges.state``).
