@@ -3,13 +3,13 @@ image."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from xctrules.core.hookspecs import hookimpl
+from xctrules.core.protocols import Metric, Segmenter
 
 
 @hookimpl
-def xctrules_segmenters() -> list[Any]:
+def xctrules_segmenters() -> list[Segmenter]:
+    """The classical segmenter and the trained one; imported only when an inspection asks for them."""
     from xctrules_segmentation.classical import ClassicalSegmenter
     from xctrules_segmentation.unet import UnetSegmenter
 
@@ -17,7 +17,8 @@ def xctrules_segmenters() -> list[Any]:
 
 
 @hookimpl
-def xctrules_metrics() -> list[Any]:
+def xctrules_metrics() -> list[Metric]:
+    """How far the segmentation can be relied on."""
     from xctrules_segmentation.quality import SegmentationQuality
 
     return [SegmentationQuality()]
