@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from xctrules.core.figures import Figure
 from xctrules.core.measurement import Measurement
+from xctrules.core.wording import significant, with_unit
 from xctrules_screening.descriptions import DESCRIPTIONS
 from xctrules_screening.levels import LEVELS, Level
 
@@ -42,11 +43,9 @@ class Judged:
             return None
         limit = level.reject if judgement == "rejected" else level.warn
         word = "below" if level.bad == "low" else "above"
-        unit = "" if self.measurement.unit == "1" else f" {self.measurement.unit}"
-        return (
-            f"{level.meaning} ({self.measurement.name} is {value:.3g}{unit}, {word} {limit:.3g}{unit}); "
-            f"cure: {level.cure}"
-        )
+        name, unit = self.measurement.name, self.measurement.unit
+        is_shown, limit_shown = (with_unit(significant(number, 3), unit) for number in (value, limit))
+        return f"{level.meaning} ({name} is {is_shown}, {word} {limit_shown}); cure: {level.cure}"
 
 
 def judged(measurement: Measurement, level: Level | None = None, away: float | None = None) -> Judged:

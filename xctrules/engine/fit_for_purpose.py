@@ -18,6 +18,7 @@ from typing import Any
 from xctrules.core.measurement import Measurement, Scale
 from xctrules.core.names import Description
 from xctrules.core.protocols import Prediction, Predictor
+from xctrules.core.wording import limits, significant, with_unit
 
 LEAST_CAPABILITY = 2.0
 """Least ratio of the room to the expanded uncertainty: at 1, the guard band takes all the room."""
@@ -43,15 +44,14 @@ def unmet_needs(
         measurement = found.get(name)
         if measurement is None or measurement.status != "measured" or measurement.value is None:
             continue
-        value, unit = measurement.value, "" if measurement.unit == "1" else f" {measurement.unit}"
-        if low is not None and value < low:
-            return (
-                f"the scan is not good enough: {name} is {value:.3g}{unit}, at least {low:g}{unit} is needed"
-            )
-        if high is not None and value > high:
-            return (
-                f"the scan is not good enough: {name} is {value:.3g}{unit}, at most {high:g}{unit} is allowed"
-            )
+        unit = measurement.unit
+        shown = with_unit(significant(measurement.value, 3), unit)
+        if low is not None and measurement.value < low:
+            least = limits(low, None, unit)
+            return f"the scan is not good enough: {name} is {shown}, {least} is needed"
+        if high is not None and measurement.value > high:
+            most = limits(None, high, unit)
+            return f"the scan is not good enough: {name} is {shown}, {most} is allowed"
     return None
 
 
@@ -125,20 +125,21 @@ def _assess(
     if room is None:
         entry["reason"] = (
             f"the spec does not say where a good cell's value lies: this scan decides cells whose value is "
-            f"at least {_short(expanded)} {unit} away from the limit"
+            f"at least {with_unit(significant(expanded, 2), unit)} away from the limit"
         )
         return entry
     capability = room / expanded if expanded > 0 else math.inf
+    shown = with_unit(significant(room, 2), unit)
     entry |= {
         "room": room,
         "capability": min(capability, MOST_CAPABILITY),
         "can_decide": capability >= LEAST_CAPABILITY,
     }
     if entry["can_decide"]:
-        entry["reason"] = f"the room of {_short(room)} {unit} is {capability:.1f} times the uncertainty"
+        entry["reason"] = f"the room of {shown} is {capability:.1f} times the uncertainty"
     else:
         entry["reason"] = (
-            f"the room of {_short(room)} {unit} is only {capability:.1f} times the uncertainty, "
+            f"the room of {shown} is only {capability:.1f} times the uncertainty, "
             f"at least {LEAST_CAPABILITY:g} times is needed"
         )
         entry["cure"] = _cure(prediction, _allowed(room), predictor, scale, size)
@@ -192,10 +193,6 @@ def _voxels(voxel_um: Sequence[tuple[str, float]], share: float) -> str:
     """``17 um``, or ``34 um along the axis and 17 um across,`` where the directions differ."""
     sizes = [f"{share * size:.2g} um {direction}".rstrip() for direction, size in voxel_um]
     return sizes[0] if len(sizes) == 1 else f"{' and '.join(sizes)},"
-
-
-def _short(value: float) -> str:
-    return f"{value:.2g}"
 
 
 def section(assessed: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
