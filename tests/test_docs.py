@@ -21,7 +21,7 @@ from typer.main import get_command
 from xctrules.cli import main as cli
 from xctrules.core import hookspecs, protocols
 from xctrules.cylinder.model_card import models_folder
-from xctrules.engine.registry import HOOKS
+from xctrules.engine.loading import HOOKS
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

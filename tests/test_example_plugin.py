@@ -17,8 +17,8 @@ EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "xctrules-centre-pi
 
 
 def test_as_a_folder() -> None:
-    registry = load_plugins(plugins_dir=EXAMPLE)
-    registry.collect()
+    with load_plugins(plugins_dir=EXAMPLE) as registry:
+        registry.collect()
     info = next(p for p in registry.plugins if p.name == "xctrules_centre_pin")
     if any(p.source == "entry point" for p in registry.plugins):
         pytest.skip("the package is installed too, and one of the two is left out by right")
@@ -41,7 +41,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_as_an_installed_distribution(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(site)
-    info = next(p for p in load_plugins().plugins if p.name == "centre-pin")
+    with load_plugins() as registry:
+        info = next(p for p in registry.plugins if p.name == "centre-pin")
     version = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]["version"]
     assert (info.source, info.version, info.load_error) == ("entry point", version, None)
     assert info.sha256 and "xctrules_metrics" in info.hooks

@@ -72,7 +72,7 @@ def test_phantoms_of_another_geometry_come_from_its_plugin(tmp_path: Path) -> No
     for name, told, words in (
         ("crate", ("--set", "plates=99"), "1 to 50"),
         ("crate", ("--tilt", "0.5"), "have no option 'tilt'. Known options: plates"),
-        ("crate", ("--set", "plates=7"), "boxes broke on drawing it (ZeroDivisionError"),
+        ("crate", ("--set", "plates=7"), "boxes broke on drawing it (it raised ZeroDivisionError"),
         ("nothing", (), "drew NoneType, no phantom"),
         ("pouch", (), "no plugin draws cells of the format 'pouch'"),
     ):

@@ -6,7 +6,8 @@ import json
 import textwrap
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ import tifffile
 from xctrules.core.errors import OutputError, PluginError, ScanError, XctrulesError
 from xctrules.cylinder.phantom import PhantomSpec, canister_mask, draw, small
 from xctrules.engine.inspection import Inspection, inspect, name_of_scan
+from xctrules.engine.registry import Provided
+from xctrules.engine.run_metric import run_metric
 
 RULES = """\
 schema: xctrules.spec/1
@@ -406,13 +409,10 @@ class _Panic(BaseException):
 
 
 def test_a_panic_in_a_plugin_is_that_plugins_failure_alone() -> None:
-    from xctrules.engine.registry import Registry
-
-    registry = Registry()
-
-    def fail() -> None:
+    def fail(cell: object) -> None:
         raise _Panic("index out of bounds")
 
-    registry.call("foreign", "metric", fail)
-    assert [problem.plugin for problem in registry.problems] == ["foreign"]
-    assert "index out of bounds" in registry.problems[0].message
+    metric = SimpleNamespace(name="theirs", title="Theirs", declares={"theirs.length": "mm"}, measure=fail)
+    outcome = run_metric(Provided("foreign", metric), cast(Any, None))
+    assert [problem.plugin for problem in outcome.failures] == ["foreign"]
+    assert "index out of bounds" in outcome.failures[0].message

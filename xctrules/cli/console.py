@@ -206,6 +206,14 @@ Set = Annotated[
         "--set", help="Any option of the cell's geometry, with or without a name here.", metavar="NAME=VALUE"
     ),
 ]
+PluginSeconds = Annotated[
+    float | None,
+    typer.Option(metavar="S", help="Time for each call of a third party's plugin; 300 by default."),
+]
+PluginMemory = Annotated[
+    float | None,
+    typer.Option(metavar="GB", help="Memory of a third party's process (Linux); 8 by default."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -247,7 +255,9 @@ def plugins_asked_for(plugins_dir: Path | None, no_third_party: bool) -> Registr
     """All plugins that the options of these names let in, loaded; what they print goes to stderr."""
     from xctrules.engine.registry import load_plugins
 
-    with stdout_for_results():
-        registry = load_plugins(plugins_dir=plugins_dir, third_party=not no_third_party)
+    with (
+        stdout_for_results(),
+        load_plugins(plugins_dir=plugins_dir, third_party=not no_third_party) as registry,
+    ):
         registry.collect()
     return registry

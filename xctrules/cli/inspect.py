@@ -11,7 +11,9 @@ import typer
 from xctrules.cli.console import (
     Acquisition,
     NoThirdParty,
+    PluginMemory,
     PluginsDir,
+    PluginSeconds,
     ScanPath,
     Set,
     SpecName,
@@ -65,6 +67,8 @@ def inspect(
     replace: Annotated[bool, typer.Option("--replace", help="Replace the cell's record in DIR.")] = False,
     plugins_dir: PluginsDir = None,
     no_third_party: NoThirdParty = False,
+    plugin_seconds: PluginSeconds = None,
+    plugin_memory: PluginMemory = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the record on stdout, and nothing else.")
     ] = False,
@@ -92,6 +96,8 @@ def inspect(
             export_labels=export_labels,
             plugins_dir=plugins_dir,
             third_party=not no_third_party,
+            plugin_seconds=plugin_seconds,
+            plugin_memory_gb=plugin_memory,
             replace=replace,
             strict=strict,
             progress=progress,

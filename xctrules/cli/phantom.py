@@ -77,8 +77,10 @@ def phantom(
         formation=formation,
         seed=seed,
     )
-    with working() as progress:
-        registry = load_plugins(plugins_dir=plugins_dir, third_party=not no_third_party)
+    with (
+        working() as progress,
+        load_plugins(plugins_dir=plugins_dir, third_party=not no_third_party) as registry,
+    ):
         progress("drawing", 0, 0)
         folder = draw_phantom(registry, format, given).write(out, force=force)
     say(f"Scan   {folder}")

@@ -47,7 +47,8 @@ def _as_json(plugin: PluginInfo, described: Mapping[str, Description]) -> dict[s
 
 
 def _text(plugin: PluginInfo, registry: Registry, described: Mapping[str, Description]) -> Iterator[str]:
-    yield f"{plugin.name} {plugin.version or '(no version)'} ({plugin.source})"
+    apart = ", in a process of its own" if plugin.process == "own" else ""
+    yield f"{plugin.name} {plugin.version or '(no version)'} ({plugin.source}{apart})"
     units = registry.measurements
     measured = [
         (name, units[name], described[name].meaning if name in described else "")

@@ -9,7 +9,7 @@ from typing import Any
 from xctrules.core.figures import Samples
 from xctrules.core.files import safe_file_stem
 from xctrules.core.measurement import Measurement
-from xctrules.engine.registry import PluginProblem
+from xctrules.engine.faults import PluginProblem
 from xctrules.engine.run_metric import MetricOutcome
 
 

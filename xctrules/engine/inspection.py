@@ -27,9 +27,10 @@ from xctrules.core.protocols import ExportsLabels
 from xctrules.core.slices import Scan, each_slice
 from xctrules.engine import fit_for_purpose
 from xctrules.engine.clock import Clock
+from xctrules.engine.isolation.limits import Limits
 from xctrules.engine.measuring import Findings, measure
 from xctrules.engine.planning import Plan, for_geometry, plan_inspection
-from xctrules.engine.registry import PluginInfo, load_plugins
+from xctrules.engine.registry import PluginInfo, Registry, load_plugins
 from xctrules.pages.environment import prepare
 from xctrules.pages.report import notebook_html, render_report
 from xctrules.records.folder import cell_files, cell_folder, write_cell
@@ -101,6 +102,8 @@ def inspect(
     export_labels: str | Path | None = None,
     plugins_dir: str | Path | None = None,
     third_party: bool = True,
+    plugin_seconds: float | None = None,
+    plugin_memory_gb: float | None = None,
     replace: bool = False,
     strict: bool = False,
     progress: Progress | None = None,
@@ -127,6 +130,9 @@ def inspect(
         TIFF file in which the surfaces that were found are written as a label image.
     plugins_dir, third_party
         See :func:`xctrules.engine.registry.load_plugins`.
+    plugin_seconds, plugin_memory_gb
+        What each call of a third party's plugin may take; see
+        :class:`xctrules.engine.isolation.limits.Limits`.
     replace
         Whether another record of this cell in ``out`` may be replaced.
     strict
@@ -143,42 +149,51 @@ def inspect(
     clock = Clock(progress)
     threading.Thread(target=_warm_up, daemon=True).start()
     with clock("loading plugins"):
-        registry = load_plugins(plugins_dir=plugins_dir, third_party=third_party)
-    with clock("reading the spec"):
-        with_labels = segmentation is not None
-        plan = plan_inspection(spec, registry, segmenter=segmenter, with_labels=with_labels, options=options)
-    exported = None if export_labels is None else _check_export(Path(export_labels), plan)
-    with clock("reading the scan"):
-        scan = open_for(scan_path, acquisition, voxel_size_mm, plan, clock)
-        cell_name = str(cell_id or scan.acquisition.get("cell_id") or name_of_scan(scan.path))
-        if out is not None:
-            _check_output(Path(out), cell_name, replace)  # before the long part, not after it
-        labels = None if segmentation is None else _open_labels(segmentation, scan, plan)
-    no_label_image: list[str] = []
+        limits = Limits.asked(plugin_seconds, plugin_memory_gb)
+        registry = load_plugins(plugins_dir=plugins_dir, third_party=third_party, limits=limits)
+    with registry:
+        with clock("reading the spec"):
+            with_labels = segmentation is not None
+            plan = plan_inspection(
+                spec, registry, segmenter=segmenter, with_labels=with_labels, options=options
+            )
+        exported = None if export_labels is None else _check_export(Path(export_labels), plan)
+        with clock("reading the scan"):
+            scan = open_for(scan_path, acquisition, voxel_size_mm, plan, clock)
+            cell_name = str(cell_id or scan.acquisition.get("cell_id") or name_of_scan(scan.path))
+            if out is not None:
+                _check_output(Path(out), cell_name, replace)  # before the long part, not after it
+            labels = None if segmentation is None else _open_labels(segmentation, scan, plan)
+        no_label_image: list[str] = []
 
-    def export(cell: Cell[Any, Any, Any] | None, no_cell: str) -> None:
-        if exported is None:
-            return
-        if cell is None:
-            no_label_image.append(f"no label image was written: {no_cell}")
-            return
-        with clock("writing the label image"):
-            _export_labels(exported, cell, plan)
+        def export(cell: Cell[Any, Any, Any] | None, no_cell: str) -> None:
+            if exported is None:
+                return
+            if cell is None:
+                no_label_image.append(f"no label image was written: {no_cell}")
+                return
+            with clock("writing the label image"):
+                _export_labels(exported, cell, plan)
 
-    label_image = None if labels is None else labels.slices
-    findings = measure(scan, plan, labels=label_image, clock=clock, after_segmenting=export)
-    with clock("writing the samples"):
-        files = cell_files(findings.gathered.images, findings.gathered.samples, scan.digest_text)
-    with clock("judging"):
-        record = record_of(
-            findings, cell_name, files, labels=labels, run=clock.as_record(scan), more_warnings=no_label_image
-        )
-    if strict:
-        _refuse_strictly(record)
-    clock.tell("writing the report")
-    report = render_report(record, findings.gathered.images)
-    inspection = Inspection(record, findings.measurements, report, files)
-    return inspection if out is None else inspection.write(out, replace=replace)
+        label_image = None if labels is None else labels.slices
+        findings = measure(scan, plan, labels=label_image, clock=clock, after_segmenting=export)
+        with clock("writing the samples"):
+            files = cell_files(findings.gathered.images, findings.gathered.samples, scan.digest_text)
+        with clock("judging"):
+            record = record_of(
+                findings,
+                cell_name,
+                files,
+                labels=labels,
+                run=_run_entry(clock, scan, registry),
+                more_warnings=no_label_image,
+            )
+        if strict:
+            _refuse_strictly(record)
+        clock.tell("writing the report")
+        report = render_report(record, findings.gathered.images)
+        inspection = Inspection(record, findings.measurements, report, files)
+        return inspection if out is None else inspection.write(out, replace=replace)
 
 
 def _warm_up() -> None:
@@ -208,6 +223,7 @@ def open_for(
         voxel_size_mm=voxel_size_mm,
         mask=plan.scan_is_mask,
         readers=[provided.value for provided in plan.registry.readers],
+        empty=plan.registry.empty,
         progress=tell,
     )
 
@@ -352,7 +368,17 @@ def _described(scan: Scan) -> dict[str, Any]:
 
 def _taking_part(plugin: PluginInfo) -> dict[str, Any]:
     """A plugin as the record lists it."""
-    return {key: getattr(plugin, key) for key in ("name", "version", "sha256", "source", "load_error")}
+    keys = ("name", "version", "sha256", "source", "process", "load_error")
+    return {key: getattr(plugin, key) for key in keys}
+
+
+def _run_entry(clock: Clock, scan: Scan, registry: Registry) -> dict[str, Any]:
+    """What differs from run to run, and what third parties' plugins were allowed where there are any."""
+    limits = registry.limits
+    if all(plugin.process == "inside" for plugin in registry.plugins):
+        return clock.as_record(scan)
+    allowed = {"seconds": limits.seconds, "memory_gb": limits.memory_gb}
+    return {**clock.as_record(scan), "plugin_limits": allowed}
 
 
 def _parameters(findings: Findings, labels: Scan | None) -> dict[str, Any]:

@@ -26,15 +26,11 @@ from xctrules.core.slices import Scan
 from xctrules.core.version import __version__
 from xctrules.engine import fit_for_purpose
 from xctrules.engine.clock import Clock
+from xctrules.engine.faults import PluginProblem, happened, short_traceback
 from xctrules.engine.gathering import Gathered, gather
 from xctrules.engine.planning import Plan
-from xctrules.engine.registry import (
-    PluginProblem,
-    Provided,
-    describe_exception,
-    short_traceback,
-)
-from xctrules.engine.run_metric import MetricOutcome, absent_metric, run_metric
+from xctrules.engine.registry import Provided
+from xctrules.engine.run_metric import MetricOutcome, absent_metric, run_metric, withdrawn
 from xctrules.rules.stated_budgets import ScanConditions, apply_budgets
 
 T = TypeVar("T")
@@ -95,7 +91,7 @@ class Notes:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a plugin in another language may raise beside Exception
-            self.failed(plugin, f"{doing} raised {describe_exception(error)}", error)
+            self.failed(plugin, f"{doing} {happened(error)}", error)
             return otherwise
 
     def failed(self, plugin: str, message: str, error: BaseException | None = None) -> None:
@@ -142,6 +138,10 @@ def measure(
     fitness = _fitness(scan, cell, no_cell, plan, screened, notes)
     quality = _held_against(cell, screened)
     measured = [_run(metric, cell, no_cell, clock, quality) for metric in plan.metrics]
+    scope = _scope(cell, plan, notes)
+    with clock("ending plugins' processes"):
+        spoilt = _spoilt(plan, scan)
+    screened, measured = (_without(spoilt, outcomes) for outcomes in (screened, measured))
     gathered = gather(screened, measured, plan.registry.measurements)
 
     measurements = {**_nobodys(plan, gathered), **gathered.measurements}
@@ -150,7 +150,7 @@ def measure(
         plan=plan,
         scan=scan,
         cell=cell,
-        scope=_scope(cell, plan, notes),
+        scope=scope,
         measurements=measurements,
         descriptions=plan.descriptions,
         gathered=gathered,
@@ -182,7 +182,7 @@ def find_cell(
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        notes.failed(finder.plugin, f"finding the cell raised {describe_exception(error)}", error)
+        notes.failed(finder.plugin, f"finding the cell {happened(error)}", error)
         return None, f"the plugin {finder.plugin} failed to find the cell"
     return Cell(scan, frame, scan.scale, plan.settings, nominal, labels=labels), ""
 
@@ -202,9 +202,9 @@ def segment(cell: Cell[Any, Any, Any], chosen: Provided, notes: Notes | None = N
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        what = describe_exception(error)
-        notes.failed(chosen.plugin, f"segmenter {name} raised {what}", error)
-        return dataclasses.replace(cell, no_surfaces=f"the segmenter {name} failed ({what})")
+        what = happened(error)
+        notes.failed(chosen.plugin, f"segmenter {name} {what}", error)
+        return dataclasses.replace(cell, no_surfaces=f"the segmenter {name} failed (it {what})")
     notes.warnings.extend(surfaces.warnings)
     return dataclasses.replace(cell, segmentation=surfaces)
 
@@ -248,6 +248,27 @@ def _unscreened(plan: Plan, screened: Sequence[MetricOutcome]) -> tuple[str, ...
         return (f"no plugin brings a screen for {plan.spec.geometry} cells, so nothing screened this scan",)
     failed = [o.metric for o in screened if any(m.status == "failed" for m in o.measurements)]
     return tuple(f"the screen {name} failed" for name in failed)
+
+
+def _spoilt(plan: Plan, scan: Scan) -> dict[str, str]:
+    """What happened to plugins' processes that spoils what they measured; by plugin.
+
+    That of a plugin that read the scan, found the cell or segmented it spoils what all others measured.
+    """
+    spoilt = plan.registry.end_processes()
+    readers = [p.plugin for p in plan.registry.readers if p.value.name == scan.reader]
+    for plugin in (*readers, plan.finder.plugin, plan.segmenter.plugin):
+        if plugin in spoilt:
+            all_plugins = [p.plugin for p in (*plan.screens, *plan.metrics)]
+            return (
+                dict.fromkeys(all_plugins, f"rests on the plugin {plugin}, which {spoilt[plugin]}") | spoilt
+            )
+    return spoilt
+
+
+def _without(spoilt: Mapping[str, str], outcomes: Sequence[MetricOutcome]) -> list[MetricOutcome]:
+    """The outcomes, with nothing measured by plugins whose results are spoilt."""
+    return [withdrawn(o, f"it {spoilt[o.plugin]}") if o.plugin in spoilt else o for o in outcomes]
 
 
 # --- what the scan can do, and what it shows -------------------------------------------------------------

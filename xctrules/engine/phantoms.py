@@ -10,8 +10,9 @@ from typing import Any
 
 from xctrules.core.errors import PluginError, XctrulesError
 from xctrules.core.protocols import DrawnPhantom
+from xctrules.engine.faults import happened
 from xctrules.engine.planning import given_values
-from xctrules.engine.registry import Provided, Registry, describe_exception
+from xctrules.engine.registry import Provided, Registry
 
 
 def draw_phantom(registry: Registry, format: str, given: Mapping[str, Any] | None = None) -> DrawnPhantom:
@@ -37,7 +38,7 @@ def draw_phantom(registry: Registry, format: str, given: Mapping[str, Any] | Non
         raise
     except Exception as error:
         raise PluginError(
-            f"the plugin {source.plugin} broke on drawing it ({describe_exception(error)})", where=format
+            f"the plugin {source.plugin} broke on drawing it (it {happened(error)})", where=format
         ) from error
     if not callable(getattr(drawn, "write", None)):
         raise PluginError(f"the plugin {source.plugin} drew {type(drawn).__name__}, no phantom", where=format)

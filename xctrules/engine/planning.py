@@ -21,7 +21,8 @@ from xctrules.core.protocols import (
     ReadsLabels,
     TakesMasks,
 )
-from xctrules.engine.registry import Provided, Registry, describe_exception, descriptions_of
+from xctrules.engine.faults import happened
+from xctrules.engine.registry import Provided, Registry, descriptions_of
 from xctrules.rules.cellspec import CellSpec, load_spec
 
 
@@ -234,7 +235,7 @@ def _settings(finder: Provided, segmenter: str, model: str | None, values: Mappi
         raise
     except Exception as error:
         raise PluginError(
-            f"the plugin {finder.plugin} broke on the options ({describe_exception(error)})",
+            f"the plugin {finder.plugin} broke on the options (it {happened(error)})",
             where=", ".join(map(flag, values)),
         ) from error
     if not isinstance(settings, Settings):

@@ -1,69 +1,55 @@
 """Finds plugins and what they provide, and keeps one bad plugin from spoiling the rest.
 
-A registry belongs to one run: there is no global plugin manager. Plugins come through the entry-point group
-``xctrules`` (the bundled ones too) and from a folder (``--plugins-dir``). Loading is guarded one plugin at a
-time, and so is every hook: pluggy alone would let one exception lose every other plugin's result.
+A registry belongs to one run: there is no global plugin manager. Bundled plugins run in this process; a third
+party's (from the entry points of other distributions, or from a folder) run in processes of their own, see
+:mod:`xctrules.engine.isolation`, and nothing of theirs is imported here.
 """
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import importlib.metadata
-import importlib.util
-import inspect
-import re
-import sys
-import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, partial
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from types import ModuleType
+from types import TracebackType
 from typing import Any, Literal
 
-import pluggy
+from numpy.typing import DTypeLike, NDArray
 
-from xctrules.core import hookspecs
 from xctrules.core.errors import PluginError
 from xctrules.core.names import Description
-from xctrules.core.protocols import Describes, PhantomSource
-
-GROUP = "xctrules"
-HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("xctrules_"))
-Source = Literal["bundled", "entry point", "folder"]
-
-FAILED = object()
-"""What :meth:`Registry.call` returns for a function that raised."""
-
-_MEASUREMENT_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
-
-
-@dataclass(frozen=True)
-class PluginProblem:
-    """Something that a plugin did wrong: one sentence, and the traceback where there was an exception."""
-
-    plugin: str
-    message: str
-    traceback: str | None = None
-    metric: str | None = None
-
-    def __str__(self) -> str:
-        where = f", metric {self.metric}" if self.metric else ""
-        return f"plugin {self.plugin}{where}: {self.message}"
+from xctrules.core.protocols import Describes
+from xctrules.engine.faults import PluginProblem, happened, short_traceback
+from xctrules.engine.forms import claims_of, fault_of
+from xctrules.engine.isolation.hosts import HostedPlugin, Hosts
+from xctrules.engine.isolation.limits import Limits
+from xctrules.engine.loading import InsidePlugin, Loaded, Plugin
+from xctrules.engine.plugin_files import (
+    PluginFiles,
+    Source,
+    bundled_plugins,
+    installed_plugins,
+    plugins_in_folder,
+)
 
 
 @dataclass(frozen=True)
 class PluginInfo:
     """One plugin found, whether or not it could be loaded.
 
-    ``sha256`` is taken over the list ``sha256  name`` of all files of its package, sorted by name.
+    Attributes
+    ----------
+    process
+        ``inside`` the engine's own, or in its ``own``.
+    sha256
+        Over the list ``sha256  name`` of all files of its package, sorted by name.
     """
 
     name: str
     version: str | None
     source: Source
     sha256: str | None
+    process: Literal["inside", "own"]
     hooks: tuple[str, ...] = ()
     measurements: tuple[str, ...] = ()
     load_error: str | None = None
@@ -89,55 +75,67 @@ def descriptions_of(provided: Sequence[Provided]) -> dict[str, Description]:
     }
 
 
-@dataclass
-class _Found:
-    """A plugin on its way in."""
-
-    name: str
-    source: Source
-    version: str | None = None
-    module: Any = None
-    sha256: str | None = None
-    load_error: str | None = None
-    hooks: tuple[str, ...] = ()
-
-
-@dataclass
 class Registry:
-    """The plugins of one run. Make one with :func:`load_plugins`."""
+    """The plugins of one run. Make one with :func:`load_plugins`, and close it: it may have processes.
 
-    _manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager(GROUP))
-    _found: dict[str, _Found] = field(default_factory=dict)
-    problems: list[PluginProblem] = field(default_factory=list)
-    """Everything that went wrong so far, in the order in which it did."""
+    Parameters
+    ----------
+    inside
+        Plugins that run in this process.
+    hosts
+        Those that run in their own, and these processes.
+    """
+
+    def __init__(self, inside: Iterable[Plugin], hosts: Hosts) -> None:
+        self.problems: list[PluginProblem] = []
+        """Everything that went wrong so far, in the order in which it did."""
+        self._hosts = hosts
+        self._plugins: dict[str, Plugin] = {}
+        self._loaded: dict[str, Loaded] = {}
+        self._broke: set[str] = set()
+        hosts.start()  # first, so that they get ready while the bundled ones are loaded
+        for plugin in (*inside, *hosts.plugins):
+            self._admit(plugin)
+
+    @property
+    def limits(self) -> Limits:
+        """What each of the others' processes may take."""
+        return self._hosts.limits
+
+    def __enter__(self) -> Registry:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     # --- what plugins provide -----------------------------------------------------------------------------
 
     @cached_property
     def readers(self) -> tuple[Provided, ...]:
         """Readers of scan formats."""
-        return self._objects("xctrules_readers", _check_reader, lambda reader: [f"reader {reader.name!r}"])
+        return self._objects("xctrules_readers", {})
 
     @cached_property
     def spec_folders(self) -> tuple[Path, ...]:
         """Folders with cell-format specs."""
-        given = self._objects("xctrules_spec_folders", _check_folder, lambda folder: [])
-        return tuple(Path(p.value) for p in given)
+        return tuple(Path(p.value) for p in self._objects("xctrules_spec_folders", {}))
 
     @cached_property
     def frame_finders(self) -> tuple[Provided, ...]:
         """Frame finders, one for each geometry."""
-        return self._objects("xctrules_frames", _check_frame, lambda f: [f"geometry {f.geometry!r}"])
+        return self._objects("xctrules_frames", {})
 
     @cached_property
     def phantom_sources(self) -> tuple[Provided, ...]:
         """Sources of synthetic cells, one for each geometry."""
-        return self._objects("xctrules_phantoms", _check_phantoms, lambda p: [f"phantoms {p.geometry!r}"])
+        return self._objects("xctrules_phantoms", {})
 
     @cached_property
     def segmenters(self) -> tuple[Provided, ...]:
         """Segmenters, to be chosen by name."""
-        return self._objects("xctrules_segmenters", _check_segmenter, lambda s: [f"segmenter {s.name!r}"])
+        return self._objects("xctrules_segmenters", {})
 
     @cached_property
     def screens(self) -> tuple[Provided, ...]:
@@ -153,8 +151,8 @@ class Registry:
     def _metrics_and_screens(self) -> tuple[tuple[Provided, ...], tuple[Provided, ...]]:
         # Both fill the same record, so that names must be unique over the two together.
         taken: dict[str, str] = {}
-        screens = self._objects("xctrules_screens", metric_fault, _metric_claims, taken)
-        return screens, self._objects("xctrules_metrics", metric_fault, _metric_claims, taken)
+        screens = self._objects("xctrules_screens", taken)
+        return screens, self._objects("xctrules_metrics", taken)
 
     @property
     def measurements(self) -> dict[str, str]:
@@ -173,22 +171,23 @@ class Registry:
             declared.setdefault(provided.plugin, []).extend(str(name) for name in provided.value.declares)
         return tuple(
             PluginInfo(
-                name=f.name,
-                version=f.version,
-                source=f.source,
-                sha256=f.sha256,
-                hooks=f.hooks,
-                measurements=tuple(declared.get(f.name, ())),
-                load_error=f.load_error,
-                problems=tuple(p.message for p in self.problems if p.plugin == f.name),
+                name=name,
+                version=loaded.version,
+                source=plugin.files.source,
+                sha256=plugin.files.sha256,
+                process="own" if isinstance(plugin, HostedPlugin) else "inside",
+                hooks=loaded.hooks,
+                measurements=tuple(declared.get(name, ())),
+                load_error=loaded.error,
+                problems=tuple(p.message for p in self.problems if p.plugin == name),
             )
-            for f in self._found.values()
+            for name, plugin, loaded in self._admitted()
         )
 
     @property
     def not_loaded(self) -> tuple[str, ...]:
-        """Names of the plugins that could not be loaded."""
-        return tuple(f.name for f in self._found.values() if f.load_error)
+        """Names of the plugins that could not be loaded, as a whole or from one of their hooks."""
+        return tuple(name for name, _, loaded in self._admitted() if loaded.error or name in self._broke)
 
     def collect(self) -> None:
         """Call every hook once, so that :attr:`problems` is complete."""
@@ -203,121 +202,92 @@ class Registry:
         ):
             getattr(self, name)
 
-    # --- calling them -------------------------------------------------------------------------------------
+    # --- their processes ----------------------------------------------------------------------------------
 
-    def call(self, plugin: str, doing: str, function: Callable[[], Any]) -> Any:
-        """What ``function`` returns, or ``FAILED`` after recording that ``plugin`` raised while ``doing``."""
-        try:
-            return function()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin in another language may raise beside Exception
-            self.record(plugin, f"{doing} raised {describe_exception(error)}", error)
-            return FAILED
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array for a scan's slices, in memory that plugins' processes can look at where there are any."""
+        return self._hosts.empty(shape, dtype)
 
-    def record(self, plugin: str, message: str, error: BaseException | None = None) -> None:
-        """Record a problem of ``plugin``."""
-        self.problems.append(PluginProblem(plugin, message, short_traceback(error) if error else None))
+    def end_processes(self) -> dict[str, str]:
+        """Have all plugins' own processes end in order, and wait for them.
 
-    def _objects(
-        self,
-        hook: str,
-        check: Callable[[Any], str | None],
-        claims: Callable[[Any], Iterable[str]],
-        taken: dict[str, str] | None = None,
-    ) -> tuple[Provided, ...]:
-        """All objects that plugins return from ``hook``, checked; one that breaks a rule is left out.
+        A process is over when its threads are, as any Python program's. One that ended without being asked,
+        or does not end in time, spoils what its plugins gave: whether it was before or after the last
+        value is chance. A plugin that is called again afterwards gets a new process.
 
-        ``claims`` lists what only one object may have, such as its name; ``taken`` holds what earlier ones
-        claimed.
+        Returns
+        -------
+        spoilt
+            By plugin, what happened to its process, in words that follow its name. Those of plugins with
+            nothing to complain of are left out.
         """
-        taken = {} if taken is None else taken
-        kept: list[Provided] = []
-        for plugin, function in self._implementations(hook):
-            for value in self._listed(plugin, hook, function):
-                fault = self.call(plugin, hook, partial(check, value))
-                if fault is FAILED:
-                    continue
-                if fault:
-                    self.record(plugin, f"{hook} returned a {type(value).__name__} that {fault}")
-                    continue
-                wanted = [str(claim) for claim in claims(value)]
-                clash = next((claim for claim in wanted if claim in taken), None)
-                if clash is not None:
-                    self.record(
-                        plugin, f"{clash} is provided by plugin {taken[clash]} already and is left out"
-                    )
-                    continue
-                taken.update(dict.fromkeys(wanted, plugin))
-                kept.append(Provided(plugin, value))
-        return tuple(kept)
+        spoilt = {name: what for name, what in self._hosts.end().items() if name in self._plugins}
+        self.problems.extend(PluginProblem(name, f"it {what}") for name, what in spoilt.items())
+        return spoilt
 
-    def _listed(self, plugin: str, hook: str, function: Callable[[], Any]) -> list[Any]:
-        """What one implementation of ``hook`` returns, as a list; empty when it breaks."""
-        returned = self.call(plugin, hook, function)
-        if returned is FAILED:
-            return []
-        if isinstance(returned, str | bytes | Mapping) or not isinstance(returned, Iterable):
-            self.record(plugin, f"{hook} returned {type(returned).__name__}; it must return a list")
-            return []
-        listed = self.call(plugin, hook, partial(list, returned))
-        return [] if listed is FAILED else listed
-
-    def _implementations(self, hook: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-        """(plugin, function) of every implementation of ``hook``, bundled plugins first."""
-        by_plugin = {i.plugin_name: i for i in getattr(self._manager.hook, hook).get_hookimpls()}
-        for name in self._found:
-            if name in by_plugin:
-                yield name, by_plugin[name].function
+    def close(self) -> None:
+        """Kill all plugins' own processes, whatever they are at."""
+        self._hosts.kill()
 
     # --- letting them in ----------------------------------------------------------------------------------
 
-    def _admit(self, found: _Found, load: Callable[[], Any]) -> None:
-        if found.name in self._found:
-            other = self._found[found.name]
-            both = f"{other.source} and {found.source}"
-            self.record(found.name, f"there are two plugins of this name ({both}); the second is left out")
+    def _admitted(self) -> Iterator[tuple[str, Plugin, Loaded]]:
+        for name, plugin in self._plugins.items():
+            yield name, plugin, self._loaded[name]
+
+    def _admit(self, plugin: Plugin) -> None:
+        name, source = plugin.files.name, plugin.files.source
+        if name in self._plugins:
+            both = f"{self._plugins[name].files.source} and {source}"
+            message = f"there are two plugins of this name ({both}); the second is left out"
+            self.problems.append(PluginProblem(name, message))
             return
-        self._found[found.name] = found
-        try:
-            found.module = load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin in another language may raise beside Exception
-            found.load_error = f"could not be imported: {describe_exception(error)}"
-            self.record(found.name, found.load_error, error)
-            return
-        if found.version is None:
-            version = getattr(found.module, "__version__", None)
-            found.version = None if version is None else str(version)
-        unmarked = _unmarked_hooks(found.module)
-        for message in unmarked:
-            self.record(found.name, message)
-        try:
-            self._manager.register(found.module, name=found.name)
-        except Exception as error:  # wrong arguments of a hook, or the same module twice
-            found.load_error = f"could not be registered: {_one_line(error)}"
-            self.record(found.name, found.load_error, error)
-            if self._manager.has_plugin(found.name):
-                self._manager.unregister(name=found.name)
-            return
-        hooks = []
-        for caller in self._manager.get_hookcallers(found.module) or ():
-            # What pluggy's check_pending() does, except that this goes on after the first misspelt hook.
-            if not caller.has_spec():
-                self.record(found.name, _unknown_hook(caller.name))
+        self._plugins[name] = plugin
+        self._loaded[name] = plugin.load()
+        self.problems.extend(self._loaded[name].problems)
+
+    def _objects(self, hook: str, taken: dict[str, str]) -> tuple[Provided, ...]:
+        """All objects that plugins return from ``hook``; one that claims what is ``taken`` is left out."""
+        kept: list[Provided] = []
+        for name, plugin, loaded in self._admitted():
+            if hook not in loaded.hooks:
                 continue
-            own = [i for i in caller.get_hookimpls() if i.plugin_name == found.name]
-            if any(i.wrapper or i.hookwrapper for i in own):
-                self.record(found.name, f"{caller.name} is a hook wrapper; hooks cannot be wrapped here")
-                continue
-            hooks.append(caller.name)
-        found.hooks = tuple(h for h in HOOKS if h in hooks)
-        if not hooks and not unmarked and not any(p.plugin == found.name for p in self.problems):
-            self.record(found.name, f"provides no hook; it should have one or more of {', '.join(HOOKS)}")
+            given = plugin.give(hook)
+            self.problems.extend(given.problems)
+            if given.broke:
+                self._broke.add(name)
+            for value in given.objects:
+                if self._claim(name, hook, value, taken):
+                    kept.append(Provided(name, value))
+        return tuple(kept)
+
+    def _claim(self, plugin: str, hook: str, value: Any, taken: dict[str, str]) -> bool:
+        """Whether ``value`` may serve the hook; its form is checked here, whatever its process says of it."""
+        try:
+            fault = fault_of(hook, value)
+            wanted = [] if fault else claims_of(hook, value)
+        except Exception as error:  # a property may do anything
+            message = f"{hook} {happened(error)}"
+            self.problems.append(PluginProblem(plugin, message, short_traceback(error)))
+            return False
+        if fault:
+            self.problems.append(PluginProblem(plugin, f"{hook} returned an object that {fault}"))
+            return False
+        clash = next((claim for claim in wanted if claim in taken), None)
+        if clash is not None:
+            message = f"{clash} is provided by plugin {taken[clash]} already and is left out"
+            self.problems.append(PluginProblem(plugin, message))
+            return False
+        taken.update(dict.fromkeys(wanted, plugin))
+        return True
 
 
-def load_plugins(*, plugins_dir: str | Path | None = None, third_party: bool = True) -> Registry:
+def load_plugins(
+    *,
+    plugins_dir: str | Path | None = None,
+    third_party: bool = True,
+    limits: Limits | None = None,
+) -> Registry:
     """Find and load plugins.
 
     Parameters
@@ -326,228 +296,30 @@ def load_plugins(*, plugins_dir: str | Path | None = None, third_party: bool = T
         A folder whose modules (``NAME.py``) and packages (``NAME/__init__.py``) are plugins too.
     third_party
         Whether plugins other than the bundled ones are taken; ``plugins_dir`` is left out as well when not.
+    limits
+        Time and memory that each of the others' processes may take; the default limits where not given.
+
+    Returns
+    -------
+    registry
+        To be closed, or used in a ``with`` statement, since others' plugins run in processes of their own.
 
     Raises
     ------
     PluginError
         When ``plugins_dir`` is no folder. A plugin that cannot be loaded raises nothing: it is recorded.
     """
-    registry = Registry()
-    registry._manager.add_hookspecs(hookspecs)
-    points = list(importlib.metadata.entry_points(group=GROUP))
-    order = {name: i for i, name in enumerate(_bundled_order())}
-    bundled = sorted((p for p in points if _is_bundled(p)), key=lambda p: order.get(p.name, len(order)))
-    others = sorted((p for p in points if not _is_bundled(p)), key=lambda p: (p.name, p.value))
-    for point in [*bundled, *(others if third_party else [])]:
-        source: Source = "bundled" if _is_bundled(point) else "entry point"
-        version = point.dist.version if point.dist is not None else None
-        registry._admit(_Found(point.name, source, version, sha256=_hash_of_module(point.module)), point.load)
-    if plugins_dir is not None and third_party:
-        folder = Path(plugins_dir)
-        if not folder.is_dir():
-            raise PluginError("is no folder", where=folder, todo="Give --plugins-dir a folder that exists.")
-        for path in _plugins_in(folder):
-            files = path.parent if path.name == "__init__.py" else path
-            name = files.stem
-            registry._admit(_Found(name, "folder", sha256=_hash_of_files(files)), partial(_import_file, path))
-    return registry
+    bundled = bundled_plugins()
+    others: list[PluginFiles] = []
+    if third_party:
+        others.extend(installed_plugins())
+        if plugins_dir is not None:
+            others.extend(_in_folder(Path(plugins_dir)))
+    packages = frozenset({"xctrules", *(files.package for files in bundled)})
+    return Registry(map(InsidePlugin, bundled), Hosts(others, packages, limits or Limits()))
 
 
-def describe_exception(error: BaseException) -> str:
-    """The exception's type and message on one line."""
-    text = _one_line(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def short_traceback(error: BaseException) -> str:
-    """The exception's traceback with file names cut to their package: the same on every machine."""
-    lines = ["Traceback (most recent call last):"]
-    for frame in traceback.extract_tb(error.__traceback__):
-        path = Path(frame.filename)
-        if path.parent == Path(__file__).parent and path.name in ("registry.py", "measuring.py"):
-            continue  # the engine's own guard
-        lines.append(f"  {_within_package(path)}:{frame.lineno}, in {frame.name}")
-        if frame.line:
-            lines.append(f"    {frame.line}")
-    return "\n".join([*lines, describe_exception(error)])
-
-
-def _within_package(path: Path) -> str:
-    parts = [path.name]
-    parent = path.parent
-    while (parent / "__init__.py").exists():
-        parts.insert(0, parent.name)
-        parent = parent.parent
-    return "/".join(parts)
-
-
-def _one_line(error: BaseException) -> str:
-    try:
-        return " ".join(str(error).split())
-    except Exception:  # an exception whose own text raises
-        return ""
-
-
-# --- finding and importing ---------------------------------------------------------------------------------
-
-
-def _is_bundled(point: importlib.metadata.EntryPoint) -> bool:
-    return point.dist is not None and point.dist.name.lower() == "xctrules"
-
-
-def _bundled_order() -> tuple[str, ...]:
-    """The order of the report's sections; entry points themselves have none that lasts."""
-    return ("cylinder", "screening", "segmentation", "overhang", "canister", "winding")
-
-
-def _plugins_in(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith((".", "_")):
-            continue
-        if path.is_dir() and (path / "__init__.py").is_file():
-            yield path / "__init__.py"
-        elif path.suffix == ".py":
-            yield path
-
-
-def _import_file(path: Path) -> ModuleType:
-    """Import a module or package from its file, under a name of its own so that it can shadow nothing."""
-    package = path.name == "__init__.py"
-    stem = path.parent.name if package else path.stem
-    folder = path.parent.parent if package else path.parent
-    tag = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
-    name = f"_xctrules_folder_{tag}_{stem}"
-    for old in [m for m in sys.modules if m == name or m.startswith(f"{name}.")]:
-        del sys.modules[old]
-    where = [str(path.parent)] if package else None
-    spec = importlib.util.spec_from_file_location(name, path, submodule_search_locations=where)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} cannot be imported as a Python module")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _hash_of_module(name: str) -> str | None:
-    """Hash of the package that holds module ``name``, without importing it; ``None`` when it is not found."""
-    try:
-        top = name.partition(".")[0]
-        # A part of xctrules itself that is a plugin is hashed by itself: the rest is not the plugin's.
-        spec = importlib.util.find_spec(name.rpartition(".")[0] if top == "xctrules" else top)
-    except Exception:
-        return None
-    if spec is None:
-        return None
-    if spec.submodule_search_locations:
-        return _hash_of_files(*(Path(p) for p in spec.submodule_search_locations))
-    return _hash_of_files(Path(spec.origin)) if spec.origin else None
-
-
-def _hash_of_files(*paths: Path) -> str | None:
-    """SHA-256 of the list ``sha256  name`` of files, sorted by name; compiled files do not count."""
-    listed: list[tuple[str, Path]] = []
-    for path in paths:
-        if path.is_file():
-            listed.append((path.name, path))
-            continue
-        for file in path.rglob("*"):
-            if file.is_file() and "__pycache__" not in file.parts and file.suffix not in (".pyc", ".pyo"):
-                listed.append((file.relative_to(path.parent).as_posix(), file))
-    if not listed:
-        return None
-    try:
-        hashed = [(hashlib.sha256(file.read_bytes()).hexdigest(), name) for name, file in sorted(listed)]
-    except OSError:
-        return None
-    return hashlib.sha256("".join(f"{digest}  {name}\n" for digest, name in hashed).encode()).hexdigest()
-
-
-# --- the rules of each hook --------------------------------------------------------------------------------
-
-
-def _unknown_hook(name: str) -> str:
-    near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.0)[0]
-    return f"there is no hook {name}; did you mean {near}?"
-
-
-def _unmarked_hooks(module: Any) -> list[str]:
-    """Functions called like a hook without its mark: pluggy would pass them over in silence."""
-    messages = []
-    for name, value in list(vars(module).items()) if hasattr(module, "__dict__") else []:
-        if not name.startswith("xctrules_") or not inspect.isfunction(value):
-            continue
-        if hasattr(value, f"{GROUP}_impl") or value.__module__ == hookspecs.__name__:
-            continue
-        messages.append(f"{name} is not marked with @hookimpl" if name in HOOKS else _unknown_hook(name))
-    return messages
-
-
-def _lacks(value: Any, *, text: Iterable[str] = (), methods: Iterable[str] = ()) -> str | None:
-    if inspect.isclass(value):
-        return "is a class; return an object of it"
-    for name in text:
-        given = getattr(value, name, None)
-        if not isinstance(given, str) or not given:
-            return f"has no {name} (a text)"
-    for name in methods:
-        if not callable(getattr(value, name, None)):
-            return f"has no method {name}"
-    return None
-
-
-def _check_reader(value: Any) -> str | None:
-    return _lacks(value, text=("name",), methods=("can_read", "open"))
-
-
-def _check_segmenter(value: Any) -> str | None:
-    return _lacks(value, text=("name",), methods=("segment",))
-
-
-def _check_frame(value: Any) -> str | None:
-    return _lacks(value, text=("geometry",), methods=("find",))
-
-
-def _check_phantoms(value: Any) -> str | None:
-    fault = _lacks(value, text=("geometry",), methods=("draw",))
-    return fault or (None if isinstance(value, PhantomSource) else "lacks `formats` or `options`")
-
-
-def _check_folder(value: Any) -> str | None:
-    if not isinstance(value, str | Path):
-        return "is no path"
-    return None if Path(value).is_dir() else f"names no folder: {value}"
-
-
-def metric_fault(value: Any) -> str | None:
-    """What is wrong with the form of a metric or screen, in words; ``None`` when nothing is."""
-    fault = _lacks(value, text=("name", "title"), methods=("measure",))
-    if fault:
-        return fault
-    declares = getattr(value, "declares", None)
-    if not isinstance(declares, Mapping) or not declares:
-        return "declares no measurements (a mapping of name to unit)"
-    for name, unit in declares.items():
-        if not isinstance(name, str) or not _MEASUREMENT_NAME.fullmatch(name):
-            return f"declares {name!r}, which is no measurement's name: use lower-case words joined by dots"
-        if not isinstance(unit, str) or not unit:
-            return f"declares {name} without a unit ('1' for counts and ratios)"
-    needs = getattr(value, "needs", {})
-    if not isinstance(needs, Mapping) or not all(_is_range(limits) for limits in needs.values()):
-        return "needs something else than least and largest values (a mapping of name to (low, high))"
-    return None
-
-
-def _is_range(limits: Any) -> bool:
-    """Whether it is a pair of numbers, either of which may be None."""
-    if not isinstance(limits, tuple) or len(limits) != 2:
-        return False
-    return all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in limits)
-
-
-def _metric_claims(metric: Any) -> list[str]:
-    return [f"metric {metric.name!r}", *(f"measurement {name!r}" for name in metric.declares)]
+def _in_folder(folder: Path) -> list[PluginFiles]:
+    if not folder.is_dir():
+        raise PluginError("is no folder", where=folder, todo="Give --plugins-dir a folder that exists.")
+    return plugins_in_folder(folder)

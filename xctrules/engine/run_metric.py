@@ -21,7 +21,8 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.protocols import AboutTheScan
-from xctrules.engine.registry import PluginProblem, Provided, describe_exception, short_traceback
+from xctrules.engine.faults import PluginProblem, describe_exception, happened, short_traceback
+from xctrules.engine.registry import Provided
 from xctrules.pages.figures import figure_to_json
 
 STATUSES = ("measured", "not_measured", "failed", "not_applicable")
@@ -75,7 +76,7 @@ def run_metric(provided: Provided, cell: Cell[Any, Any, Any]) -> MetricOutcome:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin in another language may raise beside Exception
-        outcome = _failed(provided, declares, f"it raised {describe_exception(error)}", error)
+        outcome = _failed(provided, declares, f"it {happened(error)}", error)
     else:
         if isinstance(result, MetricResult):
             outcome = _checked(provided, declares, result)
@@ -89,6 +90,22 @@ def absent_metric(provided: Provided, reason: str) -> MetricOutcome:
     metric = provided.value
     absent = tuple(Measurement.absent(str(n), str(u), reason) for n, u in metric.declares.items())
     return _signed(MetricOutcome(provided.plugin, metric.name, metric.title, absent), provided)
+
+
+def withdrawn(outcome: MetricOutcome, reason: str) -> MetricOutcome:
+    """The outcome with nothing in it that was measured or shown, and why."""
+    measurements = (m for m in outcome.measurements if m.name in outcome.declared)
+    failed = tuple(Measurement.absent(m.name, m.unit, reason, status="failed") for m in measurements)
+    return dataclasses.replace(
+        outcome,
+        measurements=failed,
+        figures=(),
+        images={},
+        samples=(),
+        parameters={},
+        rejections=(),
+        warnings=(),
+    )
 
 
 def _signed(outcome: MetricOutcome, provided: Provided) -> MetricOutcome:

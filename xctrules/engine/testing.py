@@ -19,9 +19,10 @@ from xctrules.core.cell import Cell
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Measurement
 from xctrules.core.protocols import DrawnPhantom, Metric
+from xctrules.engine.forms import metric_fault
 from xctrules.engine.measuring import find_cell, segment
 from xctrules.engine.planning import plan_inspection
-from xctrules.engine.registry import Provided, load_plugins, metric_fault
+from xctrules.engine.registry import Provided, load_plugins
 from xctrules.engine.run_metric import MetricOutcome, run_metric
 from xctrules.rules.cellspec import parse_spec
 

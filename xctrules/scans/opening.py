@@ -24,6 +24,7 @@ def open_scan(
     readers: Sequence[Reader] = (),
     progress: Progress = silent,
     memory_limit_bytes: int | None = None,
+    empty: reading.Empty | None = None,
 ) -> Scan:
     """Read a scan from its files, each of them once.
 
@@ -45,6 +46,9 @@ def open_scan(
     memory_limit_bytes
         Memory that the slices may take; without it what the machine has to spare. Where they do not fit, they
         are read again whenever one is asked for, if the reader can.
+    empty
+        Makes the array that slices come into, in the place of numpy's ``empty``; that of a registry is seen
+        by its plugins' processes as well.
 
     Raises
     ------
@@ -63,7 +67,7 @@ def open_scan(
         found = [*told.scanner, acquisition.found_in_image(origin, source.metadata), *told.sidecar]
     merged = acquisition.merge([*found, *_asked(voxel_size_mm)])
     voxel = checked_voxel_size(merged.voxel_size_mm, shape, path, merged.sources.get("voxel_size_mm"))
-    slices = reading.read(source, shape, path, mask, progress, memory_limit_bytes)
+    slices = reading.read(source, shape, path, mask, progress, memory_limit_bytes, empty)
     with _blamed_on(reader, path):
         digests = tuple((str(sha256), str(name)) for sha256, name in source.digests())
         said = source.warnings if isinstance(source, Warned) else ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,9 @@ from xctrules.core.slices import (
 )
 from xctrules.scans.checks import Values
 
+Empty = Callable[[tuple[int, int, int], np.dtype[Any]], Volume]
+"""Makes an array of that shape, not yet filled."""
+
 STAGE = "reading the scan"
 """What goes on, in the words of a progress bar."""
 
@@ -40,6 +44,7 @@ def read(
     mask: bool,
     progress: Progress,
     memory_limit_bytes: int | None,
+    empty: Empty | None = None,
 ) -> Slices:
     """All slices, each read once and checked on the way.
 
@@ -55,6 +60,8 @@ def read(
         Called after each slice.
     memory_limit_bytes
         Memory that the slices may take; without it what the machine has to spare.
+    empty
+        Makes the array that they come into, or raises MemoryError or ValueError; numpy's where not given.
 
     Raises
     ------
@@ -62,7 +69,7 @@ def read(
         When a slice cannot be read, is missing or too many, or holds what no scan does; when they do not fit
         into memory and cannot be read again.
     """
-    place = _place_for(source, shape, path, memory_limit_bytes)
+    place = _place_for(source, shape, path, memory_limit_bytes, empty)
     check = Values(path, mask)
     done = 0
     try:
@@ -99,7 +106,11 @@ class _Place(Protocol):
 
 
 def _place_for(
-    source: VolumeSource, shape: tuple[int, int, int], path: Path, limit_bytes: int | None
+    source: VolumeSource,
+    shape: tuple[int, int, int],
+    path: Path,
+    limit_bytes: int | None,
+    empty: Empty | None,
 ) -> _Place:
     """The quickest place that there is room for."""
     if isinstance(source, Mapped) and source.mapped is not None:
@@ -112,7 +123,7 @@ def _place_for(
     fits = available is None or needed <= available
     if fits:
         with suppress(MemoryError, ValueError):  # numpy: ValueError when it exceeds the address space
-            return _InMemory(np.empty(shape, dtype))
+            return _InMemory((empty or np.empty)(shape, dtype))
     if isinstance(source, Rereadable):
         return _OnDemand(source, shape, dtype, path)
     room = "which is not available" if fits or available is None else f"{available / 1e9:.2f} GB is available"

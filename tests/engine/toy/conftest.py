@@ -21,8 +21,9 @@ def plugins_dir() -> Path:
 def scans(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Boxes that the package drew, through its hook: ``whole``, and ``left`` and ``right`` sides alone."""
     folder = tmp_path_factory.mktemp("boxes")
-    sources = load_plugins(plugins_dir=PLUGINS).phantom_sources
-    (boxes,) = (provided.value for provided in sources if provided.value.geometry == "box")
-    for view in ("whole", "left", "right"):
-        boxes.draw("box", {"view": view, "tilt": 2.0}).write(folder / view)
+    with load_plugins(plugins_dir=PLUGINS) as registry:
+        sources = registry.phantom_sources
+        (boxes,) = (provided.value for provided in sources if provided.value.geometry == "box")
+        for view in ("whole", "left", "right"):
+            boxes.draw("box", {"view": view, "tilt": 2.0}).write(folder / view)
     return folder

@@ -39,6 +39,7 @@ from xctrules.core.canonical import EXACT_DIGITS, canonical_bytes, plain
 from xctrules.core.errors import OutputError, XctrulesError
 from xctrules.core.files import write_file, write_files
 from xctrules.cylinder.model_card import ModelCard, ModelScope, read_card, write_card
+from xctrules.engine.registry import load_plugins
 
 NAME = "overhang_unet"
 LICENCE = "MIT"
@@ -119,7 +120,8 @@ def make_data(
     tell: Tell = print,
 ) -> None:
     """Write all pairs that are not there yet."""
-    cell = None if scan is None else open_cell(scan, spec, angles=360)
+    registry = load_plugins(third_party=False)
+    cell = None if scan is None else open_cell(scan, spec, angles=360, registry=registry)
     _own(data, recipe.identity(None if cell is None else scan_sha256(cell.scan)))
     other = recipe.seed + 1
     jobs = [
@@ -134,7 +136,7 @@ def make_data(
     if cell is None:
         return
     tell("labelling the scan's planes")
-    for found in label_ends(cell, count=360):
+    for found in label_ends(cell, count=360, registry=registry):
         for part, chosen in split_by_angle(found.planes.theta_deg).items():
             folder = {"train": data, "validation": data / "validation"}.get(part)
             if folder is not None:  # the test planes are sampled again when they are scored

@@ -71,7 +71,7 @@ def open_cell(
     acquisition: str | Path | None = None,
     voxel_size_mm: Sequence[float] | None = None,
     angles: int = 360,
-    registry: Registry | None = None,
+    registry: Registry,
 ) -> CylinderCell:
     """Read a scan and find the cell in it.
 
@@ -80,7 +80,7 @@ def open_cell(
     ScanError
         When the scan cannot be read, or holds no can.
     """
-    plan = plan_inspection(spec, registry or load_plugins(), options={"angles": angles})
+    plan = plan_inspection(spec, registry, options={"angles": angles})
     cell, no_cell = find_cell(open_for(path, acquisition, voxel_size_mm, plan), plan)
     if cell is None:
         raise ScanError(no_cell, where=path, todo="Give a scan that shows a cell's end.")
@@ -88,7 +88,7 @@ def open_cell(
 
 
 def label_ends(
-    cell: CylinderCell, *, count: int, registry: Registry | None = None, corrected: bool = True
+    cell: CylinderCell, *, count: int, registry: Registry, corrected: bool = True
 ) -> list[LabelledPlanes]:
     """``count`` planes around each end in view, with draft labels.
 
@@ -102,7 +102,7 @@ def label_ends(
     ScanError
         When no end of the roll could be segmented; its reason says why.
     """
-    drafter = _drafter(registry or load_plugins())
+    drafter = _drafter(registry)
     segmenter = drafter.value
     theta = np.arange(count, dtype=np.float64) * (360.0 / count)
     cell = segment(cell, drafter)
@@ -232,7 +232,6 @@ def write_planes(
     count: int,
     acquisition: str | Path | None = None,
     voxel_size_mm: Sequence[float] | None = None,
-    registry: Registry | None = None,
     progress: Progress = silent,
 ) -> list[Path]:
     """Planes of a scan with draft labels as TIFF files, one for each plane; the images' paths.
@@ -242,11 +241,11 @@ def write_planes(
     OutputError
         When there is something in ``out``'s folders already that would be replaced.
     """
-    registry = registry or load_plugins()
-    progress("reading the scan", 0, 0)
-    cell = open_cell(path, spec, acquisition=acquisition, voxel_size_mm=voxel_size_mm, registry=registry)
-    progress("segmenting", 0, 0)
-    ends = label_ends(cell, count=count, registry=registry)
+    with load_plugins() as registry:
+        progress("reading the scan", 0, 0)
+        cell = open_cell(path, spec, acquisition=acquisition, voxel_size_mm=voxel_size_mm, registry=registry)
+        progress("segmenting", 0, 0)
+        ends = label_ends(cell, count=count, registry=registry)
     stem = str(cell.scan.acquisition.get("cell_id") or Path(path).stem).replace("/", "-")
     written = []
     progress("writing", 0, 0)

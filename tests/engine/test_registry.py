@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from xctrules.core import hookspecs
 from xctrules.core.errors import PluginError
-from xctrules.engine.registry import HOOKS, Registry, load_plugins
+from xctrules.engine.loading import HOOKS
+from xctrules.engine.registry import Registry, load_plugins
 
 BUNDLED = ("segmentation", "overhang", "canister", "winding")
 
@@ -46,12 +48,17 @@ def install(folder: Path, plugin: str, module: str, source: str, version: str = 
     (info / "entry_points.txt").write_text(f"[xctrules]\n{plugin} = {module}\n")
 
 
+def loaded(**options: Any) -> Registry:
+    """All that plugins provide; then their processes are not needed any more."""
+    with load_plugins(**options) as registry:
+        registry.collect()
+    return registry
+
+
 def in_folder(folder: Path, **modules: str) -> Registry:
     for name, source in modules.items():
         (folder / f"{name}.py").write_text(textwrap.dedent(source))
-    registry = load_plugins(plugins_dir=folder)
-    registry.collect()
-    return registry
+    return loaded(plugins_dir=folder)
 
 
 def plugin(registry: Registry, name: str):
@@ -78,7 +85,7 @@ def test_bundled_plugins_come_through_entry_points_and_are_sound() -> None:
 def test_entry_point_of_another_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path / "site", "my-good", "my_good_plugin", good())
     monkeypatch.syspath_prepend(tmp_path / "site")
-    registry = load_plugins()
+    registry = loaded()
     info = plugin(registry, "my-good")
     assert (info.source, info.version) == ("entry point", "2.5")
     assert info.measurements == ("good.length",)
@@ -97,7 +104,7 @@ def test_plugin_that_cannot_be_imported_is_named_and_the_rest_stands(
     module = f"broken_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
     install(tmp_path / "site", "broken", module, source)
     monkeypatch.syspath_prepend(tmp_path / "site")
-    registry = load_plugins()
+    registry = loaded()
     info = plugin(registry, "broken")
     assert info.load_error and "could not be imported" in info.load_error
     assert info.sha256
@@ -239,7 +246,7 @@ def test_the_later_of_two_equal_names_is_left_out(tmp_path: Path) -> None:
 
 def test_two_runs_share_nothing(tmp_path: Path) -> None:
     with_folder = in_folder(tmp_path, mine=good())
-    without = load_plugins()
+    without = loaded()
     assert "mine" in [p.name for p in with_folder.plugins]
     assert "mine" not in [p.name for p in without.plugins]
 
