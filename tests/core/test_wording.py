@@ -68,6 +68,8 @@ def test_places_are_read_off_the_names_of_their_coordinates(place, text):
 def test_a_margin_has_the_digits_of_its_value():
     assert wording.quantity(21.2144, 0.0836, "mm") == "21.214 ± 0.084 mm"
     assert wording.margin(21.25 - 21.2144, 0.0836, "mm") == "0.036 mm"
+    assert wording.margin(2.0, None, "1") == "2"
+    assert wording.margin(1 / 3, None, "1") == "0.3333"
 
 
 def test_a_guard_band_that_was_stated_is_not_rounded():

@@ -23,11 +23,13 @@ _SYMBOLS = {"deg": "°", "1": ""}
 def decimals_for(uncertainty: float | None, value: float | None = None) -> int:
     """Decimals that show the second significant digit of the uncertainty (JCGM 100, 7.2.6).
 
-    Without an uncertainty, those that show four significant digits of the value.
+    Without an uncertainty, none for a whole value, and else those that show four significant digits of it.
     """
     digits, guide = (2, uncertainty) if uncertainty else (4, value)
-    if not guide or not math.isfinite(guide):
-        return 0 if value == 0 and not uncertainty else 3
+    if guide is None or not math.isfinite(guide):
+        return 3
+    if not uncertainty and guide == round(guide):
+        return 0
     rounded = float(f"{abs(guide):.{digits - 1}e}")
     return min(max(digits - 1 - math.floor(math.log10(rounded) + 1e-12), 0), 9)
 
@@ -90,10 +92,9 @@ def quantity(value: float | None, expanded_uncertainty: float | None, unit: str)
     """
     if value is None:
         return NONE
+    places = decimals_for(expanded_uncertainty, value)
     if not expanded_uncertainty:
-        whole = math.isfinite(value) and value == round(value)
-        return with_unit(fixed(value, 0 if whole else decimals_for(None, value)), unit)
-    places = decimals_for(expanded_uncertainty)
+        return with_unit(fixed(value, places), unit)
     pair = f"{fixed(value, places)} ± {fixed(expanded_uncertainty, places)}"
     return with_unit(f"({pair})" if unit == "deg" else pair, unit)
 

@@ -13,6 +13,7 @@ Json = Mapping[str, Any]
 
 
 def headline(record: Json) -> tuple[tuple[str, str], ...]:
+    """What stands under the verdict: cell, spec, time, operator, scan, each as (name, text)."""
     scan, run = record.get("scan") or {}, record.get("run") or {}
     rows = [("Cell", str(record.get("cell_id", ""))), ("Spec", _spec_name(record))]
     if run.get("started"):
@@ -46,6 +47,7 @@ def _voxel_text(voxel: Sequence[float]) -> str:
 
 
 def scan(record: Json) -> tuple[tuple[str, str], ...]:
+    """All that the record knows of the scan, as (name, text)."""
     scan = record.get("scan") or {}
     rows = []
     for key, value in scan.items():
@@ -75,6 +77,7 @@ def acquisition(record: Json) -> tuple[tuple[tuple[str, str, str], ...], tuple[s
 
 
 def steps(run: Json) -> tuple[tuple[str, str], ...]:
+    """How long each step of the run took, as (name, text)."""
     steps = run.get("steps") or {}
     pairs = (
         steps.items()
@@ -88,6 +91,7 @@ def steps(run: Json) -> tuple[tuple[str, str], ...]:
 
 
 def files(record: Json) -> tuple[tuple[str, str], ...]:
+    """Name and SHA-256 of every file beside the record."""
     files = record.get("files") or ()
     if isinstance(files, Mapping):
         return tuple((str(name), str(digest)) for name, digest in files.items())

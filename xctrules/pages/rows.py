@@ -90,48 +90,47 @@ class MeasurementRow:
 
 
 def rule_row(check: Json, measurements: Mapping[str, Json]) -> RuleRow:
+    """A check of the record beside the measurement that it is about, as text and as a picture."""
     name = str(check.get("measurement") or "")
     measurement = measurements.get(name, {})
-    value = measurement.get("value")
-    expanded = measurement.get("expanded_uncertainty")
     unit = str(check.get("unit") or measurement.get("unit") or "")
-    guard = _guard_width(check, measurement) if value is not None else 0.0
-    k = measurement.get("coverage_factor")
+    value, expanded = measurement.get("value"), measurement.get("expanded_uncertainty")
+    low, high = check.get("min"), check.get("max")
+    shown = "no value" if value is None else typeset(wording.quantity(value, expanded, unit))
+    limits = typeset(wording.limits(low, high, unit))
     outcome = Outcome.of(check.get("outcome"))
-    limits = typeset(wording.limits(check.get("min"), check.get("max"), unit))
-    shown = typeset(wording.quantity(value, expanded, unit))
-    label = (
-        f"{shown} against {limits}: {outcome.word.lower()}"
-        if value is not None
-        else f"no value against {limits}: {outcome.word.lower()}"
-    )
-    status = str(check.get("status") or "")
+    guard = _guard_width(check, measurement) if value is not None else 0.0
+    stated_guard = guard > 0 and check.get("guard_band")
+    status, decision_rule = (str(check.get(key) or "") for key in ("status", "decision_rule"))
     return RuleRow(
         name=str(check.get("title") or check.get("rule") or name),
         measurement=name,
         severity=str(check.get("severity") or ""),
-        value=shown if value is not None else "no value",
-        note=f"95 %, k = {k:.2f}" if value is not None and k and expanded else "",
+        value=shown,
+        note=_coverage(measurement),
         limits=limits,
         limit_source=str(check.get("source") or ""),
         limit_status=LIMIT_STATUS.get(status, status),
         indicative=status == "indicative",
         at=str(check.get("at") or ""),
-        decision_rule=DECISION_RULES.get(
-            str(check.get("decision_rule")), str(check.get("decision_rule") or "")
-        ),
-        guard=typeset(wording.guard_band(guard, expanded, unit))
-        if guard > 0 and check.get("guard_band")
-        else "",
+        decision_rule=DECISION_RULES.get(decision_rule, decision_rule),
+        guard=typeset(wording.guard_band(guard, expanded, unit)) if stated_guard else "",
         outcome=outcome,
         reason=str(measurement.get("reason") or check.get("reason") or "") if value is None else "",
         margin=typeset(wording.margin(check.get("margin"), expanded, unit)),
         probability=typeset(wording.percent(check.get("probability_of_conformity"))),
         tur=wording.NONE if check.get("tur") is None else typeset(f"{float(check['tur']):.1f} : 1"),
-        picture=charts.limit_picture(value, expanded, check.get("min"), check.get("max"), guard),
-        picture_label=label,
+        picture=charts.limit_picture(value, expanded, low, high, guard),
+        picture_label=f"{shown} against {limits}: {outcome.word.lower()}",
         others=_other_outcomes(check),
     )
+
+
+def _coverage(measurement: Json) -> str:
+    """``95 %, k = 1.98``: what the interval behind a value holds; nothing where there is none."""
+    k = measurement.get("coverage_factor")
+    has_interval = measurement.get("value") is not None and measurement.get("expanded_uncertainty")
+    return f"95 %, k = {k:.2f}" if has_interval and k else ""
 
 
 def _guard_width(check: Json, measurement: Json) -> float:
@@ -161,8 +160,6 @@ def measurement_row(name: str, m: Json, description: Json) -> MeasurementRow:
     value, unit = m.get("value"), str(m.get("unit") or "")
     expanded, u = m.get("expanded_uncertainty"), m.get("standard_uncertainty")
     places = wording.decimals_for(expanded, value)
-    if value is not None and not expanded and value == round(value):
-        places = 0
     dof = m.get("degrees_of_freedom")
     budget = _budget(m)
     meaning = str(description.get("meaning") or "")

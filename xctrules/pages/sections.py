@@ -106,6 +106,7 @@ def _absent(rows: Sequence[MeasurementRow]) -> tuple[Absent, ...]:
 
 
 def failures(record: Json) -> tuple[Failure, ...]:
+    """Every plugin's error that the record holds."""
     return tuple(
         Failure(
             plugin=str(f.get("plugin") or "unknown"),
