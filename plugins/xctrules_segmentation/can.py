@@ -31,8 +31,16 @@ THICKEST_WALL_MM = 1.2
 NEAR_STRAIGHT = 0.03
 """Heights whose radius differs by more than this share from the straight part's are bead, crimp or rim."""
 
-NARROWING_PX = 0.1
-"""Change of the outer radius, in voxels, at which bead or bottom begin; more where the can itself varies."""
+STRAIGHT_PX, ROUGHLY_STRAIGHT_PX = 1.0, 2.0
+"""Voxels that the radius of the straight part may be off its median (see the contract), and that of the rough
+outline, which is good to a voxel."""
+
+NARROWING_PX, NARROWING_SD = 0.1, 5.0
+"""Change of the outer radius, in voxels, at which bead or bottom begin; more where the can itself varies, by
+so many of its own standard deviations."""
+
+LARGEST_GAP = 2
+"""Heights in a row without a radius that do not end a straight run: more may hide a bead."""
 
 MASK_BLUR_PX = 1.0
 """Smoothing that gives a two-valued image edges whose half height is the edge of its area."""
@@ -40,6 +48,28 @@ MASK_BLUR_PX = 1.0
 STEP_PX = 0.5
 """Spacing of the radial samples. Half a voxel keeps the interpolation's own blur out of the fit."""
 
+PROBE_STEP_DEG = 5.0
+"""Between the angles at which the rough outline is looked for: enough to tell straight heights apart."""
+
+ROUGH_BAND = (0.8, 1.15)
+"""Share of the frame's radius within which the rough outline is looked for: bead and dents lie inside."""
+
+OUTSIDE, OUTSIDE_PX = 1.05, 3.0
+"""Share of that radius, and voxels more, beyond which there is nothing of the cell."""
+
+DENT_PX, BEYOND_PX = 8.0, 3.0
+"""Voxels inward that a dent narrower than the probe's step may lie deeper than it saw, and outward that the
+outline may be off."""
+
+WINDOW_THICKNESS, WINDOW_BLUR_IN, WINDOW_BLUR_OUT = 1.5, 5.0, 4.5
+"""A fit's window reaches so many wall thicknesses and blurs inward of the outer face, and so many blurs
+outward: as far as the slab's model weighs anything, wherever its faces may move."""
+
+MOST_SAMPLES = 4_000_000
+"""Grey values held at once: some 16 MB."""
+
+COMMON_PX = 3.0
+"""Voxels apart at which two places of an edge share no noise."""
 
 INSIDE_SLOPE = 0.05
 """Change of the grey next to the wall's inner face over one blur, as a share of the wall's contrast."""
@@ -103,50 +133,42 @@ def _locate_in_mask(cell: CylinderCell, mask: Slices, label: int | None) -> CanS
     return _locate(dataclasses.replace(cell, frame=dataclasses.replace(cell.frame, can_grey=1.0)), scan)
 
 
+@dataclass(frozen=True)
+class _Rough:
+    """The outermost half-height of the wall.
+
+    Attributes
+    ----------
+    z_mm, theta_deg : (nz,), (nt,)
+        Where it was looked for.
+    radius_mm : (nz, nt)
+    level, outside
+        Grey level of half height, and outside of the cell.
+    """
+
+    z_mm: Floats
+    theta_deg: Floats
+    radius_mm: Floats
+    level: float
+    outside: float
+
+
 def _locate(cell: CylinderCell, scan: Scan) -> CanSurface:
     frame = cell.frame
     if frame.outer_radius_mm is None:
         raise NotMeasurable("the frame shows no can")
     voxel = max(frame.voxel_mm[1:])
     step = STEP_PX * voxel
+    rough = _rough_outline(frame, scan, frame.outer_radius_mm, voxel)
+    rows = _near_rows(rough, frame.outer_radius_mm, voxel)
+    wall = _learn_wall(frame, scan, rough, rows, step)
     theta: Floats = np.arange(cell.settings.angles, dtype=np.float64) * (360.0 / cell.settings.angles)
-    grid = frame.z_grid_mm()
-    z = grid[:: max(1, -(-grid.size // MAX_HEIGHTS))]
-
-    probe_theta = np.arange(0.0, 360.0, 5.0)
-    rough, level, outside = _rough_outline(frame, scan, z, probe_theta, voxel)
-    radius = _median_by_row(rough)
-    radius[np.abs(radius / frame.outer_radius_mm - 1) > NEAR_STRAIGHT] = np.nan
-    near = straight_run(radius, 2 * voxel)
-    if not near.any():
-        raise NotMeasurable("the can's straight part is not in view")
-
-    wall = _learn_wall(frame, scan, z, np.flatnonzero(near), probe_theta, rough, level, outside, step)
-
-    # Dents narrower than the probe's five degrees may lie deeper than it saw.
-    inward = (wall.thickness + 5 * wall.blur) * step + 8 * voxel
-    outward = 4.5 * wall.blur * step + 3 * voxel
-    r = np.arange(np.nanmin(rough[near]) - inward, np.nanmax(rough[near]) + outward, step)
-    rows = np.flatnonzero(near)
-    outer = np.full((z.size, theta.size), np.nan)
-    inner = np.full_like(outer, np.nan)
-    for block in np.array_split(rows, max(1, rows.size * theta.size * r.size // 4_000_000)):
-        grey = frame.cylinder(scan, z[block], theta, r).reshape(-1, r.size)
-        located = _fit_profiles(grey, level, wall)
-        outer[block] = (r[0] + located[0] * step).reshape(block.size, theta.size)
-        inner[block] = (r[0] + located[1] * step).reshape(block.size, theta.size)
-
-    across = _median_by_row(outer)
-    straight = without_formed_mouth(straight_run(across, voxel), _median_by_row(inner), voxel)
-    # Where bead or bottom begin the radius falls by tenths of a voxel first.
-    straight = without_formed_mouth(
-        straight, across, max(NARROWING_PX * voxel, 5 * robust_sd(across[straight]))
-    )
-    if not straight.any():
-        raise NotMeasurable("the can's wall could not be told from what lies beside it at any height")
-    apart = max(1, int(np.ceil(3 * voxel / (np.deg2rad(360.0 / theta.size) * frame.outer_radius_mm))))
+    outer, inner = _faces(frame, scan, rough, rows, theta, wall, step)
+    straight = _straight_part(outer, inner, voxel)
+    between_angles = np.deg2rad(360.0 / theta.size) * frame.outer_radius_mm
+    apart = max(1, int(np.ceil(COMMON_PX * voxel / between_angles)))
     return CanSurface(
-        z_mm=z,
+        z_mm=rough.z_mm,
         theta_deg=theta,
         outer_mm=outer,
         inner_mm=inner,
@@ -157,6 +179,54 @@ def _locate(cell: CylinderCell, scan: Scan) -> CanSurface:
         slope_shift_mm=(wall.slope_shift[0] * step, wall.slope_shift[1] * step),
         blur_shift_mm=(wall.blur_shift[0] * step, wall.blur_shift[1] * step),
     )
+
+
+def _near_rows(rough: _Rough, radius_mm: float, voxel: float) -> NDArray[np.intp]:
+    """Heights at which the rough outline is about straight."""
+    radius = _median_by_row(rough.radius_mm)
+    radius[np.abs(radius / radius_mm - 1) > NEAR_STRAIGHT] = np.nan
+    near = straight_run(radius, ROUGHLY_STRAIGHT_PX * voxel)
+    if not near.any():
+        raise NotMeasurable("the can's straight part is not in view")
+    return np.flatnonzero(near)
+
+
+def _faces(
+    frame: CellFrame,
+    scan: Scan,
+    rough: _Rough,
+    rows: NDArray[np.intp],
+    theta: Floats,
+    wall: _Wall,
+    step: float,
+) -> tuple[Floats, Floats]:
+    """Radius (nz, nt) of the outer and the inner face at the heights ``rows``; NaN where not found."""
+    voxel = step / STEP_PX
+    inward = (wall.thickness + WINDOW_BLUR_IN * wall.blur) * step + DENT_PX * voxel
+    outward = WINDOW_BLUR_OUT * wall.blur * step + BEYOND_PX * voxel
+    near = rough.radius_mm[rows]
+    r = np.arange(np.nanmin(near) - inward, np.nanmax(near) + outward, step)
+    outer = np.full((rough.z_mm.size, theta.size), np.nan)
+    inner = np.full_like(outer, np.nan)
+    for block in np.array_split(rows, max(1, rows.size * theta.size * r.size // MOST_SAMPLES)):
+        grey = frame.cylinder(scan, rough.z_mm[block], theta, r).reshape(-1, r.size)
+        located = _fit_profiles(grey, rough.level, wall)
+        outer[block] = (r[0] + located[0] * step).reshape(block.size, theta.size)
+        inner[block] = (r[0] + located[1] * step).reshape(block.size, theta.size)
+    return outer, inner
+
+
+def _straight_part(outer: Floats, inner: Floats, voxel: float) -> NDArray[np.bool_]:
+    """Heights (nz,) of the straight part of the can."""
+    across = _median_by_row(outer)
+    straight = straight_run(across, STRAIGHT_PX * voxel)
+    straight = without_formed_mouth(straight, _median_by_row(inner), voxel)
+    # Where bead or bottom begin the radius falls by tenths of a voxel first.
+    own = NARROWING_SD * robust_sd(across[straight])
+    straight = without_formed_mouth(straight, across, max(NARROWING_PX * voxel, own))
+    if not straight.any():
+        raise NotMeasurable("the can's wall could not be told from what lies beside it at any height")
+    return straight
 
 
 def _median_by_row(values: Floats) -> Floats:
@@ -192,7 +262,10 @@ def straight_run(radius: Floats, tolerance: float) -> NDArray[np.bool_]:
         for start in candidates:
             run, there = runs[start], finite[start : start + length]
             gap, end_of_gap = longest_run(~there)
-            if end_of_gap - gap <= 2 and np.abs(run[there] - np.median(run[there])).max() <= tolerance:
+            if (
+                end_of_gap - gap <= LARGEST_GAP
+                and np.abs(run[there] - np.median(run[there])).max() <= tolerance
+            ):
                 result[start : start + length] = there
                 return result
     return result
@@ -221,113 +294,153 @@ def without_formed_mouth(straight: NDArray[np.bool_], radius: Floats, tolerance:
     return kept
 
 
-def _rough_outline(
-    frame: CellFrame, scan: Scan, z: Floats, theta: Floats, voxel: float
-) -> tuple[Floats, float, float]:
-    """Outermost half-height of the wall (nz, ntheta), that level, and the grey outside."""
-    assert frame.outer_radius_mm is not None
-    radius = frame.outer_radius_mm
-    r = np.arange(0.8 * radius, 1.15 * radius, voxel)
+def _rough_outline(frame: CellFrame, scan: Scan, radius_mm: float, voxel: float) -> _Rough:
+    grid = frame.z_grid_mm()
+    z = grid[:: max(1, -(-grid.size // MAX_HEIGHTS))]
+    theta = np.arange(0.0, 360.0, PROBE_STEP_DEG)
+    r = np.arange(ROUGH_BAND[0] * radius_mm, ROUGH_BAND[1] * radius_mm, voxel)
     grey = frame.cylinder(scan, z, theta, r)
-    beyond = grey[..., r > 1.05 * radius + 3 * voxel]
+    beyond = grey[..., r > OUTSIDE * radius_mm + OUTSIDE_PX * voxel]
     outside = float(np.nanmedian(beyond)) if np.isfinite(beyond).any() else 0.0
     level = 0.5 * (frame.can_grey + outside)
     inward = crossings(grey[..., ::-1], level, rising=True)
-    return r[-1] - inward * voxel, level, outside
+    return _Rough(z, theta, r[-1] - inward * voxel, level, outside)
 
 
-def _learn_wall(
-    frame: CellFrame,
-    scan: Scan,
-    z: Floats,
-    rows: NDArray[np.intp],
-    theta: Floats,
-    rough: Floats,
-    level: float,
-    outside: float,
-    step: float,
-) -> _Wall:
-    """Thickness, blur and grey of the wall from a sample of profiles at the heights ``rows`` of ``z``.
+# --- what the wall is like ---------------------------------------------------------------------------------
+
+DEEPER_MM, HIGHER_PX = 0.3, 6.0
+"""Profiles reach so much deeper than the thickest wall, and so many voxels beyond the outline."""
+
+MEAN_OF_HEIGHTS, SAMPLE_GROUPS = 4, 8
+"""Heights that are averaged in each profile of the sample, and how many such groups there are."""
+
+ASIDE_PX = 2.0
+"""Voxels to either side at which a profile is averaged with its neighbours: far enough for other noise."""
+
+LEAST_PROFILES, LEAST_SOUND = 36, 12
+"""Profiles in which the outline is seen, of some 580; and of these that a fit must succeed in."""
+
+PLATEAU_MM = 0.6
+"""Depth below the outer edge within which the wall's own grey is reached."""
+
+FALL_MM = 0.1
+"""Beyond half height the steepest fall is looked for within this: a blur or two of a usual scan."""
+
+ROUNDS = (True, True, False)
+"""Whether blur is free in each round of the fit. First each profile finds its blur, in a generous window;
+then in the window that this blur asks for, with a grey inside that may slope, since a dark gap beside the
+wall sharpens its face; at last thickness and grey at that blur."""
+
+SAMPLE_STEPS, SHIFT_STEPS, PROFILE_STEPS = 10, 6, 4
+"""Steps of the fits of the sample, of a changed model from its answer, and of every profile from a good
+start."""
+
+LEAST_NOISE = 1e-6
+"""Grey levels; a drawn can may have none."""
+
+LEAST_WALL_SD, LEAST_SLOPE_SD = 0.01, 0.002
+"""Least standard deviations of the wall's grey and of its slope (for each sample), as shares of its contrast:
+no metal is known better from one scan."""
+
+UPRIGHT = 1e-6
+"""Factor on the slope's standard deviation that holds it at nothing."""
+
+
+def _learn_wall(frame: CellFrame, scan: Scan, rough: _Rough, rows: NDArray[np.intp], step: float) -> _Wall:
+    """Thickness, blur and grey of the wall from a sample of profiles at the heights ``rows``.
 
     Each is the mean over four heights and three angles side by side: where the wall is thin, what noise does
     to a fit with a free blur does not average out afterwards.
     """
+    grey, edge = _sample_of_profiles(frame, scan, rough, rows, step)
+    grey, edge, typical = _edge_on_edge(grey, edge, int((THICKEST_WALL_MM + DEEPER_MM) / step))
+    thickness, wall_grey = _rough_thickness(typical, step)
+    return _fitted_wall(grey, edge, thickness, wall_grey, rough.outside)
+
+
+def _sample_of_profiles(
+    frame: CellFrame, scan: Scan, rough: _Rough, rows: NDArray[np.intp], step: float
+) -> tuple[Floats, Floats]:
+    """Profiles (n, m) across the wall, and the samples (n,) at which their outer edge lies."""
     assert frame.outer_radius_mm is not None
-    deep = THICKEST_WALL_MM + 0.3
-    high = 6 * step / STEP_PX
-    count = min(rows.size, 4)
-    starts = np.unique(np.linspace(0, rows.size - count, min(rows.size, 8)).round().astype(int))
-    groups = rows[starts[:, None] + np.arange(count)]
-    r = np.arange(max(np.nanmin(rough[rows]) - deep, step), np.nanmax(rough[rows]) + high, step)
-    aside = np.rad2deg(2.0 * frame.voxel_mm[2] / frame.outer_radius_mm)  # far enough for other noise
-    angles = (theta[:, None] + np.array([-aside, 0.0, aside])).ravel()
-    sampled = frame.cylinder(scan, z[groups.ravel()], angles, r)
-    grey = sampled.reshape(len(starts), count, theta.size, 3, r.size).mean(axis=(1, 3), dtype=np.float64)
-    grey = grey.reshape(-1, r.size)
-    from_outside = grey.shape[1] - 1 - crossings(grey[:, ::-1], level)
-    usable = np.isfinite(from_outside) & np.isfinite(grey).all(axis=1)
-    if usable.sum() < 36:
+    count = min(rows.size, MEAN_OF_HEIGHTS)
+    groups = min(rows.size, SAMPLE_GROUPS)
+    starts = np.unique(np.linspace(0, rows.size - count, groups).round().astype(int))
+    heights = rows[starts[:, None] + np.arange(count)]
+    near = rough.radius_mm[rows]
+    deepest = max(np.nanmin(near) - (THICKEST_WALL_MM + DEEPER_MM), step)
+    r = np.arange(deepest, np.nanmax(near) + HIGHER_PX * step / STEP_PX, step)
+    aside = np.rad2deg(ASIDE_PX * frame.voxel_mm[2] / frame.outer_radius_mm)
+    angles = (rough.theta_deg[:, None] + np.array([-aside, 0.0, aside])).ravel()
+    sampled = frame.cylinder(scan, rough.z_mm[heights.ravel()], angles, r)
+    grouped = sampled.reshape(len(starts), count, rough.theta_deg.size, 3, r.size)
+    grey = grouped.mean(axis=(1, 3), dtype=np.float64).reshape(-1, r.size)
+    edge = grey.shape[1] - 1 - crossings(grey[:, ::-1], rough.level)
+    usable = np.isfinite(edge) & np.isfinite(grey).all(axis=1)
+    if usable.sum() < LEAST_PROFILES:
         raise NotMeasurable("the can's wall is cut off by the image's border or not closed")
-    grey, edge = grey[usable], from_outside[usable]
-    # All profiles laid edge on edge: what follows the wall adds up, what follows the winding smears.
-    reach = int(deep / step)
+    return grey[usable], edge[usable]
+
+
+def _edge_on_edge(grey: Floats, edge: Floats, reach: int) -> tuple[Floats, Floats, Floats]:
+    """The profiles that reach deep enough, their edges, and the typical profile (reach + 1,) by depth below
+    the outer edge: what follows the wall adds up, what follows the winding smears."""
     first = np.floor(edge).astype(int) - reach
     keep = first >= 0
     grey, edge, first = grey[keep], edge[keep], first[keep]
     aligned = np.take_along_axis(grey, first[:, None] + np.arange(reach + 1), axis=1)
-    typical = np.median(aligned, axis=0)[::-1]  # by depth below the outer edge
-    wall_grey = float(np.max(typical[: int(0.6 / step) + 1]))
-    peak = int(np.argmax(typical[: int(0.6 / step) + 1]))
-    # The inner face is the steepest fall near the place where the grey first comes half-way down.
+    return grey, edge, np.median(aligned, axis=0)[::-1]
+
+
+def _rough_thickness(typical: Floats, step: float) -> tuple[float, float]:
+    """Thickness in samples, and grey, of the wall in the typical profile by depth.
+
+    The inner face is the steepest fall near the place where the grey first comes half-way down.
+    """
+    plateau = typical[: int(PLATEAU_MM / step) + 1]
+    peak, wall_grey = int(np.argmax(plateau)), float(np.max(plateau))
     half = 0.5 * (wall_grey + float(typical[peak:].min()))
     below = np.flatnonzero(typical[peak:] < half)
-    last = peak + int(below[0]) + int(0.1 / step) + 1 if below.size else typical.size
-    thickness = float(peak + np.argmax(-np.gradient(typical)[peak:last]))
+    last = peak + int(below[0]) + int(FALL_MM / step) + 1 if below.size else typical.size
+    return float(peak + np.argmax(-np.gradient(typical)[peak:last])), wall_grey
 
+
+def _fitted_wall(grey: Floats, edge: Floats, thickness: float, wall_grey: float, outside: float) -> _Wall:
+    """The wall by fits to the sample's profiles, from a rough thickness and grey."""
     blur = 1.0 / STEP_PX
-    # First round: each profile finds its blur, in a generous window. Second: in the window that this blur
-    # asks for, with a grey inside that may slope, since a dark gap beside the wall sharpens its face. Third:
-    # thickness and grey at that blur.
     other, noise, contrast = blur, 0.0, wall_grey - outside
-    for free_blur in (True, True, False):
+    for free_blur in ROUNDS:
         windows, offset = _windows(grey, edge, thickness, blur)
         outer = edge - offset
         inner = _inner_start(windows, outer, thickness, blur)
         nothing_known = SlabPrior(wall_grey, np.inf, 0.0, np.inf, INSIDE_SLOPE * contrast / blur)
         fit = Slabs.estimate(
             windows, outer, inner,
-            blur=blur, free_blur=free_blur, prior=nothing_known, noise=noise, iterations=10,
+            blur=blur, free_blur=free_blur, prior=nothing_known, noise=noise, iterations=SAMPLE_STEPS,
         )  # fmt: skip
         sound = _sound(fit, thickness, contrast)
-        if sound.sum() < 12:
+        if sound.sum() < LEAST_SOUND:
             raise NotMeasurable(
                 "what encloses the cell does not look like a wall: no profile across it could be fitted"
             )
         thickness = float(np.median((fit.outer - fit.inner)[sound]))
-        noise = max(float(np.median(fit.rms[sound])), 1e-6)
+        noise = max(float(np.median(fit.rms[sound])), LEAST_NOISE)
         if free_blur:
             # What lies against a face, such as a sleeve, can only widen its edge: the sharper one is right.
             faces = (float(np.median(fit.blur[sound])), float(np.median(fit.inner_blur[sound])))
             blur, other = min(faces), max(faces)
     prior = SlabPrior(
         wall=float(np.median(fit.wall[sound])),
-        wall_sd=max(robust_sd(fit.wall[sound]), 0.01 * contrast),
+        wall_sd=max(robust_sd(fit.wall[sound]), LEAST_WALL_SD * contrast),
         wall_slope=float(np.median(fit.wall_slope[sound])),
-        wall_slope_sd=max(robust_sd(fit.wall_slope[sound]), 0.002 * contrast),
+        wall_slope_sd=max(robust_sd(fit.wall_slope[sound]), LEAST_SLOPE_SD * contrast),
         inside_slope_sd=INSIDE_SLOPE * contrast / blur,
     )
     slope_shift, blur_shift = _face_shifts(
         windows[sound], fit.outer[sound], fit.inner[sound], prior, noise, blur, other
     )
-    return _Wall(
-        thickness=thickness,
-        blur=blur,
-        noise=noise,
-        prior=prior,
-        outside=outside,
-        slope_shift=slope_shift,
-        blur_shift=blur_shift,
-    )
+    return _Wall(thickness, blur, noise, prior, outside, slope_shift, blur_shift)
 
 
 def _face_shifts(
@@ -339,10 +452,12 @@ def _face_shifts(
     face are then no constants: the first shift says how much rests on the slope that was fitted. Faces of
     unequal blur have something lying against one of them, or were blurred before the logarithm.
     """
-    level = dataclasses.replace(prior, wall_slope=0.0, wall_slope_sd=1e-6 * prior.wall_slope_sd)
+    level = dataclasses.replace(prior, wall_slope=0.0, wall_slope_sd=UPRIGHT * prior.wall_slope_sd)
 
     def faces(prior: SlabPrior, blur: float) -> Floats:
-        fit = Slabs.estimate(windows, outer, inner, blur=blur, prior=prior, noise=noise, iterations=6)
+        fit = Slabs.estimate(
+            windows, outer, inner, blur=blur, prior=prior, noise=noise, iterations=SHIFT_STEPS
+        )
         return np.array([np.nanmedian(fit.outer - outer), np.nanmedian(fit.inner - inner)])
 
     usual = faces(prior, blur)
@@ -350,12 +465,34 @@ def _face_shifts(
     return (float(slope[0]), float(slope[1])), (float(unequal[0]), float(unequal[1]))
 
 
+# --- fits to profiles --------------------------------------------------------------------------------------
+
+START_REACH_BLUR, START_REACH = 1.5, 0.3
+"""Blurs, or share of the thickness, off its usual place within which the inner face is looked for, the larger
+of the two."""
+
+CLEAR_OF_OUTER = 1.2
+"""Blurs inward of the outer face from which on it is looked for: the outer face's own flank has ended."""
+
+THICKNESS_RANGE = (0.4, 2.0)
+"""Times the usual thickness that a wall may have: thinner is noise, thicker is what lies against it."""
+
+OVER_OUTSIDE, OVER_INSIDE = 0.4, 0.2
+"""Share of the usual contrast by which a wall is brighter than what lies on either side of it."""
+
+LARGEST_RMS = 0.1
+"""Share of the contrast that may be left as residual: beyond that the profile is no slab."""
+
+OUTER_REACH = 3.0
+"""Blurs that the outer face may be off its half height."""
+
+
 def _windows(
     grey: NDArray[np.floating], edge: Floats, thickness: float, blur: float
 ) -> tuple[Floats, Floats]:
     """The part of each profile (n, m) that matters to the fit, and the index (n,) at which it begins."""
-    before = int(np.ceil(1.5 * thickness + 5 * blur)) + 1
-    after = int(np.ceil(4.5 * blur)) + 1
+    before = int(np.ceil(WINDOW_THICKNESS * thickness + WINDOW_BLUR_IN * blur)) + 1
+    after = int(np.ceil(WINDOW_BLUR_OUT * blur)) + 1
     count = before + after
     offset = np.clip(np.floor(np.nan_to_num(edge)).astype(int) - before, 0, max(grey.shape[1] - count, 0))
     columns = np.minimum(offset[:, None] + np.arange(count), grey.shape[1] - 1)
@@ -367,8 +504,8 @@ def _inner_start(windows: Floats, outer: Floats, thickness: float, blur: float) 
     rise = np.gradient(windows, axis=1)
     x = np.arange(windows.shape[1])
     expected = (outer - thickness)[:, None]
-    reach = max(1.5 * blur, 0.3 * thickness)
-    within = (np.abs(x - expected) <= reach) & (x < outer[:, None] - 1.2 * blur)
+    reach = max(START_REACH_BLUR * blur, START_REACH * thickness)
+    within = (np.abs(x - expected) <= reach) & (x < outer[:, None] - CLEAR_OF_OUTER * blur)
     start = np.where(within, rise, -np.inf).argmax(axis=1).astype(np.float64)
     return np.where(within.any(axis=1), start, outer - thickness)
 
@@ -379,11 +516,11 @@ def _sound(fit: Slabs, thickness: float, contrast: float) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         return (
             np.isfinite(found)
-            & (found > 0.4 * thickness)
-            & (found < 2.0 * thickness)
-            & (fit.wall - fit.outside > 0.4 * contrast)
-            & (fit.wall - fit.inside > 0.2 * contrast)
-            & (fit.rms < 0.1 * contrast)
+            & (found > THICKNESS_RANGE[0] * thickness)
+            & (found < THICKNESS_RANGE[1] * thickness)
+            & (fit.wall - fit.outside > OVER_OUTSIDE * contrast)
+            & (fit.wall - fit.inside > OVER_INSIDE * contrast)
+            & (fit.rms < LARGEST_RMS * contrast)
         )
 
 
@@ -394,13 +531,14 @@ def _fit_profiles(grey: NDArray[np.float32], level: float, wall: _Wall) -> tuple
     outer = edge - offset
     inner = _inner_start(windows, outer, wall.thickness, wall.blur)
     fit = Slabs.estimate(
-        windows, outer, inner, blur=wall.blur, prior=wall.prior, noise=wall.noise, iterations=4
+        windows, outer, inner, blur=wall.blur, prior=wall.prior, noise=wall.noise, iterations=PROFILE_STEPS
     )
     contrast = wall.prior.wall - wall.outside
     sound = _sound(fit, wall.thickness, contrast)
     with np.errstate(invalid="ignore"):
         # The outer face stands free; it is right even where something touches the wall from inside.
-        outer_sound = (np.abs(fit.outer - outer) < 3 * wall.blur) & (fit.wall - fit.outside > 0.4 * contrast)
+        outer_sound = np.abs(fit.outer - outer) < OUTER_REACH * wall.blur
+        outer_sound &= fit.wall - fit.outside > OVER_OUTSIDE * contrast
     return (
         np.where(outer_sound, fit.outer + offset, np.nan),
         np.where(sound & outer_sound, fit.inner + offset, np.nan),
