@@ -33,6 +33,7 @@ from xctrules_segmentation.faces import CathodeFaces
 from xctrules_segmentation.labels import Labels, as_greys, checked_labels, write_label_image
 from xctrules_segmentation.layout import layout_near
 from xctrules_segmentation.roll import facing_cathodes, trace_from_labels, trace_with_cathodes
+from xctrules_segmentation.separability import separability
 
 T = TypeVar("T")
 
@@ -82,7 +83,7 @@ class ClassicalSegmenter:
             foil=foil,
             ends=ends,
             missing=missing,
-            separability=_separability(cell),
+            separability=separability(cell),
         )
         return found, faces
 
@@ -156,30 +157,3 @@ def _why_no_end(cell: CylinderCell, end: str, foil: FoilTrace | None, missing: d
     if foil is None:
         return missing["foil"]
     return missing.get("faces", f"the {end} end could not be segmented")
-
-
-def _separability(cell: CylinderCell) -> float | None:
-    """Between-class over total variance of the roll's grey values at the best threshold (Otsu's eta).
-
-    Near 1 the electrodes stand out of what lies between them; Pietsch 2018 uses it to predict how uncertain
-    a segmentation is.
-    """
-    frame = cell.frame
-    if frame.roll_mm is None or frame.outer_radius_mm is None or cell.settings.mask_of:
-        return None
-    z = np.linspace(*frame.roll_mm, 7)[1:-1] if cell.scan.shape[0] > 4 else np.array([sum(frame.roll_mm) / 2])
-    r = np.arange(0.3, 0.9, 0.002) * frame.outer_radius_mm
-    grey = frame.cylinder(cell.scan, z, np.arange(0.0, 360.0, 10.0), r)
-    grey = grey[np.isfinite(grey)]
-    if grey.size < 100 or np.ptp(grey) == 0:
-        return None
-    counts, edges = np.histogram(grey, bins=256)
-    share = counts / counts.sum()
-    middle = 0.5 * (edges[1:] + edges[:-1])
-    below = np.cumsum(share)
-    moment = np.cumsum(share * middle)
-    mean = moment[-1]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        between = (mean * below - moment) ** 2 / (below * (1 - below))
-    variance = float((share * (middle - mean) ** 2).sum())
-    return float(np.nanmax(between) / variance) if variance > 0 else None
