@@ -30,7 +30,8 @@ from xctrules.cylinder.surfaces import (
 from xctrules_segmentation.can import can_from_labels, segment_can
 from xctrules_segmentation.ends import find_end
 from xctrules_segmentation.faces import CathodeFaces
-from xctrules_segmentation.labels import Labels, as_greys, checked_labels, write_label_image
+from xctrules_segmentation.label_images import write_label_image
+from xctrules_segmentation.labels import Labels, as_greys, checked_labels
 from xctrules_segmentation.layout import layout_near
 from xctrules_segmentation.roll import facing_cathodes, trace_from_labels, trace_with_cathodes
 from xctrules_segmentation.separability import separability

@@ -25,8 +25,9 @@ from xctrules.cylinder.surfaces import (
     Floats,
     Segmentation,
 )
+from xctrules_segmentation.drawing import CLASS_OF_COUNT, PolarGrid, Roll, Tube
 from xctrules_segmentation.faces import CathodeFaces
-from xctrules_segmentation.labels import CLASS_OF_COUNT, Labels, PolarGrid, Roll, Tube
+from xctrules_segmentation.labels import Labels
 from xctrules_segmentation.roll import facing_cathodes
 
 NOT_KNOWN = 255

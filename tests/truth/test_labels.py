@@ -21,7 +21,8 @@ from conftest import shared_data
 from xctrules_canister.metric import Canister
 from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
-from xctrules_segmentation.labels import checked_labels, label_image, write_label_image
+from xctrules_segmentation.label_images import label_image, write_label_image
+from xctrules_segmentation.labels import checked_labels
 from xctrules_winding.metric import WindingMetric
 
 from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
