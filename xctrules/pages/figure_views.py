@@ -76,6 +76,15 @@ def figure_view(figure: Json, anchors: Anchors, images: Mapping[str, bytes]) -> 
         return FigureView("broken", anchor, str(figure.get("title") or figure.get("id")), reason, reason)
 
 
+def table_view(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[str]], *, text_columns: int = 1
+) -> FigureView:
+    """A table of text: so many columns from the left hold words, the rest numbers."""
+    numeric = tuple(i >= text_columns for i in range(len(columns)))
+    cells = tuple(tuple(row) for row in rows)
+    return FigureView("table", "", title, "", title, columns=tuple(columns), rows=cells, numeric=numeric)
+
+
 def _drawn_figure(figure: Json, anchor: str, images: Mapping[str, bytes]) -> FigureView:
     kind = figure["kind"]
     if kind == "image":

@@ -12,12 +12,12 @@ import numpy as np
 
 from xctrules.campaigns.training.evaluate import CLASSES, SEGMENTERS, STEPS, Disagreement
 from xctrules.campaigns.training.phantom_planes import UNKNOWN
-from xctrules.campaigns.validation.report import Curve, Table
 from xctrules.cylinder.model_card import ModelCard
 from xctrules.cylinder.surfaces import LABELS
 from xctrules.pages import charts
 from xctrules.pages.embedding import data_uri
 from xctrules.pages.environment import environment
+from xctrules.pages.figure_views import FigureView, table_view
 
 Json = Mapping[str, Any]
 
@@ -133,15 +133,6 @@ def _plain(value: float | None) -> str:
 # --- tables ----------------------------------------------------------------------------------------------
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], text: int = 1) -> Table:
-    return Table(
-        title,
-        tuple(columns),
-        tuple(tuple(row) for row in rows),
-        tuple(i >= text for i in range(len(columns))),
-    )
-
-
 def _ladder_table(table: Sequence[Json]) -> dict[str, Any]:
     """With a heading over each segmenter's columns."""
     rows = []
@@ -159,12 +150,12 @@ def _ladder_table(table: Sequence[Json]) -> dict[str, Any]:
         rows.append(row)
     own_columns = ("cells measured", "places measured", "to within a z voxel", "worst mean error, z voxels")
     columns = ["Scan", *own_columns * len(SEGMENTERS)]
-    shown = _table("Both segmenters over the degradation ladder", columns, rows)
+    shown = table_view("Both segmenters over the degradation ladder", columns, rows)
     return {**vars(shown), "groups": [(_NAMES[name], len(own_columns)) for name in SEGMENTERS]}
 
 
-def _ladder_rows(rows: Sequence[Json]) -> Table:
-    return _table(
+def _ladder_rows(rows: Sequence[Json]) -> FigureView:
+    return table_view(
         "Each cell, errors and their standard deviation in z voxels",
         ["Cell", "Scan"]
         + [f"{_NAMES[n]}: {w}" for n in SEGMENTERS for w in ("places measured", "mean error", "scatter")],
@@ -181,11 +172,11 @@ def _ladder_rows(rows: Sequence[Json]) -> Table:
             ]
             for row in rows
         ],
-        text=2,
+        text_columns=2,
     )
 
 
-def _noise_table(rows: Sequence[Json]) -> Table | None:
+def _noise_table(rows: Sequence[Json]) -> FigureView | None:
     if not rows:
         return None
     shown = [
@@ -209,10 +200,10 @@ def _noise_table(rows: Sequence[Json]) -> Table | None:
         "Mean error, z voxels",
         "Median confidence",
     ]
-    return _table("The U-Net in ever more noise", columns, shown)
+    return table_view("The U-Net in ever more noise", columns, shown)
 
 
-def _dice_table(scores: Json) -> Table:
+def _dice_table(scores: Json) -> FigureView:
     rows = [["phantoms at published noise", str(scores["phantoms"]["planes"]), scores["phantoms"]["dice"]]]
     for end, own in scores.get("scan", {}).items():
         rows.append([f"scan, {end}: test third", str(own["planes"]), own["dice"]])
@@ -224,10 +215,10 @@ def _dice_table(scores: Json) -> Table:
         [name, planes, *("–" if dice[c] is None else f"{dice[c]:.3f}" for c in CLASSES)]
         for name, planes, dice in rows
     ]
-    return _table("Dice by class", ["Planes of", "Planes", *CLASSES], shown)
+    return table_view("Dice by class", ["Planes of", "Planes", *CLASSES], shown)
 
 
-def _length_table(ends: Json) -> Table | None:
+def _length_table(ends: Json) -> FigureView | None:
     rows = []
     for end, own in ends.items():
         found = own["lengths"]
@@ -238,11 +229,11 @@ def _length_table(ends: Json) -> Table | None:
             )
     if not rows:
         return None
-    return _table("Overhangs in the test third", ["End", "Number", "Mean length, mm"], rows)
+    return table_view("Overhangs in the test third", ["End", "Number", "Mean length, mm"], rows)
 
 
-def _voxel_table(rows: Sequence[Json]) -> Table:
-    return _table(
+def _voxel_table(rows: Sequence[Json]) -> FigureView:
+    return table_view(
         "One cell, three voxel sizes",
         ["Voxel, µm", "Mean overhang, mm", "Off the truth, z voxels", "Share of places"],
         [
@@ -280,7 +271,7 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
 # --- charts and pictures ---------------------------------------------------------------------------------
 
 
-def _share_chart(table: Sequence[Json]) -> Curve:
+def _share_chart(table: Sequence[Json]) -> FigureView:
     return _chart(
         table,
         "Share of the overhangs that is measured",
@@ -290,7 +281,7 @@ def _share_chart(table: Sequence[Json]) -> Curve:
     )
 
 
-def _error_chart(table: Sequence[Json]) -> Curve:
+def _error_chart(table: Sequence[Json]) -> FigureView:
     return _chart(
         table,
         "Worst mean error over the cells",
@@ -300,7 +291,7 @@ def _error_chart(table: Sequence[Json]) -> Curve:
     )
 
 
-def _chart(table: Sequence[Json], title: str, anchor: str, y_label: str, value: Any) -> Curve:
+def _chart(table: Sequence[Json], title: str, anchor: str, y_label: str, value: Any) -> FigureView:
     steps = np.arange(1, len(table) + 1, dtype=float)
     series = []
     for name in SEGMENTERS:
@@ -308,7 +299,8 @@ def _chart(table: Sequence[Json], title: str, anchor: str, y_label: str, value: 
         series.append((_NAMES[name], _STYLES[name], steps, y))
     order = "; ".join(f"{i + 1} {step}" for i, (step, *_) in enumerate(STEPS))
     said = "; ".join(f"{label}: {', '.join(f'{v:.2f}' for v in y)}" for label, _, _, y in series)
-    return Curve(
+    return FigureView(
+        kind="lines",
         title=title,
         caption=f"Scans: {order}.",
         alt=f"{title}. {said}",

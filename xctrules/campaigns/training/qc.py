@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.campaigns.training.scores import FOREGROUND, dice_of, gained, mean_dice, score_text
-from xctrules.campaigns.validation.report import Table
 from xctrules.cylinder.half_planes import STANDARD_MM
 from xctrules.cylinder.surfaces import LABELS
 from xctrules.pages import charts
 from xctrules.pages.embedding import data_uri
 from xctrules.pages.environment import environment
-from xctrules.pages.figure_views import FigureView, Overlay
+from xctrules.pages.figure_views import FigureView, Overlay, table_view
 
 if TYPE_CHECKING:
     from xctrules.campaigns.training.pairs import PlaneSequence
@@ -150,7 +149,7 @@ def _view(
     )  # fmt: skip
 
 
-def _score_table(looked: Sequence[Looked], log: Sequence[Mapping[str, Any]]) -> Table:
+def _score_table(looked: Sequence[Looked], log: Sequence[Mapping[str, Any]]) -> FigureView:
     counts = np.concatenate([c for _, c, _ in looked])
     total, each = dice_of(counts.sum(axis=0)), dice_of(counts)
     rows, tuned = [], log[0]["epoch"] == 0
@@ -165,7 +164,7 @@ def _score_table(looked: Sequence[Looked], log: Sequence[Mapping[str, Any]]) -> 
     columns = ["Class", "Dice, all pixels", "Median plane", "Worst plane"]
     if tuned:
         columns.append("Before fine-tuning")
-    return Table("Dice by class", tuple(columns), tuple(rows), (False,) + (True,) * (len(columns) - 1))
+    return table_view("Dice by class", columns, rows)
 
 
 def _curves(log: Sequence[Mapping[str, Any]]) -> list[FigureView]:
