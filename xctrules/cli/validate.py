@@ -12,6 +12,7 @@ import typer
 from xctrules.cli.console import (
     DOES_NOT_HOLD,
     FINE,
+    PluginsDir,
     check_range,
     command,
     say,
@@ -40,6 +41,9 @@ def validate(
     short: Annotated[
         bool, typer.Option("--short", help="A quick look on small phantoms, in less than a minute.")
     ] = False,
+    geometry: Annotated[
+        str, typer.Option(help="Geometry of the cells, as in a cell-format spec.", metavar="NAME")
+    ] = "cylindrical",
     seed: Annotated[int, typer.Option(help="Draws another ensemble.", metavar="N")] = 1,
     out: Annotated[Path, typer.Option(help="Folder for cases, figures and report.", metavar="DIR")] = Path(
         "xctrules-validation"
@@ -51,31 +55,33 @@ def validate(
         bool,
         typer.Option("--resume/--replace", help="Go on with the cases in DIR, or start afresh."),
     ] = True,
+    plugins_dir: PluginsDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures as JSON on stdout.")] = False,
 ) -> int:
     """Measure phantoms and hold the results against the truth: bias, coverage, faults found, false alarms.
 
     A run that was stopped goes on where it was, with the same command.
     """
-    from xctrules.campaigns.validation.ensemble import Ensemble
+    from xctrules.campaigns.validation.campaign import Wanted, open_campaign
     from xctrules.campaigns.validation.findings import find
-    from xctrules.campaigns.validation.report import render
-    from xctrules.campaigns.validation.run import REPORT_NAME, RESULT_NAME, header, prepare, run_cases
-    from xctrules.core.canonical import canonical_bytes, plain
+    from xctrules.campaigns.validation.folder import REPORT_NAME, RESULT_NAME, header, prepare
+    from xctrules.campaigns.validation.page import render
+    from xctrules.campaigns.validation.run import run_cases
+    from xctrules.core.canonical import canonical_bytes
 
     count = cases if cases is not None else SHORT_CASES if short else CASES
     check_range("--cases", count, 1, MOST_CASES)
     check_range("--seed", seed, 0, MOST_SEEDS)
     many = workers if workers is not None else _cores()
     check_range("--workers", many, 1, MOST_WORKERS)
-    ensemble = Ensemble(seed, short)
-    head = header(ensemble)
-    done = prepare(out, head, replace=not resume)
-    rows = [row for index, row in done.items() if index < count]
-    missing = [index for index in range(count) if index not in done]
     with working(log_as="validate") as progress:
-        rows += run_cases(ensemble, missing, out, workers=many, progress=progress, before=len(rows))
-    found = plain(find(rows, head))
+        campaign = open_campaign(Wanted(geometry, seed, short, plugins_dir))
+        head = header(campaign)
+        done = prepare(out, head, replace=not resume)
+        rows = [row for index, row in done.items() if index < count]
+        missing = [index for index in range(count) if index not in done]
+        rows += run_cases(campaign, missing, out, workers=many, progress=progress, before=len(rows))
+        found = find(rows, head, campaign.source)
     write_files({out / RESULT_NAME: canonical_bytes(found), out / REPORT_NAME: render(found).encode()})
     if as_json:
         say_json(found)
@@ -93,7 +99,7 @@ def _cores() -> int:
 
 def _tell(found: Mapping[str, Any], report: Path) -> None:
     """The outcome on the terminal: each measurement, each requirement, and where the rest stands."""
-    say("Errors in voxels, angles in degrees; U: median half-width of the stated 95 % intervals.")
+    say("Errors of lengths in voxels, angles in degrees; U: median half-width of the stated 95 % intervals.")
     table = [("Measurement", "Cases", "Bias", "Scatter", "Repeatability", "U", "Coverage")]
     for name, m in found["measurements"].items():
         c, repeat = m["coverage"], found["repeatability"].get(name, {}).get("sd")

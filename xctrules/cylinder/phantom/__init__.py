@@ -40,6 +40,8 @@ from xctrules.cylinder.phantom.spec import (
     spec_from_options,
 )
 from xctrules.cylinder.phantom.truth import truth
+from xctrules.scans.acquisition import found_in_image, merge
+from xctrules.scans.companions import SIDECAR
 
 __all__ = [
     "PRESETS",
@@ -90,18 +92,18 @@ class Phantom:
         """The word for cylindrical cells in a spec."""
         return GEOMETRY
 
-    def scan(self, told_voxel_mm: tuple[float, float, float] | None = None) -> Scan:
-        """The volume as a scan that was just opened; no metric may change what the next one measures.
+    def scan(self) -> Scan:
+        """The volume as a scan that was just opened, with all that :meth:`write` says of its acquisition.
 
-        ``told_voxel_mm`` is the voxel size (z, y, x) that the scan's user believes in; the true one by
-        default.
+        No metric may change what the next one measures.
         """
-        acquisition = {
-            "voxel_scale_relative_uncertainty": self.spec.voxel_scale_relative_uncertainty,
-            "slice_order": self.spec.slice_order,
-        }
+        told = merge([found_in_image(SIDECAR, _acquisition(self.spec))])
         return Scan(
-            Path("phantom"), ArraySlices(self.volume), told_voxel_mm or self.spec.voxel_size_mm, acquisition
+            Path("phantom"),
+            ArraySlices(self.volume),
+            self.spec.voxel_size_mm,
+            told.values,
+            sources=told.sources,
         )
 
     def truth_json(self) -> bytes:
@@ -131,7 +133,7 @@ class Phantom:
         with whole_folder(folder, durable=False) as made:
             for k, image in enumerate(self.volume):
                 tifffile.imwrite(made / f"slice_{k + 1:0{digits}d}.tif", image)
-            (made / "acquisition.yaml").write_text(_acquisition(self.spec), encoding="utf-8")
+            (made / SIDECAR).write_text(_sidecar(self.spec), encoding="utf-8")
             (made / "truth.json").write_bytes(self.truth_json())
         return folder
 
@@ -141,24 +143,29 @@ def _is_phantom(folder: Path) -> bool:
     return folder.is_dir() and (not any(folder.iterdir()) or (folder / "truth.json").exists())
 
 
-def _acquisition(spec: PhantomSpec) -> str:
-    """The scan's sidecar, in the format that inspect reads beside a scan."""
-    import yaml
-
-    z, y, x = spec.voxel_size_mm
+def _acquisition(spec: PhantomSpec) -> dict[str, Any]:
+    """What is known of the scan, by the names of :class:`xctrules.scans.acquisition.Acquisition`."""
     view = {"top": "top", "bottom": "bottom", "both": "whole"}.get(spec.view, "middle")
-    values = {
+    return {
         "cell_id": f"PHANTOM-{spec.format}-{spec.seed}",
         "format": spec.format,
         "field_of_view": view,
         "slice_order": spec.slice_order,
-        "voxel_size_mm": {"z": z, "y": y, "x": x},
+        "voxel_size_mm": spec.voxel_size_mm,
         "voxel_scale_relative_uncertainty": spec.voxel_scale_relative_uncertainty,
         "sleeve": spec.sleeve_mm > 0,
         "instrument": "xctrules phantom",
         **_tube(spec),
         "notes": "Synthetic cell; its true dimensions are in truth.json.",
     }
+
+
+def _sidecar(spec: PhantomSpec) -> str:
+    """The same as the text of the file that inspect reads beside a scan."""
+    import yaml
+
+    voxel = dict(zip("zyx", spec.voxel_size_mm, strict=True))
+    values = {**_acquisition(spec), "voxel_size_mm": voxel}
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 

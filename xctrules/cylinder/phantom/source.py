@@ -1,4 +1,5 @@
-"""Synthetic cylindrical cells as the engine asks for them: by the options of ``xctrules phantom``."""
+"""Synthetic cylindrical cells as the engine asks for them: by the options of ``xctrules phantom``, or as the
+cases of ``xctrules validate``."""
 
 from __future__ import annotations
 
@@ -6,16 +7,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xctrules.core.protocols import Option
+from xctrules.core.validation import CaseFacts, Row, SpecLimit
 from xctrules.core.voxel_size import parse_voxel_size
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.phantom import Phantom, draw, spec_from_options
+from xctrules.cylinder.phantom.case_facts import facts
+from xctrules.cylinder.phantom.ensemble import CylinderEnsemble
 from xctrules.cylinder.phantom.spec import PRESETS
+from xctrules.cylinder.phantom.targets import TARGETS
 
 
 class CylinderPhantoms:
-    """Draws cylindrical cells with chosen faults."""
+    """Draws cylindrical cells with chosen faults, and ensembles of them."""
 
     geometry = GEOMETRY
+    targets = TARGETS
     formats: Sequence[str] = tuple(PRESETS)
     options: Sequence[Option] = (
         Option(
@@ -55,3 +61,11 @@ class CylinderPhantoms:
         named = {units.get(name, name): value for name, value in values.items()}
         named["voxel_size_mm"] = parse_voxel_size(values.get("voxel_size"))
         return draw(spec_from_options(format, **named))
+
+    def ensemble(self, seed: int, short: bool, limits: Sequence[SpecLimit]) -> CylinderEnsemble:
+        """The cases of a seed."""
+        return CylinderEnsemble(seed, short, tuple(limits))
+
+    def facts(self, row: Row) -> CaseFacts:
+        """What the validation's figures need to know of a case."""
+        return facts(row)

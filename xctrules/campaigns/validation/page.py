@@ -1,17 +1,23 @@
-"""The validation report: one HTML file, drawn from ``validation.json`` alone."""
+"""The validation's page: one HTML file, drawn from ``validation.json`` alone.
+
+In: the figures. Out: HTML.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from xctrules.campaigns.validation.findings import BIAS_LIMITS, COVERAGE_RANGE, COVERED
+from xctrules.campaigns.validation.statistics import Z_95, DetectionCurve
+from xctrules.core.wording import NONE, exact, fixed, joined
 from xctrules.pages import charts
 from xctrules.pages.environment import environment
+from xctrules.pages.figure_views import FigureView, table_view
+from xctrules.pages.typography import typeset
 
 Json = Mapping[str, Any]
 
@@ -52,32 +58,6 @@ class Forest:
     height: float
 
 
-@dataclass(frozen=True)
-class Curve:
-    """A line chart as the figure macros of ``figures.html.j2`` take it."""
-
-    title: str
-    caption: str
-    alt: str
-    chart: charts.Chart
-    x_label: str
-    y_label: str
-    legend: tuple[tuple[str, str, bool], ...]
-    anchor: str
-    kind: str = "chart"
-    wide: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text; ``numeric`` says which columns stand to the right."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numeric: tuple[bool, ...] = field(default=())
-
-
 def render(found: Json) -> str:
     """The report as HTML; a pure function of the figures in ``validation.json``."""
     return environment().get_template("validation.html.j2").render(page=page(found))
@@ -92,14 +72,18 @@ def page(found: Json) -> dict[str, Any]:
         "title": "Validation holds" if found["holds"] else "Validation does not hold",
         "summary": _summary(found, failing, open_),
         "criteria": [
-            (c["id"], c["asked"], c["found"].replace("-", "−"), _MARKS[c["holds"]], _CSS[c["holds"]])
+            (c["id"], c["asked"], typeset(c["found"]), _MARKS[c["holds"]], _CSS[c["holds"]])
             for c in found["criteria"]
         ],
         "cases": found["cases"],
-        "coverage": _coverage_chart(found["measurements"]),
-        "bias": _bias_chart(found["measurements"]),
+        "length_unit_note": found["asked"]["length_unit_note"],
+        "conditions": joined(found["asked"]["conditions"]),
+        "coverage": _coverage_chart(found["asked"]["coverage"], found["measurements"]),
+        "bias": _bias_chart(found["asked"], found["measurements"]),
         "detection": [
-            curve for fault, d in found["detection"].items() if (curve := _detection_chart(fault, d))
+            _detection_chart(fault, d, found["asked"]["detection_note"])
+            for fault, d in found["detection"].items()
+            if d["n"]
         ],
         "measurements": _measurement_table(found),
         "strata": [_stratum_table(name, rows) for name, rows in found["strata"].items()],
@@ -122,15 +106,14 @@ _CSS = {True: "is-pass", False: "is-fail", None: "is-incomplete"}
 
 
 def _summary(found: Json, failing: Sequence[Json], open_: Sequence[Json]) -> list[str]:
-    n, kinds = found["cases"]["n"], found["cases"]["kinds"]
-    unfit = kinds.get("unfit", 0)
+    n, unfit = found["cases"]["n"], len(found["unfit"])
     lines = [
         f"{n} synthetic scans of known cells were measured; {unfit} of them are scans that must be refused."
     ]
     if failing:
         lines.append(
             f"{len(failing)} of {len(found['criteria'])} requirements are not met: "
-            + "; ".join(f"{c['id']} ({c['found']})" for c in failing)
+            + "; ".join(f"{c['id']} ({typeset(c['found'])})" for c in failing)
             + "."
         )
     else:
@@ -139,7 +122,6 @@ def _summary(found: Json, failing: Sequence[Json], open_: Sequence[Json]) -> lis
         lines.append(
             f"{len(open_)} cannot be decided with so few cases: " + "; ".join(c["id"] for c in open_) + "."
         )
-    lines = [line.replace(" (-", " (−") for line in lines]
     for fault, d in found["detection"].items():
         if d["curve"] is None:
             continue
@@ -159,23 +141,21 @@ def _summary(found: Json, failing: Sequence[Json], open_: Sequence[Json]) -> lis
 
 
 def _number(value: float | None, decimals: int = 3) -> str:
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.{decimals}f}".replace("-", "−")
+    return typeset(fixed(value, decimals))
 
 
 def _signed(value: float | None, decimals: int = 3) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:+.{decimals}f}".replace("-", "−")
+    return NONE if value is None or not math.isfinite(value) else typeset(f"{value:+.{decimals}f}")
 
 
 def _share(c: Json) -> str:
     if not c["n"]:
-        return "–"
+        return NONE
     return f"{100 * c['share']:.1f} % of {c['n']} ({100 * c['low']:.0f} to {100 * c['high']:.0f} %)"
 
 
 def _of(c: Json) -> str:
-    return f"{c['count']} of {c['n']}" if c["n"] else "–"
+    return f"{c['count']} of {c['n']}" if c["n"] else NONE
 
 
 # --- charts ----------------------------------------------------------------------------------------------
@@ -208,10 +188,10 @@ def _forest(
     return Forest(id, title, caption, alt, x_label, tuple(placed), ticks, left, right, WIDTH, height)
 
 
-def _coverage_chart(measurements: Json) -> Forest:
-    low, high = (100 * v for v in COVERAGE_RANGE)
+def _coverage_chart(asked: Json, measurements: Json) -> Forest:
+    low, high = 100 * asked["from"], 100 * asked["to"]
     rows: list[Row] = []
-    for name in COVERED:
+    for name in asked["measurements"]:
         m = measurements.get(name, {})
         c = m.get("coverage")
         if not c or not c["n"]:
@@ -232,23 +212,24 @@ def _coverage_chart(measurements: Json) -> Forest:
         "coverage",
         "Coverage of the 95 % intervals",
         "Dot: share of the stated intervals that hold the truth. Line: what that many cases can tell (95 % "
-        "interval, Wilson). Band: 90 to 99 %, where it should be. A dot left of the band means that the "
-        "stated uncertainty is too small, a dot right of it that it is larger than need be. U: median "
-        "half-width of the intervals.",
+        f"interval, Wilson). Band: {low:.0f} to {high:.0f} %, where it should be. A dot left of the band "
+        "means that the stated uncertainty is too small, a dot right of it that it is larger than need be. "
+        "U: median half-width of the intervals.",
         "Intervals that hold the truth, %",
         rows,
         (max(0.0, min(80.0, 10 * math.floor(lowest / 10))), 100.0),
     )
 
 
-def _bias_chart(measurements: Json) -> Forest:
+def _bias_chart(asked: Json, measurements: Json) -> Forest:
     rows: list[Row] = []
-    for name, (limit, unit) in BIAS_LIMITS.items():
+    for name, held_to in asked["bias"].items():
+        limit, unit = held_to["limit"], held_to["unit"]
         b = measurements.get(name, {}).get("published_bias")
         if not b or b["mean"] is None:
             rows.append((name, None, None, None, (-1.0, 1.0), "no cases"))
             continue
-        half = 1.96 * (b["standard_error"] or 0.0)
+        half = Z_95 * (b["standard_error"] or 0.0)
         rows.append(
             (name, b["mean"] / limit, (b["mean"] - half) / limit, (b["mean"] + half) / limit, (-1.0, 1.0),
              f"{_signed(b['mean'])} of ±{limit:g} {unit}")
@@ -256,18 +237,16 @@ def _bias_chart(measurements: Json) -> Forest:
     reach = max((abs(v) for row in rows for v in row[2:4] if v is not None), default=1.0)
     return _forest(
         "bias",
-        "Bias on sound cells, imaged as published",
+        "Bias against its limits",
         "Mean error over the limit that is set to it. Line: 95 % interval of the mean. Band: within the "
-        "limit. The depth of a dent is that of drawn dents of 1.5 voxels and more.",
+        f"limit. {asked['bias_note']}",
         "Mean error / limit",
         rows,
         (-min(max(1.5, 1.1 * reach), 6.0), min(max(1.5, 1.1 * reach), 6.0)),
     )
 
 
-def _detection_chart(fault: str, d: Json) -> Curve | None:
-    if not d["n"]:
-        return None
+def _detection_chart(fault: str, d: Json, note: str) -> FigureView:
     bins = [b for b in d["bins"] if b["n"]]
     middle = np.array([(b["from"] + b["to"]) / 2 for b in bins])
     series = []
@@ -285,20 +264,18 @@ def _detection_chart(fault: str, d: Json) -> Curve | None:
     curve = d["curve"]
     text = f"found {sum(d['hits'])} of {d['n']}"
     if curve is not None:
-        from scipy.special import ndtr
-
         x = np.linspace(min(d["sizes"]), max(d["sizes"]), 120)
-        fitted = 100 * ndtr((x - curve["middle"]) / curve["spread"])
-        series.append(("probit fit", "role-fit", x, fitted))
+        series.append(("probit fit", "role-fit", x, 100 * DetectionCurve(**curve).probability(x)))
         at_90 = curve["found_90"]
         if x[0] <= at_90 <= x[-1]:
             series.append(("size found with 90 %", "role-worst", np.full(2, at_90), np.array([0.0, 90.0])))
         text += f", fitted: 90 % at {curve['found_90']:.2f} voxels"
     chart = charts.line_chart(series)
     # dots: every point of the share is a line of its own, of next to no length
-    return Curve(
+    return FigureView(
+        kind="lines",
         title=f"Found {fault}s against size",
-        caption=f"Found means {d['found']}. Each case is a cell of its own at a published scan's noise.",
+        caption=f"Found means {d['found']}. {note}",
         alt=f"Share of {fault}s found against their size in voxels: {text}",
         chart=chart,
         x_label="size, voxels",
@@ -311,19 +288,13 @@ def _detection_chart(fault: str, d: Json) -> Curve | None:
 # --- tables ----------------------------------------------------------------------------------------------
 
 
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], text: int = 1) -> Table:
-    """``text`` columns from the left hold words, the rest numbers."""
-    numeric = tuple(i >= text for i in range(len(columns)))
-    return Table(title, tuple(columns), tuple(tuple(row) for row in rows), numeric)
-
-
-def _measurement_table(found: Json) -> Table:
+def _measurement_table(found: Json) -> FigureView:
     rows = []
     for name, m in found["measurements"].items():
         repeat = found["repeatability"].get(name)
         rows.append(
             (
-                name, m["unit"] or "–", str(m["n"]), str(m["not_measured"]), _signed(m["bias"]["mean"]),
+                name, m["unit"] or NONE, str(m["n"]), str(m["not_measured"]), _signed(m["bias"]["mean"]),
                 _number(m["bias"]["sd"]), _number(m["largest_error"]), _number(m["median_half_width"]),
                 _share(m["coverage"]), _number(repeat["sd"] if repeat else None, 4),
             )
@@ -332,19 +303,21 @@ def _measurement_table(found: Json) -> Table:
         "Measurement", "Unit", "Cases", "Not measured", "Bias", "Scatter", "Largest error",
         "Median half-width U", "Coverage", "Repeatability",
     )  # fmt: skip
-    return _table("All measurements", columns, rows, text=2)
+    return table_view("All measurements", columns, rows, text_columns=2)
 
 
-def _stratum_table(name: str, strata: Sequence[Json]) -> Table:
+def _stratum_table(name: str, strata: Sequence[Json]) -> FigureView:
     rows = [
         (s["by"], s["label"], str(s["coverage"]["n"]), _signed(s["bias"]["mean"]), _number(s["bias"]["sd"]),
          _number(s["median_half_width"]), _share(s["coverage"]))
         for s in strata
     ]  # fmt: skip
-    return _table(name, ("By", "", "Cases", "Bias", "Scatter", "Median U", "Coverage"), rows, text=2)
+    return table_view(
+        name, ("By", "", "Cases", "Bias", "Scatter", "Median U", "Coverage"), rows, text_columns=2
+    )
 
 
-def _bound_table(found: Json) -> Table:
+def _bound_table(found: Json) -> FigureView:
     rows = [
         (
             name, b["what"], str(b["n"]),
@@ -357,10 +330,10 @@ def _bound_table(found: Json) -> Table:
         "Measurement", "What", "Cases", "Stated", "Without voxel scale", "Noise alone", "Cramér-Rao bound",
         "Noise / bound",
     )  # fmt: skip
-    return _table("Stated uncertainty and the bound, medians", columns, rows, text=2)
+    return table_view("Stated uncertainty and the bound, medians", columns, rows, text_columns=2)
 
 
-def _detection_table(detection: Json) -> Table:
+def _detection_table(detection: Json) -> FigureView:
     rows = []
     for fault, d in detection.items():
         curve = d["curve"]
@@ -369,32 +342,32 @@ def _detection_table(detection: Json) -> Table:
                 fault, d["found"], str(d["n"]),
                 _number(curve["found_90"] if curve else None, 2),
                 _number(curve["found_90_upper"] if curve else None, 2),
-                "–" if d["target"] is None else f"{d['target']:g}",
-                "–" if d["above_target"] is None else _share(d["above_target"]),
+                NONE if d["target"] is None else f"{d['target']:g}",
+                NONE if d["above_target"] is None else _share(d["above_target"]),
             )
         )  # fmt: skip
     columns = (
         "Fault", "What counts as found", "Cases", "Found with 90 %, voxels", "Its upper 95 % bound",
         "Size asked for", "Found at that size and more",
     )  # fmt: skip
-    return _table("Faults found", columns, rows, text=2)
+    return table_view("Faults found", columns, rows, text_columns=2)
 
 
-def _alarm_table(alarms: Json) -> Table:
+def _alarm_table(alarms: Json) -> FigureView:
     rows = [
         (
             fault, a["alarm"], _of(a), f"{100 * a['upper']:.1f} %",
-            ", ".join(map(str, a["cases"][:20])) or "–", str(a["intervals_beyond_zero"]),
+            ", ".join(map(str, a["cases"][:20])) or NONE, str(a["intervals_beyond_zero"]),
         )
         for fault, a in alarms.items()
     ]  # fmt: skip
     columns = (
         "Fault", "False alarm", "Seen", "Rate at most (95 %)", "Cases", "Intervals that exclude zero",
     )  # fmt: skip
-    return _table("False alarms", columns, rows, text=2)
+    return table_view("False alarms", columns, rows, text_columns=2)
 
 
-def _decision_table(decisions: Sequence[Json]) -> Table:
+def _decision_table(decisions: Sequence[Json]) -> FigureView:
     rows = [
         (
             d["measurement"], d["limit"], d["decision_rule"],
@@ -407,10 +380,10 @@ def _decision_table(decisions: Sequence[Json]) -> Table:
         "Measurement", "Limit", "Decision rule", "Bad cells accepted", "of these plain PASS",
         "Good cells rejected", "of these plain FAIL",
     )  # fmt: skip
-    return _table("Decisions at the limits", columns, rows, text=3)
+    return table_view("Decisions at the limits", columns, rows, text_columns=3)
 
 
-def _unfit_table(unfit: Sequence[Json]) -> Table:
+def _unfit_table(unfit: Sequence[Json]) -> FigureView:
     rows = [
         (
             str(u["index"]),
@@ -422,35 +395,46 @@ def _unfit_table(unfit: Sequence[Json]) -> Table:
         )
         for u in unfit
     ]
-    return _table(
+    return table_view(
         "Scans that must be refused",
         ("Case", "What is wrong", "Verdict", "Refused", "Reason", "Reason given"),
         rows,
-        text=6,
+        text_columns=6,
     )
 
 
-def _worst_table(worst: Sequence[Json]) -> Table:
+def _worst_table(worst: Sequence[Json]) -> FigureView:
     rows = [
         (w["measurement"], w["case"], str(w["index"]), _signed(w["error"]), _number(w["half_width"]),
-         "–" if w["ratio"] is None else f"{w['ratio']:.1f}")
+         NONE if w["ratio"] is None else f"{w['ratio']:.1f}")
         for w in worst
     ]  # fmt: skip
-    return _table(
-        "Intervals that miss the truth", ("Measurement", "Case", "Index", "Error", "U", "Ratio"), rows, 2
+    return table_view(
+        "Intervals that miss the truth",
+        ("Measurement", "Case", "Index", "Error", "U", "Ratio"),
+        rows,
+        text_columns=2,
     )
 
 
 def _provenance(found: Json) -> list[tuple[str, str]]:
     ensemble = found["ensemble"]
-    lines = [
-        (
-            "Ensemble",
-            f"version {ensemble['version']}, seed {ensemble['seed']}"
-            + (", short" if ensemble["short"] else ""),
-        ),
+    asked = f"{ensemble['geometry']} cells, seed {ensemble['seed']}" + (
+        ", short" if ensemble["short"] else ""
+    )
+    own = [key for key in ensemble if key not in ("geometry", "seed", "short")]
+    return [
+        ("Ensemble", asked),
+        *((f"Ensemble, {key.replace('_', ' ')}", _flat(ensemble[key])) for key in own),
         ("Cases by kind", ", ".join(f"{n} {kind}" for kind, n in found["cases"]["kinds"].items())),
         ("Engine, SHA-256", found["engine_sha256"]),
+        *((f"Plugin {p['name']} {p['version']}, SHA-256", p["sha256"] or NONE) for p in found["plugins"]),
+        *found["software"].items(),
     ]
-    lines += [(f"Plugin {p['name']} {p['version']}, SHA-256", p["sha256"] or "–") for p in found["plugins"]]
-    return lines + list(found["software"].items())
+
+
+def _flat(value: Any) -> str:
+    """A JSON value on one line: the parts of a list apart by commas, of a list in it by spaces."""
+    if not isinstance(value, list):
+        return exact(value)
+    return ", ".join(" ".join(map(exact, part)) if isinstance(part, list) else exact(part) for part in value)

@@ -1,4 +1,4 @@
-"""Which phantoms are measured: each case follows from the ensemble's seed and its own index alone.
+"""Which phantoms ``xctrules validate`` measures: each case follows from the seed and its own index alone.
 
 Cells are cropped to one end and have few turns, so that one costs seconds and hundreds fit. What is asked of
 the mix: it must hold what a laboratory meets (voxel size, blur, noise, rings, cupping, tilt, offset, grey
@@ -8,14 +8,18 @@ scale, slice order, winding direction, tabs, centre pins, sleeves), and faults o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from xctrules.cylinder.phantom import (
+from xctrules.core.errors import SpecError
+from xctrules.core.protocols import DrawnPhantom
+from xctrules.core.validation import JudgedBy, SpecLimit
+from xctrules.cylinder.phantom import Phantom, draw
+from xctrules.cylinder.phantom.spec import (
+    PRESETS,
     Buckle,
     CentrePin,
     Dent,
@@ -27,6 +31,7 @@ from xctrules.cylinder.phantom import (
     Tomography,
     preset,
 )
+from xctrules.cylinder.surfaces import Segmentation
 
 Kind = Literal["mixed", "published", "faults", "limit", "repeat", "full", "projected", "unfit"]
 Unfit = Literal["noise", "coarse", "cut off", "saturated"]
@@ -51,48 +56,26 @@ UNFIT: tuple[Unfit, ...] = ("noise", "coarse", "cut off", "saturated")
 PUBLISHED = Imaging()
 """Blur, noise and grey scale of a published scan, which the phantom's own defaults follow."""
 PUBLISHED_VOXEL_MM = 0.034
-DIAMETER = "canister.outer_diameter"
 
-
-@cache
-def diameter_limits() -> tuple[tuple[str, float], ...]:
-    """Each limit (mm) that a bundled spec sets to the outer diameter, with the spec's name."""
-    from xctrules.rules.case import iter_limits
-    from xctrules.rules.cellspec import list_specs, load_spec
-
-    bundled = [listed.name for listed in list_specs() if listed.bundled and listed.error is None]
-    return tuple(
-        (name, float(limit["value"]))
-        for name in bundled
-        for rule in load_spec(name).rules
-        if rule["measurement"] == DIAMETER
-        for _, limit in iter_limits(rule)
-    )
+DIAMETER, SMALLEST_OVERHANG = "canister.outer_diameter", "overhang.length.min"
+ANY_SPEC = "21700"
+"""Whose rule on the overhang the cases are judged by; the bundled specs share it."""
+ROOM_MM = 1.0
+"""Room between a cell's diameter and its limit where nothing but a refusal may stand in the way of a PASS."""
 
 
 @dataclass(frozen=True)
-class Case:
-    """One phantom of the ensemble.
+class CylinderCase:
+    """One phantom of the ensemble; see :class:`xctrules.core.protocols.PhantomCase`.
 
     Attributes
     ----------
-    index
-        Its number, from 0.
-    kind
-        Why it is in the ensemble.
     spec
         The cell and its scan.
-    scale_error
-        Relative error of the voxel size that the inspection is told, drawn from the uncertainty stated beside
-        it. An interval that allows for the scale is tested only where the scale is off.
     noise_seed
         Noise other than the cell's own, where the same cell is scanned again.
-    group
-        Which cell is scanned repeatedly; ``None`` for a cell scanned once.
-    unfit
-        What is wrong with a scan that must not be judged.
-    judged_by
-        The bundled spec whose limit the cell approaches.
+    near_limit_of
+        The spec whose limit on the diameter the cell approaches.
     """
 
     index: int
@@ -102,7 +85,12 @@ class Case:
     noise_seed: int | None = None
     group: int | None = None
     unfit: Unfit | None = None
-    judged_by: str | None = None
+    near_limit_of: str | None = None
+
+    @property
+    def drawn(self) -> Mapping[str, Any]:
+        """The cell and its scan, as plain JSON."""
+        return self.spec.to_dict()
 
     @property
     def told_voxel_mm(self) -> tuple[float, float, float]:
@@ -110,37 +98,90 @@ class Case:
         z, y, x = (v * (1 + self.scale_error) for v in self.spec.voxel_size_mm)
         return z, y, x
 
+    @property
+    def nominal_mm(self) -> Mapping[str, float]:
+        """The nominal dimensions of the cell that is drawn."""
+        return {"outer_diameter": self.spec.outer_diameter_mm, "wall_thickness": self.spec.wall_mm}
 
-@dataclass(frozen=True)
-class Ensemble:
-    """A seeded, endless list of cases; ``short`` draws small cells alone, for a quick look."""
+    @property
+    def judged_by(self) -> JudgedBy:
+        """The overhang's rule, and the diameter's only where the cell was drawn for it.
 
-    seed: int = 1
-    short: bool = False
+        A scan that must be refused is judged with a diameter that its cell keeps: nothing but the refusal may
+        stand in the way of a PASS.
+        """
+        if self.near_limit_of is not None:  # a slice of the can shows no end
+            return JudgedBy(self.near_limit_of, leave_out=(SMALLEST_OVERHANG,))
+        if self.unfit is None:
+            return JudgedBy(ANY_SPEC, leave_out=(DIAMETER,))
+        return JudgedBy(ANY_SPEC, upper_limits={DIAMETER: self.spec.outer_diameter_mm + ROOM_MM})
 
-    def identity(self) -> dict[str, Any]:
-        """What must agree for cases to belong to the same ensemble."""
+    def draw(self) -> Phantom:
+        """The phantom."""
+        return draw(self.spec, self.noise_seed)
+
+    def noted(self, phantom: DrawnPhantom, found: Segmentation | None) -> Mapping[str, Any]:
+        """First and last height of the can's straight part, and the noise that is stated of one cathode edge,
+        of the first end in view."""
+        ends = () if found is None else found.ends.values()
         return {
-            "version": VERSION,
-            **asdict(self),
-            "diameter_limits": [list(limit) for limit in diameter_limits()],
+            "straight_mm": phantom.truth["frame"]["straight_mm"],
+            "cathode_sigma_mm": next((end.cathode_sigma_mm for end in ends), None),
         }
 
-    def case(self, index: int) -> Case:
+
+@dataclass(frozen=True)
+class CylinderEnsemble:
+    """A seeded, endless list of cases.
+
+    Attributes
+    ----------
+    short
+        Whether all cells are small.
+    limits
+        Limits of specs; cells are drawn near those on the outer diameter of formats that can be drawn.
+
+    Raises
+    ------
+    SpecError
+        When no spec sets such a limit.
+    """
+
+    seed: int
+    short: bool
+    limits: tuple[SpecLimit, ...]
+
+    def __post_init__(self) -> None:
+        if not self.diameter_limits:
+            raise SpecError(
+                f"no spec sets a limit to {DIAMETER}", where="the ensemble", todo="Install xctrules anew."
+            )
+
+    @property
+    def diameter_limits(self) -> tuple[tuple[str, float], ...]:
+        """Each limit (mm) on the outer diameter, with the spec's name."""
+        near = (limit for limit in self.limits if limit.measurement == DIAMETER and limit.spec in PRESETS)
+        return tuple((limit.spec, limit.value) for limit in near)
+
+    def identity(self) -> Mapping[str, Any]:
+        """What must agree, beside geometry and seed, for cases to belong to the same ensemble."""
+        return {"version": VERSION, "diameter_limits": [list(limit) for limit in self.diameter_limits]}
+
+    def case(self, index: int) -> CylinderCase:
         """Case ``index``; the same for the same ensemble, whatever was asked before."""
         kind = _CYCLE[index % len(_CYCLE)]
         rank = _rank(index)
         cell = rank // REPEATS if kind == "repeat" else index
         rng = np.random.default_rng((self.seed, VERSION, cell, 1 if kind == "repeat" else 0))
-        spec = _MAKERS[kind](rng, rank, self.short)
+        spec = _MAKERS[kind](rng, rank, self)
         spec = replace(spec, seed=int(rng.integers(1, 1 << 31)))
-        case = Case(index, kind, spec, scale_error=_scale_error(rng, spec))
+        case = CylinderCase(index, kind, spec, scale_error=_scale_error(rng, spec))
         if kind == "repeat":
             return replace(case, group=cell, noise_seed=index + 1)
         if kind == "unfit":
             return replace(case, unfit=UNFIT[rank % len(UNFIT)])
         if kind == "limit":
-            return replace(case, judged_by=spec.format)
+            return replace(case, near_limit_of=spec.format)
         return case
 
 
@@ -225,9 +266,9 @@ def _cell(rng: np.random.Generator, voxel_mm: tuple[float, float, float], imagin
     )
 
 
-def _mixed(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+def _mixed(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
     """Anything that a laboratory may bring, sound or with one fault."""
-    voxel = _log_uniform(rng, 0.028 if short else 0.015, 0.060)
+    voxel = _log_uniform(rng, 0.028 if ensemble.short else 0.015, 0.060)
     ratio = float(rng.choice([1.0, 1.0, 1.5, 2.0]))
     kind = str(rng.choice(["uint8", "uint8", "uint16", "float32"]))
     grey_scale, grey_offset = {
@@ -267,7 +308,7 @@ def _mixed(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     return spec
 
 
-def _published(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+def _published(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
     """Sound cells, imaged as a published scan: what the limits on bias speak of."""
     imaging = replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.3)))
     step = PUBLISHED_VOXEL_MM * (2.0 if rank % 2 else 1.0)
@@ -275,7 +316,7 @@ def _published(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     return replace(spec, ovality_mm=0.0, wall_variation_mm=0.0)
 
 
-def _faults(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+def _faults(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
     """A dent, a short anode and a buckle in one cell, each of its own size, at a published scan's noise.
 
     They lie apart and different metrics look for them, so that one cell serves three detection curves. A
@@ -318,9 +359,9 @@ def _with_faults(rng: np.random.Generator, spec: PhantomSpec, which: tuple[bool,
     return spec
 
 
-def _limit(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+def _limit(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
     """A diameter near a limit of a bundled spec, in a low scan of the whole roll: no end in view."""
-    limits = diameter_limits()
+    limits = ensemble.diameter_limits
     name, limit_mm = limits[rank % len(limits)]
     voxel = float(rng.uniform(0.034, 0.05))
     return preset(
@@ -339,7 +380,7 @@ def _limit(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     )
 
 
-def _repeat(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+def _repeat(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
     """A sound cell that is scanned several times, each time with other noise."""
     voxel = _log_uniform(rng, 0.03, 0.045)
     imaging = replace(PUBLISHED, noise=_log_uniform(rng, 0.015, 0.06), blur_px=float(rng.uniform(0.7, 1.2)))
@@ -347,10 +388,10 @@ def _repeat(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     return replace(spec, view="top" if spec.view == "both" else spec.view)
 
 
-def _full(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+def _full(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
     """A whole 21700 end as published: few of these, to tie the small cells to the real size."""
-    if short:
-        return _published(rng, rank, short)
+    if ensemble.short:
+        return _published(rng, rank, ensemble)
     imaging = replace(PUBLISHED, blur_px=float(rng.uniform(0.8, 1.3)))
     return preset(
         "21700",
@@ -366,7 +407,7 @@ def _full(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     )
 
 
-def _projected(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+def _projected(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
     """A sound cell, projected with a polychromatic beam and reconstructed: artefacts that are not painted."""
     voxel = _log_uniform(rng, 0.036, 0.045)
     spec = _cell(rng, (voxel, voxel, voxel), replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.0))))
@@ -382,7 +423,7 @@ def _projected(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     )
 
 
-def _unfit(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
+def _unfit(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
     """A scan that nobody should judge a cell by; it must be refused."""
     what = UNFIT[rank % len(UNFIT)]
     voxel = 0.12 if what == "coarse" else 0.04
@@ -398,7 +439,7 @@ def _unfit(rng: np.random.Generator, rank: int, short: bool) -> PhantomSpec:
     return spec
 
 
-_MAKERS: dict[Kind, Callable[[np.random.Generator, int, bool], PhantomSpec]] = {
+_MAKERS: dict[Kind, Callable[[np.random.Generator, int, CylinderEnsemble], PhantomSpec]] = {
     "mixed": _mixed,
     "published": _published,
     "faults": _faults,

@@ -1,0 +1,192 @@
+"""What the validation of one geometry is made of, as plain data: what is asked, and what was drawn.
+
+A geometry's phantom source brings it (:class:`xctrules.core.protocols.DrawsCases`). ``xctrules validate``
+draws, measures and counts by it, and knows no geometry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Row = Mapping[str, Any]
+"""One line of ``cases.jsonl``: a case that was drawn, and all that was measured of it."""
+
+
+# --- what a case is drawn and judged by ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SpecLimit:
+    """A limit that a cell-format spec sets; an ensemble may draw cells near it.
+
+    Attributes
+    ----------
+    spec
+        The spec's name.
+    value
+        In ``unit``.
+    """
+
+    spec: str
+    measurement: str
+    side: Literal["min", "max"]
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class JudgedBy:
+    """The rules that a case is judged by: those of a spec, but for what the case cannot show.
+
+    Attributes
+    ----------
+    spec
+        The spec's name.
+    leave_out
+        Measurements whose rules are left out.
+    upper_limits
+        By measurement, in the rule's unit: what takes the place of the spec's own upper limit.
+    """
+
+    spec: str
+    leave_out: tuple[str, ...] = ()
+    upper_limits: Mapping[str, float] = field(default_factory=dict)
+
+
+# --- what is asked ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class BiasLimit:
+    """Largest mean error, in voxels or in per cent of the true value."""
+
+    limit: float
+    unit: Literal["voxel", "%"]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault of graded size, and what counts as finding it.
+
+    Attributes
+    ----------
+    measurement
+        Whose value shows it.
+    bad
+        Which values are bad: ``large`` ones, or ``small`` ones (then the fault's size is the value's
+        negative).
+    beyond_voxels
+        Size from which it counts as found, and on a sound cell as a false alarm.
+    means
+        The same in words: "a hollow deeper than half a voxel".
+    place_means
+        Where it must be found, in words; empty where anywhere will do.
+    target_voxels
+        Size that nearly all scans must show; ``None`` where none is asked.
+    """
+
+    name: str
+    measurement: str
+    bad: Literal["large", "small"]
+    beyond_voxels: float
+    means: str
+    place_means: str = ""
+    target_voxels: float | None = None
+
+
+@dataclass(frozen=True)
+class Stratum:
+    """Cases with a condition of scanning from ``low`` to below ``high``; see :attr:`CaseFacts.conditions`."""
+
+    condition: str
+    label: str
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What a geometry's measurements are held to.
+
+    Attributes
+    ----------
+    covered
+        Measurements whose coverage decides whether the validation holds.
+    fault_only
+        Measurements that are zero on a sound part: their coverage and bias are those of the faulty cells
+        alone.
+    bias
+        By measurement.
+    not_tabled
+        Patterns (as of :mod:`fnmatch`) of measurements that have a truth and are not listed by themselves.
+    bounded
+        Measurements whose stated uncertainty is set beside the Cramér-Rao bound.
+    bounded_noise
+        What else is set beside it: quantities that are no measurement of the record, by name, each with what
+        is given of it in words.
+    noise_lines
+        Sources in the measurements' budgets that speak of noise, with which the bound compares.
+    refusal_words
+        By what is wrong with a scan that must be refused: words of which the reason must have one.
+    length_unit_note, bias_note, detection_note
+        Sentences for the report: what a voxel is in errors of lengths; over which cases bias is taken; and
+        over which faults detection.
+    """
+
+    covered: tuple[str, ...]
+    fault_only: tuple[str, ...]
+    bias: Mapping[str, BiasLimit]
+    faults: tuple[Fault, ...]
+    strata: tuple[Stratum, ...]
+    refusal_words: Mapping[str, tuple[str, ...]]
+    not_tabled: tuple[str, ...] = ()
+    bounded: tuple[str, ...] = ()
+    bounded_noise: Mapping[str, str] = field(default_factory=dict)
+    noise_lines: tuple[str, ...] = ()
+    length_unit_note: str = ""
+    bias_note: str = ""
+    detection_note: str = ""
+
+
+# --- what is known of a case -----------------------------------------------------------------------------
+
+Place = Mapping[str, tuple[float, float]]
+"""Where something must be found: coordinates of a measurement's ``worst_at``, each with the farthest distance
+from it. Those in degrees go round."""
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What the figures need to know of a case, beside what was measured.
+
+    Attributes
+    ----------
+    text
+        The case in one line, for whoever looks for the reason of a miss.
+    voxel_mm
+        By measurement of a length: the voxel in the direction in which it is taken, the unit of its errors.
+    conditions
+        By :attr:`Stratum.condition`.
+    for_bias
+        Measurements whose bias is taken over this case, among others.
+    for_detection
+        Whether its faults count for the share that is found.
+    faults
+        The faults that were drawn, by :attr:`Fault.name`, with the place where each must be found.
+    least_voxels
+        Smallest standard uncertainty that noise and blur allow, in voxels, of all that is bounded.
+    noise_voxels
+        Standard uncertainty from noise that was stated of :attr:`Targets.bounded_noise`, in voxels, where it
+        was.
+    """
+
+    text: str
+    voxel_mm: Mapping[str, float]
+    conditions: Mapping[str, float]
+    for_bias: tuple[str, ...] = ()
+    for_detection: bool = False
+    faults: Mapping[str, Place] = field(default_factory=dict)
+    least_voxels: Mapping[str, float] = field(default_factory=dict)
+    noise_voxels: Mapping[str, float] = field(default_factory=dict)
