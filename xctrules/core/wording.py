@@ -42,6 +42,11 @@ def fixed(value: float | None, decimals: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def signed(value: float | None, decimals: int) -> str:
+    """A number with so many decimals and its sign, ``+`` too: for what differs from something."""
+    return NONE if value is None or not math.isfinite(value) else f"{value:+.{decimals}f}"
+
+
 def rounded(value: Any) -> str:
     """Any JSON scalar as the reader expects it: whole numbers whole, others with four significant digits."""
     if isinstance(value, float) and math.isfinite(value):
@@ -63,6 +68,11 @@ def significant(value: float | None, digits: int = 4) -> str:
     return NONE if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
 
 
+def share(value: float | None) -> str:
+    """A share in per cent, as it was counted."""
+    return NONE if value is None or not math.isfinite(value) else f"{100 * value:.1f} %"
+
+
 def percent(probability: float | None) -> str:
     """A probability in per cent, never rounded to certainty."""
     if probability is None:
@@ -71,7 +81,7 @@ def percent(probability: float | None) -> str:
         return "> 99.9 %"
     if probability < 0.0005:
         return "< 0.1 %"
-    return f"{100 * probability:.1f} %"
+    return share(probability)
 
 
 # --- quantities ------------------------------------------------------------------------------------------

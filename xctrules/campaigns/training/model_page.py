@@ -3,7 +3,6 @@ card and the pictures of the evaluation."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +11,14 @@ import numpy as np
 
 from xctrules.campaigns.training.evaluate import CLASSES, SEGMENTERS, STEPS, Disagreement
 from xctrules.campaigns.training.phantom_planes import UNKNOWN
+from xctrules.core.wording import counted, fixed, share, signed
 from xctrules.cylinder.model_card import ModelCard
 from xctrules.cylinder.surfaces import LABELS
 from xctrules.pages import charts
 from xctrules.pages.embedding import data_uri
 from xctrules.pages.environment import environment
 from xctrules.pages.figure_views import FigureView, table_view
+from xctrules.pages.typography import typeset
 
 Json = Mapping[str, Any]
 
@@ -88,7 +89,7 @@ def page(card: ModelCard, places: Sequence[Disagreement]) -> dict[str, Any]:
 
 def _with_unit(criterion: Json) -> str:
     """What was found, in the unit in which it was asked for; Dice scores have none."""
-    found, asked = str(criterion["found"]).replace("-", "−"), str(criterion["asked"])
+    found, asked = typeset(str(criterion["found"])), str(criterion["asked"])
     if not found[-1].isdigit():
         return found
     if "z voxel" in asked:
@@ -110,24 +111,12 @@ def _summary(scores: Json, failing: Sequence[Json]) -> list[str]:
     worst = table["all three"]
     lines.append(
         "Where noise is tripled, blur raised to 1.5 voxels and contrast halved together, the classical "
-        f"segmenter measures {_percent(worst['classical']['share'])} of the overhangs and the U-Net "
-        f"{_percent(worst['unet']['share'])}."
+        f"segmenter measures {share(worst['classical']['share'])} of the overhangs and the U-Net "
+        f"{share(worst['unet']['share'])}."
     )
     if "scan" not in scores:
         lines.append("No real scan had a part in training or scores.")
     return lines
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f} %"
-
-
-def _signed(value: float | None, digits: int = 2) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
 
 
 # --- tables ----------------------------------------------------------------------------------------------
@@ -143,9 +132,9 @@ def _ladder_table(table: Sequence[Json]) -> dict[str, Any]:
             cells = f"{own['measured_cells']} of {line['cells']}"
             row += [
                 cells,
-                _percent(own["share"]),
-                _percent(own.get("within_one")),
-                _signed(own["worst_error"]),
+                share(own["share"]),
+                share(own.get("within_one")),
+                typeset(signed(own["worst_error"], 2)),
             ]
         rows.append(row)
     own_columns = ("cells measured", "places measured", "to within a z voxel", "worst mean error, z voxels")
@@ -165,9 +154,9 @@ def _ladder_rows(rows: Sequence[Json]) -> FigureView:
                 text
                 for n in SEGMENTERS
                 for text in (
-                    _percent(row[n]["share"]),
-                    _signed(row[n]["error"]),
-                    _plain(row[n].get("scatter")),
+                    share(row[n]["share"]),
+                    typeset(signed(row[n]["error"], 2)),
+                    fixed(row[n].get("scatter"), 2),
                 )
             ]
             for row in rows
@@ -184,10 +173,10 @@ def _noise_table(rows: Sequence[Json]) -> FigureView | None:
             row["cell"],
             f"{row['noise']:g} times",
             f"{row['contrast']:.1f}",
-            _percent(row["unet"]["share"]),
-            _percent(row["unet"].get("within_one")),
-            _signed(row["unet"]["error"]),
-            _plain(row["unet"].get("confidence")),
+            share(row["unet"]["share"]),
+            share(row["unet"].get("within_one")),
+            typeset(signed(row["unet"]["error"], 2)),
+            fixed(row["unet"].get("confidence"), 2),
         ]
         for row in rows
     ]
@@ -211,10 +200,7 @@ def _dice_table(scores: Json) -> FigureView:
             [f"scan, {end}: {part} third", str(other["planes"]), other["dice"]]
             for part, other in own["other_parts"].items()
         ]
-    shown = [
-        [name, planes, *("–" if dice[c] is None else f"{dice[c]:.3f}" for c in CLASSES)]
-        for name, planes, dice in rows
-    ]
+    shown = [[name, planes, *(fixed(dice[c], 3) for c in CLASSES)] for name, planes, dice in rows]
     return table_view("Dice by class", ["Planes of", "Planes", *CLASSES], shown)
 
 
@@ -224,9 +210,7 @@ def _length_table(ends: Json) -> FigureView | None:
         found = own["lengths"]
         for name, label in (("classical", "labels"), ("unet", "U-Net")):
             mean = found[name]["mean_mm"]
-            rows.append(
-                [f"{end}, {label}", str(found[name]["count"]), "–" if mean is None else f"{mean:.4f}"]
-            )
+            rows.append([f"{end}, {label}", str(found[name]["count"]), fixed(mean, 4)])
     if not rows:
         return None
     return table_view("Overhangs in the test third", ["End", "Number", "Mean length, mm"], rows)
@@ -239,9 +223,9 @@ def _voxel_table(rows: Sequence[Json]) -> FigureView:
         [
             [
                 f"{1000 * row['voxel_mm']:.0f}",
-                f"{row['length_mm']:.4f}" if row.get("length_mm") else "–",
-                _signed(row["error"]),
-                _percent(row["share"]),
+                fixed(row.get("length_mm") or None, 4),
+                typeset(signed(row["error"], 2)),
+                share(row["share"]),
             ]
             for row in rows
         ],
@@ -328,16 +312,14 @@ def _picture(number: int, place: Disagreement) -> Picture:
     )
     return Picture(
         title=f"{number}. {place.said} where {place.labelled} is labelled",
-        caption=f"{stretch}; r {place.r_mm:.2f} mm, {place.height_mm:+.2f} mm from the edge; "
-        f"{_many(place.pixels, 'pixel')} in {_many(place.planes, 'plane')}".replace("-", "−"),
+        caption=typeset(
+            f"{stretch}; r {place.r_mm:.2f} mm, {place.height_mm:+.2f} mm from the edge; "
+            f"{counted(place.pixels, 'pixel')} in {counted(place.planes, 'plane')}"
+        ),
         source=data_uri(data),
         width=picture.shape[1],
         height=picture.shape[0],
     )
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _enlarged(image: Any) -> Any:

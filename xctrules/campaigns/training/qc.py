@@ -159,7 +159,7 @@ def _score_table(looked: Sequence[Looked], log: Sequence[Mapping[str, Any]]) -> 
         row = [name, score_text(float(total[value])), *(score_text(float(part)) for part in parts)]
         if tuned:
             before = log[0].get(f"dice_{name}")
-            row.append("–" if before is None else score_text(before))
+            row.append(score_text(before))
         rows.append(tuple(row))
     columns = ["Class", "Dice, all pixels", "Median plane", "Worst plane"]
     if tuned:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules.campaigns.training.pairs import UNKNOWN, PlaneSequence
+from xctrules.core.wording import fixed
 from xctrules.cylinder.half_planes import ROWS
 from xctrules.cylinder.surfaces import LABELS
 
@@ -67,7 +68,7 @@ def mean_dice(dice: Mapping[str, float]) -> float:
 
 def score_text(score: float | None) -> str:
     """A score to three decimals; a dash where there is none."""
-    return "–" if score is None or not math.isfinite(score) else f"{score:.3f}"
+    return fixed(score, 3)
 
 
 def gained(log: Sequence[Mapping[str, Any]]) -> bool:

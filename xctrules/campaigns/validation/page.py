@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from xctrules.campaigns.validation.statistics import Z_95, DetectionCurve
-from xctrules.core.wording import NONE, exact, fixed, joined
+from xctrules.core.wording import NONE, exact, fixed, joined, share, signed
 from xctrules.pages import charts
 from xctrules.pages.environment import environment
 from xctrules.pages.figure_views import FigureView, table_view
@@ -145,13 +145,13 @@ def _number(value: float | None, decimals: int = 3) -> str:
 
 
 def _signed(value: float | None, decimals: int = 3) -> str:
-    return NONE if value is None or not math.isfinite(value) else typeset(f"{value:+.{decimals}f}")
+    return typeset(signed(value, decimals))
 
 
 def _share(c: Json) -> str:
     if not c["n"]:
         return NONE
-    return f"{100 * c['share']:.1f} % of {c['n']} ({100 * c['low']:.0f} to {100 * c['high']:.0f} %)"
+    return f"{share(c['share'])} of {c['n']} ({100 * c['low']:.0f} to {100 * c['high']:.0f} %)"
 
 
 def _of(c: Json) -> str:
