@@ -21,6 +21,7 @@ from xctrules.cli.console import (
     working,
 )
 from xctrules.core.files import write_files
+from xctrules.core.wording import NONE, fixed, signed
 
 EXIT_CODES = """\b
 Exit codes: 0 the validation holds; 1 it does not;
@@ -103,9 +104,9 @@ def _tell(found: Mapping[str, Any], report: Path) -> None:
     table = [("Measurement", "Cases", "Bias", "Scatter", "Repeatability", "U", "Coverage")]
     for name, m in found["measurements"].items():
         c, repeat = m["coverage"], found["repeatability"].get(name, {}).get("sd")
-        numbers = (m["bias"]["mean"], m["bias"]["sd"], repeat, m["median_half_width"])
-        shown = ["-" if v is None else f"{v:+.3f}" if i == 0 else f"{v:.3f}" for i, v in enumerate(numbers)]
-        table.append((name, str(m["n"]), *shown, f"{c['count']} of {c['n']}" if c["n"] else "-"))
+        sizes = (fixed(size, 3) for size in (m["bias"]["sd"], repeat, m["median_half_width"]))
+        covered = f"{c['count']} of {c['n']}" if c["n"] else NONE
+        table.append((name, str(m["n"]), signed(m["bias"]["mean"], 3), *sizes, covered))
     say_table(table)
     say()
     rows = [("Requirement", "Asked", "Found", "")]
