@@ -16,8 +16,6 @@ from xctrules.cylinder.spiral import (
     Spiral,
     StraightTurns,
     about_centre,
-    fit_spiral,
-    fit_straight_turns,
     plain_centre,
     winding_angle,
 )
@@ -57,8 +55,9 @@ class HeightFits:
 
     Attributes
     ----------
-    straight
-        A straight line of radius against angle for each turn, about a common centre.
+    straight, error_mm : (nturns, nt)
+        A straight line of radius against angle for each turn, about a common centre, and the distance from
+        it, positive outward.
     spiral, spiral_error_mm : (nturns, nt)
         One spiral for the whole roll, and the distance from it, positive outward.
     plain_centre_mm
@@ -73,6 +72,7 @@ class HeightFits:
     """
 
     straight: StraightTurns
+    error_mm: Floats
     spiral: Spiral
     spiral_error_mm: Floats
     plain_centre_mm: tuple[float, float]
@@ -103,7 +103,7 @@ class Fits:
     @cached_property
     def error_mm(self) -> Floats:
         """Distance of full turns from their straight lines, (nz, nturns, nt), positive outward."""
-        return np.stack([fit.straight.error_mm for fit in self.heights])
+        return np.stack([fit.error_mm for fit in self.heights])
 
     @cached_property
     def spiral_error_mm(self) -> Floats:
@@ -170,22 +170,21 @@ def _fit(
     inner: NDArray[np.bool_],
     covered: NDArray[np.bool_],
 ) -> HeightFits:
-    spiral, error = fit_spiral(radius, foil.theta_deg, foil.handedness)
-    outer = np.broadcast_to(~inner[:, None], radius.shape)
+    theta, handedness = foil.theta_deg, foil.handedness
+    straight = StraightTurns.estimate(radius, theta, handedness, full)
+    spiral = Spiral.estimate(radius, theta, handedness)
+    outer = Spiral.estimate(radius, theta, handedness, np.broadcast_to(~inner[:, None], radius.shape))
     # Where a tab lifts the outer turns, the whole roll tells more of the core than they do.
-    sound, departure = min(
-        fit_spiral(radius, foil.theta_deg, foil.handedness, outer),
-        (spiral, error),
-        key=lambda fit: float(np.nanmedian(np.abs(fit[1]))),
-    )
+    sound = min(outer, spiral, key=lambda fit: float(np.nanmedian(np.abs(fit.residuals(radius, theta)))))
     return HeightFits(
-        straight=fit_straight_turns(radius, foil.theta_deg, foil.handedness, full),
+        straight=straight,
+        error_mm=straight.residuals(radius, theta),
         spiral=spiral,
-        spiral_error_mm=error,
-        plain_centre_mm=plain_centre(radius, foil.theta_deg, foil.handedness),
+        spiral_error_mm=spiral.residuals(radius, theta),
+        plain_centre_mm=plain_centre(radius, theta, handedness),
         pitch_mm=_pitch(radius, foil, covered),
         sector_pitch_mm=_sector_pitches(radius, foil, spiral.centre_mm, full),
-        departure_mm=departure,
+        departure_mm=sound.residuals(radius, theta),
         departure_sigma_mm=_sigma_at_the_core(sound),
     )
 
@@ -207,8 +206,7 @@ def _covered(foil: FoilTrace) -> NDArray[np.bool_]:
 def _pitch(radius: Floats, foil: FoilTrace, use: NDArray[np.bool_]) -> float:
     """Advance for each turn of the spiral through ``use`` (nturns, nt)."""
     part = slice(None, None, EVERY_ANGLE)
-    spiral, _ = fit_spiral(radius[:, part], foil.theta_deg[part], foil.handedness, use[:, part])
-    return spiral.pitch_mm
+    return Spiral.estimate(radius[:, part], foil.theta_deg[part], foil.handedness, use[:, part]).pitch_mm
 
 
 def _sector_pitches(

@@ -8,8 +8,8 @@ spiral.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,31 +18,45 @@ from xctrules.core.robust import TUKEY, biweight, robust_sd, sd_about_zero, sds_
 
 Floats = NDArray[np.float64]
 
-_WIDE = 4.0
+LEAST_TURNS = 1.5
+"""Turns that a spiral needs: one alone leaves its pitch and its centre apart by nothing but noise."""
+
+SPIRAL_STEPS, LEAST_SPIRAL_STEPS = 40, 9
+"""Steps of the reweighted fit at most, and at least: weights from least absolute deviations first, then
+Tukey's."""
+
+ABSOLUTE_STEPS = 6
+"""First steps that are weighted for least absolute deviations: they find their way from any start."""
+
+ABSOLUTE_FLOOR = 0.2
+"""Share of the scale below which a deviation weighs no more: least absolute deviations would be infinitely
+heavy at none."""
+
+SETTLED_MM, SETTLED_WEIGHT = 1e-7, 1e-2
+"""Move of the centre, and change of a weight, below which a spiral has settled."""
+
+ARCS_DEG, ARC_EVERY, LEAST_ARC_TURNS, LEAST_ARC_PLACES = 180.0, 90, 1.4, 8
+"""Length of the arc that may describe the roll without the rest, angles that are enough of a turn, and what
+of the foil has to lie on it: both ends of a pitch, and twice as many places as unknowns."""
+
+ARC_STEP_DEG = 30
+"""Between the arcs that are tried: a tab's shadow is wider."""
+
+FAR_ROUNDER = 0.7
+"""Share of the whole's median residual below which an arc describes the roll far better."""
+
+LINE_STEPS, LEAST_LINE_STEPS, ABSOLUTE_LINE_STEPS = 30, 15, 10
+"""Steps of the fit of single turns at most and at least, and the first of them that leave nothing out."""
+
+SETTLED_LINES_MM = 1e-6
+"""Move of the centre below which straight turns have settled: a nanometre."""
+
+WIDE = 4.0
 """How much wider the biweight of single turns is: a real turn's waves are a few of its scales high and count,
 a buckle is many and does not."""
 
-
-@dataclass(frozen=True)
-class Spiral:
-    """``r = start_mm + pitch_mm * angle`` about ``centre_mm``.
-
-    Attributes
-    ----------
-    centre_mm
-        (x, y) of the spiral's centre.
-    start_mm
-        Radius at angle 0.
-    pitch_mm
-        Advance for each turn.
-    covariance : (4, 4)
-        Of start, pitch, centre x and centre y, for independent residuals.
-    """
-
-    centre_mm: tuple[float, float]
-    start_mm: float
-    pitch_mm: float
-    covariance: Floats
+PREDICTION_STEPS = 12
+"""Steps from a centre's radius to another's: each leaves less than a hundredth of the last."""
 
 
 def winding_angle(turns: int, theta_deg: Floats, handedness: int) -> Floats:
@@ -66,134 +80,192 @@ def about_centre(radius: Floats, theta_deg: Floats, centre_mm: tuple[float, floa
     return np.sqrt(along**2 + across**2), np.rad2deg(np.arctan2(across, along))
 
 
-def _weights(residual: Floats, scale: float) -> Floats:
-    return biweight(residual / (TUKEY * max(scale, 1e-12)))
+def _about_axis(start: Floats, residuals: Callable[[Floats], Floats]) -> Floats:
+    """Radii about the frame's axis at which ``residuals`` of them are nothing, from those about a centre near
+    it."""
+    radius = start
+    for _ in range(PREDICTION_STEPS):
+        radius = radius - residuals(radius)
+    return radius
 
 
-class _Fit(NamedTuple):
+# --- one spiral --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Spiral:
+    """An Archimedean spiral about a centre of its own.
+
+    Model: ``r = start + pitch * angle`` about the centre: four unknowns, at least one and a half turns.
+
+    Attributes
+    ----------
+    centre_mm
+        (x, y) of the spiral's centre.
+    start_mm
+        Radius at angle 0.
+    pitch_mm
+        Advance for each turn.
+    handedness
+        +1 where it runs outward with growing theta, -1 otherwise.
+    covariance : (4, 4)
+        Of start, pitch, centre x and centre y, for independent residuals.
+    """
+
+    centre_mm: tuple[float, float]
+    start_mm: float
+    pitch_mm: float
+    handedness: int
+    covariance: Floats
+
+    @classmethod
+    def estimate(
+        cls, radius: Floats, theta_deg: Floats, handedness: int, use: NDArray[np.bool_] | None = None
+    ) -> Spiral:
+        """Robust fit of one spiral and its centre.
+
+        Iteratively reweighted least squares (Tukey's biweight after a start by least absolute deviations) in
+        coordinates about the centre, which is moved until it stays. Where one half of the way round is
+        described far better without the other, the start is that half.
+
+        Parameters
+        ----------
+        radius : (turns, nt)
+            About the frame's axis; NaN where not known. Turn and angle as in
+            :class:`xctrules.cylinder.surfaces.FoilTrace`.
+        use : (turns, nt) bool, optional
+            Which places to fit; all by default.
+
+        Raises
+        ------
+        ValueError
+            With fewer than one and a half turns to fit.
+        """
+        good = np.isfinite(radius) if use is None else np.isfinite(radius) & use
+        if good.sum() < LEAST_TURNS * theta_deg.size:
+            raise ValueError("a spiral needs at least one and a half turns")
+        places = _Places(radius, theta_deg, handedness, good)
+        whole = places.reweighted()
+        sound = places.sound_arc()
+        if sound is not None and sound[1] < FAR_ROUNDER * whole.middling():
+            # Half of the way round is that much rounder than what all of it agrees on: the rest is disturbed.
+            whole = min(whole, places.reweighted(sound[0]), key=_Fit.middling)
+        return whole.spiral(handedness)
+
+    def predict(self, turns: int, theta_deg: Floats) -> Floats:
+        """Radius (turns, nt) about the frame's axis."""
+        about = self.start_mm + self.pitch_mm * winding_angle(turns, theta_deg, self.handedness)
+        return _about_axis(about, lambda radius: self.residuals(radius, theta_deg))
+
+    def residuals(self, radius: Floats, theta_deg: Floats) -> Floats:
+        """Radius (turns, nt) about the spiral's centre less its own; positive where the layer lies too far
+        out, NaN where it is not known."""
+        r, turned = about_centre(radius, theta_deg, self.centre_mm)
+        angle = winding_angle(radius.shape[0], theta_deg, self.handedness)
+        return np.asarray(r - self.start_mm - self.pitch_mm * (angle + self.handedness * turned / 360.0))
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """A spiral's four unknowns and the centre that it was solved about, the unknowns' normal matrix inverted,
+    and residuals and weights (n,) of the places."""
+
     solution: Floats
-    centre: Floats
+    centre: tuple[float, float]
     inverse: Floats
     residual: Floats
     weight: Floats
 
+    def middling(self) -> float:
+        """Median size of the residuals: that of the sound half, however bad the other one is."""
+        return float(np.median(np.abs(self.residual)))
 
-def _middling(residual: Floats) -> float:
-    """Median size: that of the sound half, however bad the other one is."""
-    return float(np.median(np.abs(residual)))
+    def spiral(self, handedness: int) -> Spiral:
+        spread = float((self.weight * self.residual**2).sum() / max(self.weight.sum() - 4.0, 1.0))
+        start, pitch = (float(value) for value in self.solution[:2])
+        return Spiral(self.centre, start, pitch, handedness, self.inverse * spread)
 
 
-def _reweighted(
-    radius: Floats,
-    theta_deg: Floats,
-    handedness: int,
-    angle: Floats,
-    good: NDArray[np.bool_],
-    start: Floats | None = None,
-) -> _Fit:
-    """Iteratively reweighted least squares; from ``start`` (turns, nt), radii without disturbance, or from
-    least absolute deviations."""
-    centre = np.zeros(2)
-    weight = np.ones(int(good.sum()))
-    if start is not None:
-        off = (radius - start)[good]
-        weight = _weights(off, sd_about_zero(off))
-    solution = np.zeros(4)
-    inverse = np.zeros((4, 4))
-    residual = np.full(radius.shape, np.nan)
-    for step in range(40):
-        r, turned = about_centre(radius, theta_deg, (float(centre[0]), float(centre[1])))
-        phi = angle + handedness * turned / 360.0
-        theta = np.deg2rad(theta_deg + turned)
+@dataclass(frozen=True)
+class _Places:
+    """Radii (turns, nt) about the frame's axis, and which of them are ``good`` to fit to."""
+
+    radius: Floats
+    theta_deg: Floats
+    handedness: int
+    good: NDArray[np.bool_]
+
+    @property
+    def angle(self) -> Floats:
+        return winding_angle(self.radius.shape[0], self.theta_deg, self.handedness)
+
+    def reweighted(self, start: Floats | None = None) -> _Fit:
+        """Iteratively reweighted least squares; from ``start`` (turns, nt), radii without disturbance, or
+        from least absolute deviations."""
+        centre = np.zeros(2)
+        weight = np.ones(int(self.good.sum()))
+        if start is not None:
+            off = (self.radius - start)[self.good]
+            weight = _weights(off, sd_about_zero(off))
+        for step in range(SPIRAL_STEPS):
+            about = (float(centre[0]), float(centre[1]))
+            solution, inverse, residual, off = self.solved(about, weight)
+            previous = weight
+            weight = self._next_weights(off, absolute=step < ABSOLUTE_STEPS and start is None)
+            move = solution[2:]
+            settled = np.abs(move).max() < SETTLED_MM and np.abs(weight - previous).max() < SETTLED_WEIGHT
+            if step >= LEAST_SPIRAL_STEPS and settled:
+                break
+            centre = centre + move
+        return _Fit(solution, about, inverse, residual, weight)
+
+    def solved(self, centre: tuple[float, float], weight: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+        """One weighted linear step about ``centre``: start, pitch and the centre's move; the normal matrix
+        inverted; and residuals (n,) without that move and with it."""
+        r, turned = about_centre(self.radius, self.theta_deg, centre)
+        phi = self.angle + self.handedness * turned / 360.0
+        theta = np.deg2rad(self.theta_deg + turned)
         columns = (np.ones_like(r), phi, np.cos(theta), np.sin(theta))
-        model = np.stack([c[good] for c in columns], axis=1)
+        model = np.stack([c[self.good] for c in columns], axis=1)
         weighted = model * weight[:, None]
         inverse = np.linalg.inv(weighted.T @ model)
-        solution = inverse @ (weighted.T @ r[good])
-        residual = r - solution[0] - solution[1] * phi
-        off = residual[good] - model[:, 2:] @ solution[2:]
+        solution = inverse @ (weighted.T @ r[self.good])
+        residual = (r - solution[0] - solution[1] * phi)[self.good]
+        return solution, inverse, residual, residual - model[:, 2:] @ solution[2:]
+
+    @staticmethod
+    def _next_weights(off: Floats, absolute: bool) -> Floats:
         scale = robust_sd(off)
-        previous = weight
-        if step < 6 and start is None:
-            weight = 1.0 / np.maximum(np.abs(off), 0.2 * scale + 1e-12)
+        if absolute:
+            weight = 1.0 / np.maximum(np.abs(off), ABSOLUTE_FLOOR * scale + 1e-12)
         else:
             weight = _weights(off, scale)
-        weight = weight / weight.max()
-        centre = centre + solution[2:]
-        if step > 8 and np.abs(solution[2:]).max() < 1e-7 and np.abs(weight - previous).max() < 1e-2:
-            break
-    return _Fit(solution, centre, inverse, residual, weight)
+        return np.asarray(weight / weight.max())
+
+    def sound_arc(self) -> tuple[Floats, float] | None:
+        """Spiral (turns, nt) through that half of the way round which describes the most of it, and its
+        median distance; least median of squares (Rousseeuw 1984), since a tab may lift nearly half of all
+        turns, more than weights that start from all of them can stand."""
+        theta = np.deg2rad(self.theta_deg)
+        columns = (np.ones_like(self.angle), self.angle, np.cos(theta), np.sin(theta))
+        model = np.stack([np.broadcast_to(c, self.angle.shape) for c in columns], axis=-1)
+        best: tuple[Floats, float] | None = None
+        every = max(1, self.theta_deg.size // ARC_EVERY)
+        for first in range(0, 360, ARC_STEP_DEG):
+            arc = self.good & ((self.theta_deg - first) % 360.0 < ARCS_DEG)
+            arc[:, np.arange(self.theta_deg.size) % every != 0] = False
+            if arc.sum() < LEAST_ARC_PLACES or np.ptp(self.angle[arc]) < LEAST_ARC_TURNS:
+                continue
+            solution, *_ = np.linalg.lstsq(model[arc], self.radius[arc], rcond=None)
+            spiral = model @ solution
+            size = float(np.median(np.abs((self.radius - spiral)[self.good])))
+            if best is None or size < best[1]:
+                best = spiral, size
+        return best
 
 
-def _sound_arc(
-    radius: Floats, theta_deg: Floats, angle: Floats, good: NDArray[np.bool_]
-) -> tuple[Floats, float] | None:
-    """Spiral (turns, nt) through that half of the way round which describes the most of it, and its median
-    distance; least median of squares (Rousseeuw 1984), since a tab may lift nearly half of all turns, more
-    than weights that start from all of them can stand."""
-    theta = np.deg2rad(theta_deg)
-    columns = (np.ones_like(angle), angle, np.cos(theta), np.sin(theta))
-    model = np.stack([np.broadcast_to(c, angle.shape) for c in columns], axis=-1)
-    best: tuple[Floats, float] | None = None
-    every = max(1, theta_deg.size // 90)
-    for first in range(0, 360, 30):
-        arc = good & ((theta_deg - first) % 360.0 < 180.0)
-        arc[:, np.arange(theta_deg.size) % every != 0] = False
-        if arc.sum() < 8 or np.ptp(angle[arc]) < 1.4:
-            continue
-        solution, *_ = np.linalg.lstsq(model[arc], radius[arc], rcond=None)
-        spiral = model @ solution
-        size = _middling((radius - spiral)[good])
-        if best is None or size < best[1]:
-            best = spiral, size
-    return best
-
-
-def fit_spiral(
-    radius: Floats, theta_deg: Floats, handedness: int, use: NDArray[np.bool_] | None = None
-) -> tuple[Spiral, Floats]:
-    """Robust fit of one Archimedean spiral and its centre.
-
-    Iteratively reweighted least squares (Tukey's biweight after a start by least absolute deviations) of
-    ``r = start + pitch * angle`` in coordinates about the centre, which is moved until it stays. Where one
-    half of the way round is described far better without the other, the start is that half.
-
-    Parameters
-    ----------
-    radius : (turns, nt)
-        About the frame's axis; NaN where not known. Turn and angle as in
-        :class:`xctrules.cylinder.surfaces.FoilTrace`.
-    use : (turns, nt) bool, optional
-        Which places to fit; all by default.
-
-    Returns
-    -------
-    spiral
-    residual : (turns, nt)
-        Radius about the fitted centre less the spiral's, at all places; positive where the layer lies too far
-        out.
-
-    Raises
-    ------
-    ValueError
-        With fewer than one and a half turns to fit.
-    """
-    angle = winding_angle(radius.shape[0], theta_deg, handedness)
-    good = np.isfinite(radius) if use is None else np.isfinite(radius) & use
-    if good.sum() < 1.5 * theta_deg.size:
-        raise ValueError("a spiral needs at least one and a half turns")
-    whole = _reweighted(radius, theta_deg, handedness, angle, good)
-    sound = _sound_arc(radius, theta_deg, angle, good)
-    if sound is not None and sound[1] < 0.7 * _middling(whole.residual[good]):
-        # Half of the way round is that much rounder than what all of it agrees on: the rest is disturbed.
-        part = _reweighted(radius, theta_deg, handedness, angle, good, sound[0])
-        whole = min(whole, part, key=lambda fit: _middling(fit.residual[good]))
-    solution, centre, inverse, residual, weight = whole
-    spread = float((weight * residual[good] ** 2).sum() / max(weight.sum() - 4.0, 1.0))
-    spiral = Spiral(
-        (float(centre[0]), float(centre[1])), float(solution[0]), float(solution[1]), inverse * spread
-    )
-    return spiral, residual
+def _weights(residual: Floats, scale: float) -> Floats:
+    return biweight(residual / (TUKEY * max(scale, 1e-12)))
 
 
 def plain_centre(radius: Floats, theta_deg: Floats, handedness: int) -> tuple[float, float]:
@@ -212,9 +284,15 @@ def plain_centre(radius: Floats, theta_deg: Floats, handedness: int) -> tuple[fl
     return float(solution[2]), float(solution[3])
 
 
+# --- straight turns ----------------------------------------------------------------------------------------
+
+
 @dataclass(frozen=True)
 class StraightTurns:
     """Each turn as a straight line of radius against angle, about one common centre.
+
+    Model: ``r = mean_k + slope_k * (angle - its middle)`` about the centre, one line for each turn k: two
+    unknowns for each and two for all, at least one turn.
 
     Attributes
     ----------
@@ -222,63 +300,106 @@ class StraightTurns:
         (x, y) of the centre.
     mean_mm, slope_mm : (turns,)
         The line's radius at the turn's middle, and its advance over one turn; NaN for turns left out.
-    error_mm : (turns, nt)
-        Radius less the line; positive outward.
+    handedness
+        As in :class:`Spiral`.
     """
 
     centre_mm: tuple[float, float]
     mean_mm: Floats
     slope_mm: Floats
-    error_mm: Floats
+    handedness: int
+
+    @classmethod
+    def estimate(
+        cls, radius: Floats, theta_deg: Floats, handedness: int, full: NDArray[np.bool_]
+    ) -> StraightTurns:
+        """Robust straight lines through the ``full`` turns, and the centre about which they are straightest.
+
+        Least absolute deviations, from which in the end is left out what lies many of the turn's own scales
+        away (Tukey's biweight, wide). A buckle over less than half of a turn stays in the residuals and does
+        not bend the line; the waves of a turn that is wavy all the way round count.
+
+        Parameters
+        ----------
+        radius : (turns, nt)
+            About the frame's axis; NaN where not known.
+        full : (turns,) bool
+            Turns to fit; the others come back as NaN.
+        """
+        located = np.where(full[:, None], radius, np.nan)
+        angle = winding_angle(radius.shape[0], theta_deg, handedness)
+        known = np.isfinite(located)
+        weight = known.astype(float)
+        centre = np.zeros(2)
+        for step in range(LINE_STEPS):
+            about = (float(centre[0]), float(centre[1]))
+            r, turned = about_centre(located, theta_deg, about)
+            lines = _WeightedLines.through(angle + handedness * turned / 360.0, known, weight)
+            off, move = lines.straightened(r, np.deg2rad(theta_deg + turned))
+            if step >= LEAST_LINE_STEPS - 1 and np.abs(move).max() < SETTLED_LINES_MM:
+                break
+            centre = centre + move
+            weight = _line_weights(off, known, wide=step < ABSOLUTE_LINE_STEPS)
+        middle, slope = lines.line(r)
+        mean = middle + slope * (0.5 - lines.middle % 1.0)
+        left_out = np.where(full, 0.0, np.nan)
+        return cls(about, mean[:, 0] + left_out, slope[:, 0] + left_out, handedness)
+
+    def predict(self, theta_deg: Floats) -> Floats:
+        """Radius (turns, nt) about the frame's axis; NaN for turns left out."""
+        turns = self.mean_mm.size
+        inside = winding_angle(1, theta_deg, self.handedness) - 0.5
+        about = np.broadcast_to(self.mean_mm[:, None], (turns, theta_deg.size))
+        about = about + self.slope_mm[:, None] * inside
+        return _about_axis(about, lambda radius: self.residuals(radius, theta_deg))
+
+    def residuals(self, radius: Floats, theta_deg: Floats) -> Floats:
+        """Radius (turns, nt) about the centre less the line; positive outward, NaN where it is not known."""
+        r, turned = about_centre(radius, theta_deg, self.centre_mm)
+        inside = winding_angle(1, theta_deg, self.handedness) + self.handedness * turned / 360.0 - 0.5
+        return np.asarray(r - self.mean_mm[:, None] - self.slope_mm[:, None] * inside)
 
 
-def fit_straight_turns(
-    radius: Floats, theta_deg: Floats, handedness: int, full: NDArray[np.bool_]
-) -> StraightTurns:
-    """Robust straight lines through the ``full`` turns, and the centre about which they are straightest.
+@dataclass(frozen=True)
+class _WeightedLines:
+    """What weighted lines against the angle (turns, nt) take off values: for each turn a ``middle`` angle
+    (turns, 1), the angles ``phi`` from there, and their weighted square sum ``spread``."""
 
-    Model: ``r = mean_k + slope_k * (angle - its mean) + cx cos(theta) + cy sin(theta)``, one line for each
-    turn k, one centre for all; least absolute deviations, from which in the end is left out what lies many of
-    the turn's own scales away (Tukey's biweight, wide). A buckle over less than half of a turn stays in the
-    errors and does not bend the line; the waves of a turn that is wavy all the way round count.
+    known: NDArray[np.bool_]
+    weight: Floats
+    middle: Floats
+    phi: Floats
+    spread: Floats
 
-    Parameters
-    ----------
-    radius : (turns, nt)
-        About the frame's axis; NaN where not known.
-    full : (turns,) bool
-        Turns to fit; the others come back as NaN.
-    """
-    r0 = np.where(full[:, None], radius, np.nan)
-    angle = winding_angle(radius.shape[0], theta_deg, handedness)
-    known = np.isfinite(r0)
-    weight = known.astype(float)
-    centre = np.zeros(2)
-    mean = slope = np.full(radius.shape[0], np.nan)
-    error = np.full(radius.shape, np.nan)
-    for step in range(30):
-        r, turned = about_centre(r0, theta_deg, (float(centre[0]), float(centre[1])))
-        theta = np.deg2rad(theta_deg + turned)
-        total = np.maximum(weight.sum(axis=1, keepdims=True), 1e-12)
-
-        def centred(values: Floats, weight: Floats = weight, total: Floats = total) -> tuple[Floats, Floats]:
-            filled = np.where(known, values, 0.0)
-            middle = (weight * filled).sum(axis=1, keepdims=True) / total
-            return filled - middle, middle
-
-        phi, phi_mean = centred(angle + handedness * turned / 360.0)
+    @classmethod
+    def through(cls, angle: Floats, known: NDArray[np.bool_], weight: Floats) -> _WeightedLines:
+        plain = cls(known, weight, angle, angle, angle)
+        phi, middle = plain.centred(angle)
         spread = np.maximum((weight * phi**2).sum(axis=1, keepdims=True), 1e-12)
+        return cls(known, weight, middle, phi, spread)
 
-        def without_line(
-            values: Floats, weight: Floats = weight, phi: Floats = phi, spread: Floats = spread
-        ) -> tuple[Floats, Floats]:
-            incline = (weight * phi * values).sum(axis=1, keepdims=True) / spread
-            return values - incline * phi, incline
+    def centred(self, values: Floats) -> tuple[Floats, Floats]:
+        """``values`` (turns, nt) less their mean (turns, 1) for each turn, and that."""
+        filled = np.where(self.known, values, 0.0)
+        total = np.maximum(self.weight.sum(axis=1, keepdims=True), 1e-12)
+        mean = (self.weight * filled).sum(axis=1, keepdims=True) / total
+        return filled - mean, mean
 
-        radial, radial_mean = centred(r)
-        radial, incline = without_line(radial)
-        cos, _ = without_line(centred(np.cos(theta))[0])
-        sin, _ = without_line(centred(np.sin(theta))[0])
+    def line(self, values: Floats) -> tuple[Floats, Floats]:
+        """Mean and slope (turns, 1) of the lines through ``values`` (turns, nt)."""
+        centred, mean = self.centred(values)
+        return mean, (self.weight * self.phi * centred).sum(axis=1, keepdims=True) / self.spread
+
+    def without_line(self, values: Floats) -> Floats:
+        """``values`` (turns, nt) less their lines."""
+        centred, _ = self.centred(values)
+        return np.asarray(centred - self.line(values)[1] * self.phi)
+
+    def straightened(self, r: Floats, theta: Floats) -> tuple[Floats, Floats]:
+        """What the lines leave of ``r`` (turns, nt) when the centre is moved, and that move (2,); ``theta``
+        in radians."""
+        radial, cos, sin = (self.without_line(values) for values in (r, np.cos(theta), np.sin(theta)))
+        weight = self.weight
         normal = np.array(
             [[(weight * cos * cos).sum(), (weight * cos * sin).sum()],
              [(weight * cos * sin).sum(), (weight * sin * sin).sum()]]
@@ -286,20 +407,15 @@ def fit_straight_turns(
         move = np.linalg.solve(
             normal, np.array([(weight * cos * radial).sum(), (weight * sin * radial).sum()])
         )
-        mean = np.where(full, (radial_mean + incline * (0.5 - phi_mean % 1.0))[:, 0], np.nan)
-        slope = np.where(full, incline[:, 0], np.nan)
-        error = np.where(known, radial, np.nan)
-        if step >= 14 and np.abs(move).max() < 1e-6:  # a nanometre
-            break
-        centre = centre + move
-        off = np.where(known, radial - move[0] * cos - move[1] * sin, 0.0)
-        size = np.where(known, np.abs(off), np.nan)
-        size[~known.any(axis=1)] = 0.0
-        scale = sds_about_zero(size, axis=1) + 1e-12
-        if step < 10:
-            weight = known / np.maximum(np.abs(off), 0.2 * scale)
-        else:
-            near = _weights(off / scale, _WIDE)
-            weight = known * near / np.maximum(np.abs(off), 0.2 * scale)
-        weight /= np.maximum(weight.max(axis=1, keepdims=True), 1e-300)
-    return StraightTurns((float(centre[0]), float(centre[1])), mean, slope, error)
+        return np.where(self.known, radial - move[0] * cos - move[1] * sin, 0.0), move
+
+
+def _line_weights(off: Floats, known: NDArray[np.bool_], wide: bool) -> Floats:
+    """Weights (turns, nt) for least absolute deviations ``off``; but for the first steps (``wide``) without
+    what lies many scales away."""
+    size = np.where(known, np.abs(off), np.nan)
+    size[~known.any(axis=1)] = 0.0
+    scale = sds_about_zero(size, axis=1) + 1e-12
+    near = np.ones_like(off) if wide else _weights(off / scale, WIDE)
+    weight = known * near / np.maximum(np.abs(off), ABSOLUTE_FLOOR * scale)
+    return np.asarray(weight / np.maximum(weight.max(axis=1, keepdims=True), 1e-300))
