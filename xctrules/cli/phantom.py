@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from xctrules.cli.console import NoThirdParty, PluginsDir, Set, command, geometry_options, say, working
+from xctrules.cli.console import FINE, NoThirdParty, PluginsDir, Set, command, geometry_options, say, working
 
 
 @command
@@ -85,4 +85,4 @@ def phantom(
         folder = draw_phantom(registry, format, given).write(out, force=force)
     say(f"Scan   {folder}")
     say(f"Truth  {folder / 'truth.json'}")
-    return 0
+    return FINE

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from xctrules.cli.console import (
+    FINE,
     Acquisition,
     ScanPath,
     SpecName,
@@ -55,4 +56,4 @@ def planes(
         )
     say(f"{counted(len(written), 'plane')} with draft labels in {out}")
     say(f"Correct the labels, then train: xctrules train {out} --out MODEL")
-    return 0
+    return FINE

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from xctrules.cli.console import (
+    FINE,
     AsJson,
     NoThirdParty,
     PluginsDir,
@@ -38,7 +39,7 @@ def plugins(
         for plugin in registry.plugins:
             for line in _text(plugin, registry, described):
                 say(line)
-    return 0
+    return FINE
 
 
 def _as_json(plugin: PluginInfo, described: Mapping[str, Description]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xctrules.cli.console import (
+    FINE,
     AsJson,
     NoThirdParty,
     PluginsDir,
@@ -55,7 +56,7 @@ def specs_list(
             for s in listed
         ]
         say_table([("Name", "Version", "Title", "From"), *rows])
-    return 0
+    return FINE
 
 
 @app.command("show")
@@ -75,7 +76,7 @@ def specs_show(
         say_json(spec.resolved)
     else:
         say(spec.text.rstrip("\n"))
-    return 0
+    return FINE
 
 
 @app.command("check", epilog="Exit codes: 0 it can be used; 2 it cannot, and why.")
@@ -93,7 +94,7 @@ def specs_check(
     soft = sum(any(limit["status"] == "indicative" for _, limit in iter_limits(r)) for r in spec.rules)
     count = len(spec.rules)
     say(f"{file}: {counted(count, 'rule')}, {soft} with an indicative limit")
-    return 0
+    return FINE
 
 
 @app.command("schema")
@@ -103,7 +104,7 @@ def specs_schema() -> int:
     from xctrules.rules.spec_file import spec_schema
 
     say(json.dumps(spec_schema(), indent=2))
-    return 0
+    return FINE
 
 
 def _loaded(name: str, plugins_dir: Path | None, no_third_party: bool) -> CellSpec:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from xctrules.cli.console import (
+    DOES_NOT_HOLD,
+    FINE,
     NO_DECISION,
     AsJson,
     aligned,
@@ -129,8 +131,8 @@ def grr(
         _say_where(studies, out)
     found = {each.result.judgement for each in studies}
     if "not acceptable" in found:
-        return 1
-    return NO_DECISION if found == {"not judged"} else 0
+        return DOES_NOT_HOLD
+    return NO_DECISION if found == {"not judged"} else FINE
 
 
 @app.command(
@@ -197,7 +199,7 @@ def calibrated(
         for line in _calibrated_text(made):
             say(line)
         _say_where([made], out)
-    return 1 if made.result.judgement == "not acceptable" else 0
+    return DOES_NOT_HOLD if made.result.judgement == "not acceptable" else FINE
 
 
 # --- what is asked ---------------------------------------------------------------------------------------

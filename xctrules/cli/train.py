@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xctrules.cli.console import command, complain, say, say_json, say_table, working
+from xctrules.cli.console import FINE, command, complain, say, say_json, say_table, working
 from xctrules.core.errors import XctrulesError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def train(
         say_json(done.card.model_dump(by_alias=True, mode="json"))
     else:
         _tell(done)
-    return 0
+    return FINE
 
 
 def _augmentation(settings: list[str]) -> Augmentation:
