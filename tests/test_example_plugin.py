@@ -51,7 +51,7 @@ def test_as_an_installed_distribution(site: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_its_own_tests_pass(site: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLE / "tests")],
+        [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", str(EXAMPLE / "tests")],
         cwd=EXAMPLE, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
