@@ -327,3 +327,18 @@ def independent_windows(n: int, sd_samples: tuple[float, float]) -> float:
     """Pooling windows among n samples of a map, by the window's standard deviation along both axes."""
     sd_z, sd_theta = sd_samples
     return max(n / (max(1.0, WINDOW * sd_z) * max(1.0, WINDOW * sd_theta)), LEAST_WINDOWS)
+
+
+def where_the_openings_rim_lies(area_mm2: float, voxel_mm: float) -> Contribution:
+    """Area of an opening: its rim may lie a voxel further in or out, all the way round. mm2. Type B.
+
+    a = 2 sqrt(pi A) h, the circumference of a circle of that area times the voxel h, as a half-width. The rim
+    is taken where the wall's grey has fallen half way to what lies behind, which blur moves by less.
+    """
+    rim = 2.0 * math.sqrt(math.pi * area_mm2) * voxel_mm
+    return Contribution("where the opening's rim lies", rim / math.sqrt(3), type="B")
+
+
+def openings_too_small_to_see(smallest_mm2: float) -> Contribution:
+    """Area where no opening was seen: one below the smallest that can be told may be there. mm2. Type B."""
+    return Contribution("openings too small to see", smallest_mm2 / math.sqrt(3), type="B")

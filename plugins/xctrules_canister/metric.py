@@ -19,6 +19,7 @@ from xctrules_canister.figures import draw
 from xctrules_canister.form import DRAWS, POOL_MM, SEED
 from xctrules_canister.maps import Maps
 from xctrules_canister.outline import outline
+from xctrules_canister.presence import OPENING, largest_opening, wall_presence
 from xctrules_canister.tilt import tilt
 from xctrules_canister.wall import wall_thickness
 
@@ -28,7 +29,7 @@ then is a free edge."""
 
 DESCRIPTIONS: Mapping[str, Description] = {
     "canister.outer_diameter": Description(
-        "mm", "Outer diameter", "outer diameter of the can", "nominal", "outer_diameter"
+        "mm", "Outer diameter", "outer diameter of the can", "nominal", "outer_diameter", identifies=True
     ),
     "canister.inner_diameter": Description(
         "mm", "Inner diameter", "inner diameter of the can", "nominal", "inner_diameter"
@@ -60,6 +61,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "canister.dent_depth": Description(
         "mm", "Dent depth", "depth of the deepest dent in the can", "smaller", zero_when_good=True
     ),
+    OPENING: Description(
+        "mm2", "Largest opening", "largest place of the can in view that has no wall", "smaller",
+        zero_when_good=True,
+    ),
     "canister.tilt": Description("deg", "Tilt", "angle between the cell's axis and the volume's z axis"),
 }  # fmt: skip
 
@@ -87,17 +92,20 @@ class Canister:
         surface = cell.surfaces.need_can()
         maps = Maps.of(surface, cell)
         model = _wall_model(surface, maps)
+        presence = wall_presence(cell, surface)
         measurements = [
             *diameters(surface, maps, cell, model),
             *wall_thickness(surface, maps, cell.scale, model),
             *outline(maps, cell),
             dent_depth(maps, cell.scale),
+            largest_opening(presence, max(cell.frame.voxel_mm)),
             tilt(maps, cell.frame),
         ]
         return MetricResult(
             measurements=measurements,
             figures=draw(surface, maps, cell, {m.name: m for m in measurements}),
             samples=(samples(surface, maps),),
+            ledgers=() if presence is None else (presence.ledger(),),
             parameters={
                 "canister.pool_mm": POOL_MM,
                 "canister.noise_draws": DRAWS,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from xctrules.core.canonical import plain
 from xctrules.core.figures import Figure, Samples
+from xctrules.core.ledger import Ledger
 
 Status = Literal["measured", "not_measured", "failed", "not_applicable"]
 
@@ -214,3 +215,5 @@ class MetricResult:
     rejections: Sequence[str] = ()
     """Only heeded from a screen: reasons why the scan cannot carry any decision."""
     warnings: Sequence[str] = ()
+    ledgers: Sequence[Ledger] = ()
+    """What of each part of the cell that this metric is answerable for was looked at."""

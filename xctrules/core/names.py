@@ -26,6 +26,9 @@ class Description:
         sides), or ``""`` where that depends on the cell or nothing is good or bad about it.
     nominal
         Name of the spec's nominal dimension where a good cell's value lies, such as ``outer_diameter``.
+    identifies
+        Whether the nominal dimension tells one cell format from another: where the two differ by more than
+        the spec's ``identity``, this is another cell, or the voxel size is wrong.
     zero_when_good
         Whether a good cell's value is zero but for the measurement's own uncertainty.
     """
@@ -36,6 +39,7 @@ class Description:
     better: Literal["smaller", "larger", "nominal", ""] = ""
     nominal: str = ""
     zero_when_good: bool = False
+    identifies: bool = False
 
 
 def is_length(unit: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from xctrules.core.figures import Samples
 from xctrules.core.files import safe_file_stem
+from xctrules.core.ledger import Ledger
 from xctrules.core.measurement import Measurement
 from xctrules.engine.faults import PluginProblem
 from xctrules.engine.run_metric import MetricOutcome
@@ -41,6 +42,7 @@ class Gathered:
     failures: list[PluginProblem] = field(default_factory=list)
     sections: list[dict[str, Any]] = field(default_factory=list)
     screen_sections: int = 0
+    ledgers: list[Ledger] = field(default_factory=list)
     parameters: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -70,6 +72,7 @@ def gather(
             }
         )
         _take_samples(outcome, gathered)
+        _take_ledgers(outcome, gathered)
         gathered.warnings.extend(outcome.warnings)
         gathered.failures.extend(outcome.failures)
         if outcome.parameters:
@@ -99,6 +102,17 @@ def _own_figures(outcome: MetricOutcome, gathered: Gathered) -> list[dict[str, A
         figures.append(figure)
         gathered.images.update({name: outcome.images[name] for name in files})
     return figures
+
+
+def _take_ledgers(outcome: MetricOutcome, gathered: Gathered) -> None:
+    taken = {ledger.part for ledger in gathered.ledgers}
+    for ledger in outcome.ledgers:
+        if ledger.part in taken:
+            message = f"its ledger of the {ledger.part} is another metric's already and is left out"
+            gathered.failures.append(PluginProblem(outcome.plugin, message, metric=outcome.metric))
+        else:
+            taken.add(ledger.part)
+            gathered.ledgers.append(ledger)
 
 
 def _take_samples(outcome: MetricOutcome, gathered: Gathered) -> None:

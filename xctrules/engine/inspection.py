@@ -25,7 +25,7 @@ from xctrules.core.measurement import Measurement
 from xctrules.core.progress import Progress
 from xctrules.core.protocols import ExportsLabels
 from xctrules.core.slices import Scan, each_slice
-from xctrules.engine import fit_for_purpose
+from xctrules.engine import accounts, fit_for_purpose
 from xctrules.engine.clock import Clock
 from xctrules.engine.isolation.limits import Limits
 from xctrules.engine.measuring import Findings, measure
@@ -328,13 +328,14 @@ def record_of(
         spec=plan.spec,
         measurements=findings.measurements,
         descriptions=findings.descriptions,
+        ledgers=gathered.ledgers,
         scope=findings.scope_entry,
         scale=scan.scale,
         scan=_described(scan),
         acquisition=scan.acquisition,
         acquisition_sources=scan.sources,
         files=files,
-        sections=_with_fitness(gathered.sections, findings.fitness, after=gathered.screen_sections),
+        sections=_sections(findings),
         plugins=[_taking_part(plugin) for plugin in plan.registry.plugins],
         parameters=_parameters(findings, labels),
         rejections=gathered.rejections,
@@ -346,12 +347,16 @@ def record_of(
     )
 
 
-def _with_fitness(
-    sections: Sequence[Mapping[str, Any]], fitness: Sequence[Mapping[str, Any]], after: int
-) -> list[Mapping[str, Any]]:
-    """The report's sections with the fitness for purpose among them, behind the screening."""
-    own = fit_for_purpose.section(fitness)
-    return [*sections[:after], *([own] if own else []), *sections[after:]]
+def _sections(findings: Findings) -> list[Mapping[str, Any]]:
+    """The report's sections: the plugins', and between screens and metrics what the engine itself says."""
+    gathered = findings.gathered
+    screens, metrics = (
+        gathered.sections[: gathered.screen_sections],
+        gathered.sections[gathered.screen_sections :],
+    )
+    allowed = findings.plan.spec.resolved.get("completeness", {})
+    own = (accounts.section(gathered.ledgers, allowed), fit_for_purpose.section(findings.fitness))
+    return [*screens, *(section for section in own if section), *metrics]
 
 
 def _described(scan: Scan) -> dict[str, Any]:

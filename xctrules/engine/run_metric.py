@@ -19,6 +19,7 @@ import numpy as np
 from xctrules.core.cell import Cell
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
+from xctrules.core.ledger import Ledger, ledger_fault
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.protocols import AboutTheScan
 from xctrules.engine.faults import PluginProblem, describe_exception, happened, short_traceback
@@ -55,6 +56,7 @@ class MetricOutcome:
     figures: tuple[dict[str, Any], ...] = ()
     images: Mapping[str, bytes] = field(default_factory=dict)
     samples: tuple[Samples, ...] = ()
+    ledgers: tuple[Ledger, ...] = ()
     parameters: Mapping[str, Any] = field(default_factory=dict)
     rejections: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -180,6 +182,13 @@ def _checked(provided: Provided, declares: Mapping[str, str], result: MetricResu
             continue
         figures.append(data)
         images.update(files)
+    ledgers = []
+    for ledger in _listed(result.ledgers):
+        fault = ledger_fault(ledger)
+        if fault:
+            problem(fault)
+        else:
+            ledgers.append(ledger)
     samples = []
     for table in _listed(result.samples):
         sample_fault = samples_fault(table)
@@ -199,6 +208,7 @@ def _checked(provided: Provided, declares: Mapping[str, str], result: MetricResu
         figures=tuple(figures),
         images=images,
         samples=tuple(samples),
+        ledgers=tuple(ledgers),
         parameters=parameters,
         rejections=tuple(str(r) for r in _listed(result.rejections)),
         warnings=tuple(warnings),

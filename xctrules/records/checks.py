@@ -182,6 +182,8 @@ def _check_verdict(record: Json) -> Iterator[str]:
         record["scale"]["stated"],
         rejections=record["rejections"],
         unscreened=record["unscreened"],
+        completeness=record.get("completeness"),
+        descriptions=record.get("descriptions"),
     )
     yield from _check_checks([plain(check) for check in checks], record)
     if verdict.verdict != record["verdict"]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xctrules.core.canonical import EXACT_DIGITS, canonical_bytes, plain
+from xctrules.core.ledger import Ledger, ledger_to_json
 from xctrules.core.measurement import Measurement, Scale, measurement_to_json
 from xctrules.core.names import Description
 from xctrules.core.shipped import source_sha256
@@ -39,6 +40,7 @@ def build_record(
     failures: Sequence[Any] = (),
     fitness: Sequence[Mapping[str, Any]] = (),
     descriptions: Mapping[str, Description] | None = None,
+    ledgers: Sequence[Ledger] = (),
 ) -> dict[str, Any]:
     """Judge the cell and put its record together.
 
@@ -63,6 +65,8 @@ def build_record(
         For each rule, whether the scan can decide it (:func:`xctrules.engine.fit_for_purpose.assess`).
     descriptions
         What plugins say of their measurements, by name.
+    ledgers
+        What of each part of the cell was looked at.
 
     Returns
     -------
@@ -72,9 +76,12 @@ def build_record(
     entries = {name: measurement_to_json(m) for name, m in measurements.items()}
     resolved = plain(spec.resolved, digits=EXACT_DIGITS)
     seen = plain(scope)
+    completeness = {ledger.part: ledger_to_json(ledger) for ledger in ledgers}
+    said = plain({name: d for name, d in (descriptions or {}).items() if name in entries})
     checks, verdict = judge(
-        entries, resolved, seen, scale.stated, rejections=rejections, unscreened=unscreened
-    )
+        entries, resolved, seen, scale.stated, rejections=rejections, unscreened=unscreened,
+        completeness=completeness, descriptions=said,
+    )  # fmt: skip
     record = {
         "schema": SCHEMA,
         "cell_id": cell_id,
@@ -98,7 +105,8 @@ def build_record(
         "acquisition": acquisition,
         "acquisition_sources": acquisition_sources or {},
         "measurements": entries,
-        "descriptions": {n: d for n, d in (descriptions or {}).items() if n in entries},
+        "descriptions": said,
+        "completeness": completeness,
         "checks": [plain(check) for check in checks],
         "fitness": list(fitness),
         "rejections": list(rejections),

@@ -128,8 +128,8 @@ class Circumstances:
         What was seen, as in the record.
     scale_stated
         Whether the uncertainty of the voxel scale was stated.
-    unscreened
-        Why it is not known whether the scan is fit.
+    open_points
+        Why it is not known whether all of the cell, or the scan, is sound: one sentence each.
     names
         Names of all measurements.
     """
@@ -137,7 +137,7 @@ class Circumstances:
     resolved: Mapping[str, Any]
     scope: Mapping[str, Any]
     scale_stated: bool
-    unscreened: tuple[str, ...] = ()
+    open_points: tuple[str, ...] = ()
     names: frozenset[str] = frozenset()
 
     @cached_property

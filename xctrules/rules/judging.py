@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xctrules.rules.case import Case, Circumstances
+from xctrules.rules.completeness import open_points
 from xctrules.rules.deciding import (
     CONDITIONAL_PASS,
     DECISION_RULES,
@@ -96,6 +97,8 @@ def judge(
     *,
     rejections: Sequence[str] = (),
     unscreened: Sequence[str] = (),
+    completeness: Mapping[str, Mapping[str, Any]] | None = None,
+    descriptions: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> tuple[list[Check], CellVerdict]:
     """Judge a cell.
 
@@ -115,8 +118,16 @@ def judge(
     unscreened
         Why it is not known whether the scan is fit, one reason each, such as a screen that failed: such a
         cell does not pass.
+    completeness
+        What of each part of the cell was looked at (:func:`xctrules.core.ledger.ledger_to_json`).
+    descriptions
+        What is said of the measurements: which of them identifies the cell.
     """
-    circumstances = Circumstances(resolved, scope, scale_stated, tuple(unscreened), frozenset(measurements))
+    points = [
+        *(f"The scan was not screened: {why}." for why in unscreened),
+        *open_points(completeness or {}, measurements, descriptions or {}, resolved),
+    ]
+    circumstances = Circumstances(resolved, scope, scale_stated, tuple(points), frozenset(measurements))
     judged = [
         _judge_rule(Case.of(rule, measurements.get(rule["measurement"])), circumstances)
         for rule in resolved["rules"]
@@ -137,7 +148,7 @@ def judge(
 def _verdict(outcomes: Sequence[str], rejections: Sequence[str], circumstances: Circumstances) -> str:
     if rejections:
         return SCAN_REJECTED
-    unknown = circumstances.missing_places or circumstances.unscreened
+    unknown = circumstances.missing_places or circumstances.open_points
     return worst([*outcomes, INCOMPLETE] if unknown else outcomes)
 
 
@@ -150,7 +161,7 @@ def _reasons(
     about = [check.measurement for check in checks]
     return (
         *(f"The scan cannot carry a decision: {rejection}" for rejection in rejections),
-        *(f"The scan was not screened: {why}." for why in circumstances.unscreened),
+        *circumstances.open_points,
         *opening(resting, nothing_judged, about, circumstances),
         *(check.reason for check in sorted(checks, key=_reading_order) if check.reason),
     )

@@ -71,6 +71,11 @@ def merged(chain: Sequence[Document], find_study: FindStudy, known: Known) -> di
         "nominal": _nominal(chain),
         "rules": _rules(chain, settings["decision_rule"], known),
     }
+    identity = next((d.entry.identity for d in chain if d.entry.identity is not None), None)
+    if identity is not None:
+        resolved["identity"] = identity
+    if completeness := _completeness(chain):
+        resolved["completeness"] = completeness
     if budgets := _budgets(chain, find_study, known):
         resolved["budgets"] = budgets
     return resolved
@@ -83,6 +88,13 @@ def _settings(chain: Sequence[Document]) -> dict[str, Any]:
         given = (getattr(document.entry, key) for document in chain)
         settings[key] = next((value for value in given if value is not None), default)
     return settings
+
+
+def _completeness(chain: Sequence[Document]) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for document in reversed(chain):
+        merged |= {part: entry.model_dump() for part, entry in document.entry.completeness.items()}
+    return merged
 
 
 def _nominal(chain: Sequence[Document]) -> dict[str, Any]:

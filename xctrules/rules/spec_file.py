@@ -59,6 +59,13 @@ class NominalEntry(_Model):
     status: LimitStatus = "indicative"
 
 
+class AllowedEntry(_Model):
+    """The largest place of a part of the cell that may remain neither measured nor explained."""
+
+    value: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=0)]
+    unit: Literal["mm", "mm2"]
+
+
 class RuleEntry(_Model):
     """One acceptance rule. In a spec that extends another, only what differs has to be given."""
 
@@ -110,6 +117,14 @@ class SpecFile(_Model):
         None, description="Whether the limits on the outer diameter include the insulating sleeve."
     )
     nominal: dict[Identifier, NominalEntry] = Field(default_factory=dict)
+    identity: Annotated[float, Field(strict=True, gt=0, le=0.5)] | None = Field(
+        None,
+        description="Relative departure from the nominal size that makes it another cell; else 0.03.",
+    )
+    completeness: dict[Text, AllowedEntry] = Field(
+        default_factory=dict,
+        description="By part of the cell, the largest unexplained place with which it may still pass.",
+    )
     remove: tuple[Identifier, ...] = Field((), description="Ids of the parent's rules to leave out.")
     budgets: tuple[BudgetEntry, ...] = Field(
         (), description="Studies to take uncertainties from; for the same measurement, the child's counts."
