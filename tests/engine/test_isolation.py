@@ -139,6 +139,23 @@ FAULTS = {
         {},
         "wrote",
     ),
+    "writes a message that asks for a command": (
+        metric("""
+        from xctrules.engine.isolation.serving import Server
+        from xctrules.engine.isolation.wire import Message, packed
+        bad = {"data": ["os", "system", {"command": "touch ran"}]}
+        Server._written = lambda *_: packed(Message(["returned", bad], []))"""),
+        {},
+        "wrote os.system is no class of the engine's",
+    ),
+    "writes a pickle": (
+        metric("""
+        class Bomb:
+            def __reduce__(self): return os.system, ("touch ran",)
+        return Bomb()"""),
+        {},
+        "returned Bomb, not a MetricResult",
+    ),
     "raises the interrupt": (metric("raise KeyboardInterrupt"), {}, "raised KeyboardInterrupt"),
     "exits": (metric("sys.exit(0)"), {}, "raised SystemExit: 0"),
 }  # fmt: skip
@@ -157,6 +174,7 @@ def test_the_record_stands_and_names_the_plugin(
     assert any(said in failure["message"] for failure in told), record["failures"]
     (check,) = record["checks"]
     assert check["outcome"] == "INCOMPLETE" and "theirs" in check["reason"]
+    assert not list(tmp_path.rglob("ran"))
     (entry,) = (p for p in record["plugins"] if p["name"] == "theirs")
     assert entry["process"] == "own" and entry["sha256"] and entry["source"] == "folder"
     assert all(p["process"] == "inside" for p in record["plugins"] if p["source"] == "bundled")
@@ -192,6 +210,18 @@ def test_what_it_does_to_its_process_reaches_no_other(
     told = capfd.readouterr()
     assert told.out == ""
     assert len(told.err) < 100_000  # of the megabytes that one of them prints
+
+
+def test_it_cannot_kill_the_engine(tmp_path: Path, can: Path) -> None:
+    import ctypes
+
+    if sys.platform != "linux" or ctypes.CDLL(None).syscall(444, None, 0, 1) < 6:
+        pytest.skip("this system cannot keep a process from signalling others (Linux 6.12 can)")
+    source = metric("os.kill(os.getppid(), signal.SIGKILL); return good()")
+    done = ran(tmp_path, can, source)
+    assert done.returncode == 3, done.stderr
+    (failure,) = record_in(tmp_path / "out")["failures"]
+    assert failure["plugin"] == "theirs" and "PermissionError" in failure["message"]
 
 
 def test_a_metric_after_one_that_ended_the_process_still_measures(tmp_path: Path, can: Path) -> None:
@@ -362,26 +392,24 @@ def test_the_same_bytes_as_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     spec = tmp_path / "spec.yaml"
     spec.write_text(SPEC.replace("theirs.length", "centre_pin.diameter"))
 
-    def record_and_files() -> tuple[str, Any]:
+    def record_and_files(process: str) -> tuple[str, Any]:
         result = inspect(scan, spec, angles=36, plugins_dir=EXAMPLE)
         assert result.measurements["centre_pin.diameter"].status == "measured"
-        record = {key: value for key, value in result.record.items() if key != "run"}
+        record = {
+            key: value for key, value in result.record.items() if key not in ("run", "integrity_sha256")
+        }
         plugins = [{key: p[key] for key in p if key != "process"} for p in result.record["plugins"]]
         assert {p["process"] for p in result.record["plugins"] if p["source"] == "folder"} == {process}
         return json.dumps({**record, "plugins": plugins}), result.files
 
-    process = "own"
-    own = record_and_files()
+    own = record_and_files("own")
 
     def all_inside(**_: Any) -> Registry:
         files = [*bundled_plugins(), *plugins_in_folder(EXAMPLE)]
         return Registry(map(InsidePlugin, files), Hosts([], frozenset(), Limits()))
 
     monkeypatch.setattr(inspection, "load_plugins", all_inside)
-    process = "inside"
-    inside = record_and_files()
-    assert inside[0].replace('"source": "folder"', "") == own[0].replace('"source": "folder"', "")
-    assert inside[1] == own[1]
+    assert record_and_files("inside") == own
 
 
 def test_nothing_of_a_third_partys_is_imported_here(tmp_path: Path, can: Path) -> None:
@@ -497,6 +525,28 @@ def test_a_geometry_of_its_own_goes_the_whole_way(tmp_path: Path, can: Path) -> 
     assert result.measurements["theirs.length"].status == "measured"
     assert "for a toy" in result.report_html
     assert result.record["parameters"]["frame"]["origin"] == [1.0, 2.0, 0.0]
+
+
+def test_a_models_path_is_found_from_its_folder(
+    tmp_path: Path, can: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("net.bin").write_text("weights")
+    source = metric() + textwrap.dedent("""
+        from xctrules import Surfaces
+        class Segmenter:
+            name, geometry = "own", "cylindrical"
+            def check(self, settings): open(settings.model).close()
+            def segment(self, cell):
+                return Surfaces(segmenter="own", parameters={"read": open(cell.settings.model).read()})
+        @hookimpl
+        def xctrules_segmenters():
+            return [Segmenter()]
+    """)
+    result = inspected(tmp_path, can, source, segmenter="own:net.bin")
+    assert "theirs" not in [failure["plugin"] for failure in result.record["failures"]]
+    assert result.record["parameters"]["segmentation"] == {"read": "weights"}
+    assert result.record["parameters"]["model"] == "net.bin"
 
 
 def test_what_a_lost_process_held_is_lost(tmp_path: Path) -> None:
@@ -703,20 +753,3 @@ def test_a_reader_and_a_metric_of_one_plugin_on_a_volume_that_is_never_whole(tmp
         assert isinstance(scan.slices, SlicesOnDemand)
         found = the(registry, "metrics").measure(Cell(scan, None, scan.scale, Settings(), {}))
     assert found.measurements[0].value == 2.0
-
-
-def test_slices_that_lie_where_others_can_look_are_not_copied(tmp_path: Path) -> None:
-    (tmp_path / "volume.raw").write_bytes(VOLUME.tobytes())
-    mapped = np.memmap(tmp_path / "volume.raw", VOLUME.dtype, "r", 0, VOLUME.shape)
-    with registry_of(tmp_path, theirs=metric("return good(float(cell.scan.slices[6].mean()))")) as registry:
-        shared = registry.empty(VOLUME.shape, VOLUME.dtype)
-        shared[...] = VOLUME
-        shown = registry._hosts._shown
-        for volume in (mapped, shared):
-            scan = scan_of(ArraySlices(volume))
-            (found,) = (
-                the(registry, "metrics").measure(Cell(scan, None, scan.scale, Settings(), {})).measurements
-            )
-            assert found.value == VOLUME[6].mean()
-            assert len(shown._memory) == 1  # that which was asked for above
-        assert shown.show(ArraySlices(mapped[2:])).place.offset == 2 * VOLUME[0].nbytes

@@ -275,7 +275,14 @@ def _segmenter(
         )
     if model and not asked and spec.path is not None and (spec.path.parent / model).exists():
         model = str(spec.path.parent / model)  # relative to the spec, as other paths in it
-    return by_name[name], model or None
+    chosen = by_name[name]
+    return chosen, _seen_from_anywhere(model) if model and chosen.apart else model or None
+
+
+def _seen_from_anywhere(model: str) -> str:
+    """A model's path as an absolute one, for a plugin that works in another folder; its name as it is."""
+    path = Path(model)
+    return model if path.name == model and not path.is_file() else str(path.absolute())
 
 
 def _label_reader(asked: str | None, fitting: Sequence[Provided], spec: CellSpec) -> Provided:

@@ -58,10 +58,17 @@ class PluginInfo:
 
 @dataclass(frozen=True)
 class Provided:
-    """An object that a plugin provided, and which plugin it was."""
+    """An object that a plugin provided, and which plugin it was.
+
+    Attributes
+    ----------
+    apart
+        Whether it runs in a process, and a folder, of its own.
+    """
 
     plugin: str
     value: Any
+    apart: bool = False
 
 
 def descriptions_of(provided: Sequence[Provided]) -> dict[str, Description]:
@@ -258,7 +265,7 @@ class Registry:
                 self._broke.add(name)
             for value in given.objects:
                 if self._claim(name, hook, value, taken):
-                    kept.append(Provided(name, value))
+                    kept.append(Provided(name, value, apart=isinstance(plugin, HostedPlugin)))
         return tuple(kept)
 
     def _claim(self, plugin: str, hook: str, value: Any, taken: dict[str, str]) -> bool:

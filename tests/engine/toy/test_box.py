@@ -90,9 +90,10 @@ def test_its_own_coordinates_are_recorded(sound: Inspection) -> None:
 def test_its_own_screen_rejects(plugins_dir: Path, tmp_path: Path) -> None:
     from xctrules.engine.registry import load_plugins
 
-    sources = load_plugins(plugins_dir=plugins_dir).phantom_sources
-    (boxes,) = (provided.value for provided in sources if provided.value.geometry == "box")
-    scan = boxes.draw("box", {"noise": 100.0}).write(tmp_path / "noisy")
+    with load_plugins(plugins_dir=plugins_dir) as registry:
+        sources = registry.phantom_sources
+        (boxes,) = (provided.value for provided in sources if provided.value.geometry == "box")
+        scan = boxes.draw("box", {"noise": 100.0}).write(tmp_path / "noisy")
     result = inspect(scan, "box", plugins_dir=plugins_dir)
     assert result.verdict == "SCAN_REJECTED"
     assert any("over the noise" in reason for reason in result.record["reasons"])

@@ -228,7 +228,7 @@ class Host:
         now = None
         try:
             while now is None:
-                places, others, now = self.ask(items.plugin, "next", items, memory.place)
+                places, others, now = self.ask(items.plugin, "next", items, memory)
                 for place in places:
                     yield _copied(memory, place)
                 yield from others
@@ -257,6 +257,10 @@ class Host:
                 return {"held": remote.held}
             if isinstance(value, StandIn):
                 return {"pickled": writer.tree(_pickled(remote), level)}
+        if isinstance(value, SharedArray):
+            assert self._process is not None
+            array, by = value.array, self._process.hand(value)
+            return {"memory": [by, array.dtype.str, list(array.shape), not value.sealed]}
         if isinstance(value, Slices):
             return {"slices": writer.tree(self._shown.show(value), level)}
         raise WireError(f"a {type(value).__name__} cannot be sent to another process")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from typing import IO, Any
 from xctrules.engine.faults import PluginBroke
 from xctrules.engine.isolation import wire
 from xctrules.engine.isolation.limits import Limits
+from xctrules.engine.isolation.shared import SharedArray
 from xctrules.engine.isolation.wire import Message, WireError
 
 MOST_OUTPUT = 16_384
@@ -49,7 +52,11 @@ class PluginProcess:
     def __init__(self, label: str, work: Mapping[str, Any], limits: Limits) -> None:
         self._limits = limits
         folder = tempfile.mkdtemp(prefix="xctrules-plugin-")
+        self._handed: weakref.WeakKeyDictionary[SharedArray, int] = weakref.WeakKeyDictionary()
+        self._numbers = itertools.count()
+        self._courier, theirs = socket.socketpair()
         told = {
+            "courier": theirs.fileno(),
             "path": [str(Path(entry).absolute()) for entry in sys.path],
             "parent": os.getpid(),
             "memory_bytes": limits.memory_bytes,
@@ -58,8 +65,9 @@ class PluginProcess:
         self._process = subprocess.Popen(
             [sys.executable, *_interpreter_options(), "-c", _BEGIN, json.dumps(told)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=folder, start_new_session=True,
+            cwd=folder, start_new_session=True, pass_fds=_passed(theirs),
         )  # fmt: skip
+        theirs.close()
         self._outbox: queue.Queue[_Parts | None] = queue.Queue()
         self._inbox: queue.Queue[Message | WireError | None] = queue.Queue(maxsize=1)
         streams = self._process.stdin, self._process.stdout, self._process.stderr
@@ -69,11 +77,22 @@ class PluginProcess:
             (_pass_on, (streams[2], label)),
         ):
             threading.Thread(target=work_of, args=arguments, daemon=True).start()
-        self._kill = weakref.finalize(self, _kill, self._process, folder, self._outbox, os.getpid())
+        leavings = self._process, folder, self._outbox, self._courier
+        self._kill = weakref.finalize(self, _kill, *leavings, os.getpid())
 
     def post(self, parts: _Parts) -> None:
         """Ask something; :meth:`wait` for the answer before the next question."""
         self._outbox.put(parts)
+
+    def hand(self, memory: SharedArray) -> int | str:
+        """Let the process look at shared memory; returns what it finds it by."""
+        if memory.name is not None:
+            return memory.name
+        if sys.platform != "win32" and memory not in self._handed:
+            self._handed[memory] = next(self._numbers)
+            with contextlib.suppress(OSError):  # it has ended, which whoever waits for its answer is told
+                socket.send_fds(self._courier, [b"m"], [memory.descriptor])
+        return self._handed[memory]
 
     def wait(self, plugin: str, answer: Callable[[Message], _Parts]) -> Message:
         """What comes back, ``[kind, value]``; while waiting, ``answer`` what the process asks in turn.
@@ -135,6 +154,11 @@ def _interpreter_options() -> list[str]:
     return options
 
 
+def _passed(end: socket.socket) -> tuple[int, ...]:
+    """What the process has open beside its pipes: the end of a socket through which memory is handed."""
+    return () if sys.platform == "win32" else (end.fileno(),)
+
+
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
@@ -143,7 +167,11 @@ def _signal_name(number: int) -> str:
 
 
 def _kill(
-    process: subprocess.Popen[bytes], folder: str, outbox: queue.Queue[_Parts | None], owner: int
+    process: subprocess.Popen[bytes],
+    folder: str,
+    outbox: queue.Queue[_Parts | None],
+    courier: socket.socket,
+    owner: int,
 ) -> None:
     if os.getpid() != owner:  # a copy that fork() made of the engine's process
         return
@@ -154,6 +182,7 @@ def _kill(
         process.kill()
     process.wait()
     outbox.put(None)
+    courier.close()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -19,20 +19,23 @@ import os
 import pickle
 import queue
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable, XctrulesError
 from xctrules.core.slices import ArraySlices, Slices, SlicesOnDemand
 from xctrules.engine.faults import describe_exception, happened, short_traceback
 from xctrules.engine.isolation.limits import bind_to
-from xctrules.engine.isolation.shared import Place, open_place
+from xctrules.engine.isolation.shared import Place, array_on, open_place
 from xctrules.engine.isolation.shown import Shown
 from xctrules.engine.isolation.stand_ins import described
 from xctrules.engine.isolation.wire import (
@@ -55,7 +58,8 @@ def main() -> None:
     del sys.argv[1:]
     questions, answers = _take_pipes()
     bind_to(told["parent"], told["memory_bytes"])
-    Server(told["plugins"], told["packages"], questions, answers).serve()
+    courier = None if sys.platform == "win32" else socket.socket(fileno=told["courier"])
+    Server(told["plugins"], told["packages"], questions, answers, courier).serve()
 
 
 def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
@@ -84,6 +88,7 @@ class Server:
         packages: list[str],
         questions: IO[bytes],
         answers: IO[bytes],
+        courier: socket.socket | None,
     ) -> None:
         self._files = {files["name"]: PluginFiles(**files) for files in plugins}
         self._plugins: dict[str, _Plugin] = {}
@@ -91,6 +96,8 @@ class Server:
         self._held: list[Any] = []
         self._addresses: dict[int, Any] = {}
         self._slices: dict[int, Slices] = {}
+        self._courier = courier
+        self._descriptors: list[int] = []
         self._vocabulary = Vocabulary(frozenset(packages), importing=True)
         self._owners: dict[int, Any] = {}
         self._broken: dict[int, BaseException] = {}
@@ -190,14 +197,13 @@ class Server:
             self._owners[id(returned)] = owner
         return returned
 
-    def _next(self, iterator: Iterator[Any], place: Place) -> tuple[list[Place], list[Any], Any]:
+    def _next(self, iterator: Iterator[Any], memory: NDArray[Any]) -> tuple[list[Place], list[Any], Any]:
         """Arrays go into shared memory while they fit; the first thing that does not is handed over.
 
         The last of it is whose iterator it was, once that has ended: it may look otherwise now.
         """
         if id(iterator) in self._broken:
             raise self._broken.pop(id(iterator))
-        memory = open_place(place, writable=True)
         places: list[Place] = []
         used = 0
         try:
@@ -251,14 +257,26 @@ class Server:
                 raise WireError(
                     f"an object of another plugin's, which cannot be made here ({told})"
                 ) from error
+        if tag == "memory":
+            return self._handed(*body)
         return self._slices_of(reader.made(body))
+
+    def _handed(self, by: int | str, dtype: str, shape: list[int], writable: bool) -> NDArray[Any]:
+        """The shared memory that the engine hands over: by its number, or as a file where that cannot be."""
+        if isinstance(by, str):
+            with Path(by).open("r+b" if writable else "rb") as file:
+                return array_on(file.fileno(), dtype, tuple(shape), writable=writable)
+        while sys.platform != "win32" and self._courier is not None and len(self._descriptors) <= by:
+            self._descriptors += socket.recv_fds(self._courier, 1, 1)[1]
+        return array_on(self._descriptors[by], dtype, tuple(shape), writable=writable)
 
     def _slices_of(self, shown: Shown) -> Slices:
         if shown.key not in self._slices:
+            place = shown.place
             self._slices[shown.key] = (
                 SlicesOnDemand(partial(self._ask, shown.key), shown.shape, shown.dtype)
-                if shown.place is None
-                else ArraySlices(open_place(shown.place))
+                if place is None
+                else ArraySlices(open_place(place) if isinstance(place, Place) else np.asarray(place))
             )
         return self._slices[shown.key]
 

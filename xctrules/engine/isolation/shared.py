@@ -1,4 +1,4 @@
-"""Memory that two processes look at: made on this side, opened by name on the other."""
+"""Memory that two processes look at: made on this side, handed to the other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -22,7 +22,7 @@ _F_SEAL_FUTURE_WRITE = 0x10
 
 @dataclass(frozen=True)
 class Place:
-    """Where an array lies in a file, or in memory that has a file's name."""
+    """Where an array lies in a file."""
 
     file: str
     offset: int
@@ -31,10 +31,10 @@ class Place:
 
 
 class SharedArray:
-    """An array in memory that other processes can open by its :attr:`place`.
+    """An array in memory that other processes can be handed.
 
-    Linux has memory with a file's name and no limit but the machine's; elsewhere it is a file in the folder
-    for temporary files. Either goes when the last process has closed it.
+    Linux has memory that is handed on as an open file is, with no limit but the machine's. Elsewhere it is a
+    file in the folder for temporary files.
 
     Raises
     ------
@@ -46,21 +46,26 @@ class SharedArray:
         kind = np.dtype(dtype)
         size = max(1, math.prod(shape) * kind.itemsize)
         try:
-            self._file = _sized_file(size)
-            self._map = mmap.mmap(self._file.fileno(), size)
+            self._file, self.name = _sized_file(size)
+            self.array: NDArray[Any] = array_on(self._file.fileno(), kind, shape, writable=True)
+            """To be filled here."""
         except OSError as error:
             raise MemoryError(f"{size / 1e9:.2f} GB of shared memory cannot be had ({error})") from error
-        self.array: NDArray[Any] = np.frombuffer(self._map, kind, math.prod(shape)).reshape(shape)
-        """To be filled here."""
-        self.place = Place(_name_of(self._file), 0, kind.str, tuple(shape))
+        self.sealed = False
+
+    @property
+    def descriptor(self) -> int:
+        """Of the open file."""
+        return self._file.fileno()
 
     def seal(self) -> None:
         """Let nobody else write to it, where the system can tell its memory to refuse."""
+        self.sealed = True
         if sys.platform == "linux":
             import fcntl
 
             with contextlib.suppress(OSError):
-                fcntl.fcntl(self._file.fileno(), fcntl.F_ADD_SEALS, _F_SEAL_FUTURE_WRITE)
+                fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, _F_SEAL_FUTURE_WRITE)
 
     def holds(self, array: NDArray[Any]) -> bool:
         """Whether ``array`` is this one, or a view of all of it."""
@@ -68,27 +73,33 @@ class SharedArray:
         return bool(ours == others and self.array.shape == array.shape and array.flags.c_contiguous)
 
     def close(self) -> None:
-        """Give the name up; what is mapped stays until it is let go."""
+        """Hand it to nobody any more; what is mapped stays until it is let go."""
         with contextlib.suppress(OSError):
             self._file.close()
-        if sys.platform != "linux":
-            with contextlib.suppress(OSError):
-                Path(self.place.file).unlink()
+            if self.name is not None:
+                Path(self.name).unlink()
 
 
-def open_place(place: Place, *, writable: bool = False) -> NDArray[Any]:
-    """The array that lies in another process's memory, or in a file.
+def array_on(descriptor: int, dtype: DTypeLike, shape: tuple[int, ...], *, writable: bool) -> NDArray[Any]:
+    """The array that lies in an open file, from its beginning."""
+    kind, count = np.dtype(dtype), math.prod(shape)
+    access = mmap.ACCESS_WRITE if writable else mmap.ACCESS_READ
+    mapped = mmap.mmap(descriptor, max(1, count * kind.itemsize), access=access)
+    return np.frombuffer(mapped, kind, count).reshape(shape)
+
+
+def open_place(place: Place) -> NDArray[Any]:
+    """The array that lies in a file; it cannot be written to.
 
     Raises
     ------
     OSError, ValueError
         When there is no such file, or it is too short.
     """
-    with Path(place.file).open("r+b" if writable else "rb") as file:
+    with Path(place.file).open("rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError(f"{place.file} is no file that can be mapped")
-        mode: Literal["r+", "r"] = "r+" if writable else "r"
-        mapped: NDArray[Any] = np.memmap(place.file, place.dtype, mode, place.offset, place.shape)
+        mapped: NDArray[Any] = np.memmap(file.name, place.dtype, "r", place.offset, place.shape)
         return mapped
 
 
@@ -118,21 +129,16 @@ def _is_file(name: str, inode: int) -> bool:
         return False
 
 
-def _sized_file(size: int) -> IO[bytes]:
-    """A new file of that size, without a name that others could come upon."""
+def _sized_file(size: int) -> tuple[IO[bytes], str | None]:
+    """A new file of that size, and its name where others need one to open it."""
     if sys.platform == "linux":
         import fcntl
 
         number = os.memfd_create("xctrules", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        file: IO[bytes] = os.fdopen(number, "r+b")
         os.ftruncate(number, size)
         # A process that could make it shorter could end this one with a bus error.
         fcntl.fcntl(number, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
-        return file
-    number, _ = tempfile.mkstemp(prefix="xctrules-")
+        return os.fdopen(number, "r+b"), None
+    number, name = tempfile.mkstemp(prefix="xctrules-")
     os.truncate(number, size)
-    return os.fdopen(number, "r+b")
-
-
-def _name_of(file: IO[bytes]) -> str:
-    return f"/proc/{os.getpid()}/fd/{file.fileno()}" if sys.platform == "linux" else str(file.name)
+    return os.fdopen(number, "r+b"), name

@@ -21,11 +21,12 @@ class Shown:
     key
         By which it asks for one of them where they lie nowhere that it could open.
     place
-        Where they lie; ``None`` for slices that are read or made when one is asked for.
+        The file or memory that they lie in, and over there the memory's array; ``None`` for slices that are
+        read or made when one is asked for.
     """
 
     key: int
-    place: Place | None
+    place: Place | SharedArray | NDArray[Any] | None
     shape: tuple[int, int, int]
     dtype: np.dtype[np.generic]
 
@@ -68,7 +69,7 @@ class ShownSlices:
         self._memory.clear()
         self._shown.clear()
 
-    def _placed(self, slices: Slices) -> Place | None:
+    def _placed(self, slices: Slices) -> Place | SharedArray | None:
         if not isinstance(slices, ArraySlices):
             return None
         volume = slices[:]
@@ -80,7 +81,7 @@ class ShownSlices:
             memory = self._new(slices.shape, slices.dtype)
             memory.array[...] = volume
         memory.seal()
-        return memory.place
+        return memory
 
     def _new(self, shape: tuple[int, ...], dtype: DTypeLike) -> SharedArray:
         memory = SharedArray(shape, dtype)
