@@ -26,7 +26,7 @@ class Place:
     extent
         Its size in the ledger's unit.
     at
-        Where its middle is, in the cell's coordinates, e.g. ``{"z_mm": 5.1, "theta_deg": 300.0}``.
+        Where its middle is, in the cell's coordinates, e.g. ``{"z_mm": 5.1, "phi_deg": 300.0}``.
     reason
         What is to be seen there, or why nothing is: completes "where ...", e.g. ``there is no wall``.
     """

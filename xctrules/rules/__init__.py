@@ -8,7 +8,8 @@ the record holds them. Out: a :class:`~xctrules.rules.cellspec.CellSpec`, a
 * a spec: ``spec_file`` (what a file may hold), ``merging`` (parents, rules, studies), ``cellspec`` (finding,
   loading);
 * judging: ``deciding`` (the four decision rules), ``probability`` (of conformity), ``quantity`` and ``case``
-  (what a rule is judged from), ``judging`` (rule by rule, then the cell), ``reasons`` (in sentences);
+  (what a rule is judged from), ``completeness`` (what was not looked at), ``judging`` (rule by rule, then
+  the cell), ``reasons`` (in sentences);
 * studies: ``gauge_studies`` and ``calibrated_studies`` (statistics), ``study_files``, ``stated_budgets`` (a
   study in the place of a measurement's own budget).
 """
