@@ -7,8 +7,7 @@ from typing import Any
 from xctrules.campaigns.validation.findings import find
 from xctrules.campaigns.validation.folder import SCHEMA
 from xctrules.campaigns.validation.scored import ScoredCase
-from xctrules.core.validation import SpecLimit
-from xctrules.cylinder.phantom.ensemble import CylinderEnsemble
+from xctrules.core.validation import Ensemble, SpecLimit
 from xctrules.cylinder.phantom.source import CylinderPhantoms
 from xctrules.cylinder.phantom.targets import TARGETS
 
@@ -27,8 +26,8 @@ HEADER: dict[str, Any] = {
 
 def invented(index: int, errors: dict[str, float], u_voxels: float, **changes: Any) -> dict[str, Any]:
     """A case whose measurements are off by ``errors`` (in voxels), all with the same expanded uncertainty."""
-    case = CylinderEnsemble(1, False, LIMITS).case(2)  # a sound cell, imaged as published
-    spec = {**case.spec.to_dict(), **changes.pop("spec", {})}
+    case = SOURCE.case(Ensemble(limits=LIMITS), 2)  # a sound cell, imaged as published
+    spec = {**case.drawn, **changes.pop("spec", {})}
     scale_error = changes.pop("scale_error", 0.0)
     measurements = {}
     for name in TARGETS.covered:
@@ -63,7 +62,7 @@ def scored(row: dict[str, Any]) -> ScoredCase:
 
 def found_in(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The figures of so many cases."""
-    return find(rows, HEADER, SOURCE)
+    return find(rows, HEADER, TARGETS, SOURCE.facts)
 
 
 def criterion(found: dict[str, Any], name: str) -> bool | None:

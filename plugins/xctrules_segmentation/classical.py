@@ -62,6 +62,8 @@ class ClassicalSegmenter:
 
         if cell.labels is None:
             seen = cell
+            import scipy.ndimage  # noqa: F401  two threads that import it first may break each other
+
             # Neither needs the other, and both leave Python for most of their time.
             with ThreadPoolExecutor(1) as pool:
                 later = pool.submit(part, "can", lambda: segment_can(cell))

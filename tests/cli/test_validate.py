@@ -30,7 +30,8 @@ def test_the_command_measures_draws_and_resumes(tmp_path: Path) -> None:
     assert not found["errors"], found["errors"]
     assert found["holds"] is (second.exit_code == 0)
     # the same bytes again from one process, since a case follows from its index
-    alone = work(open_campaign(Wanted("cylindrical", seed=35, short=True)), 0)
+    with open_campaign(Wanted("cylindrical", seed=35, short=True)) as campaign:
+        alone = work(campaign, 0)
     held = next(row for row in map(json.loads, lines) if row["index"] == 0)
     differing = {n for n, m in alone["measurements"].items() if m != held["measurements"].get(n)}
     assert not differing

@@ -75,14 +75,14 @@ def validate(
     check_range("--seed", seed, 0, MOST_SEEDS)
     many = workers if workers is not None else _cores()
     check_range("--workers", many, 1, MOST_WORKERS)
-    with working(log_as="validate") as progress:
-        campaign = open_campaign(Wanted(geometry, seed, short, plugins_dir))
+    wanted = Wanted(geometry, seed, short, plugins_dir)
+    with working(log_as="validate") as progress, open_campaign(wanted) as campaign:
         head = header(campaign)
         done = prepare(out, head, replace=not resume)
         rows = [row for index, row in done.items() if index < count]
         missing = [index for index in range(count) if index not in done]
         rows += run_cases(campaign, missing, out, workers=many, progress=progress, before=len(rows))
-        found = find(rows, head, campaign.source)
+        found = find(rows, head, campaign.source.targets, campaign.facts)
     write_files({out / RESULT_NAME: canonical_bytes(found), out / REPORT_NAME: render(found).encode()})
     if as_json:
         say_json(found)

@@ -16,7 +16,7 @@ from xctrules.core.cell import Frame, Settings, Surfaces
 from xctrules.core.measurement import Measurement, MetricResult
 from xctrules.core.names import Description
 from xctrules.core.slices import Scan
-from xctrules.core.validation import CaseFacts, JudgedBy, Row, SpecLimit, Targets
+from xctrules.core.validation import Case, CaseFacts, Ensemble, Row, Targets
 
 # --- what each must have ---------------------------------------------------------------------------------
 
@@ -262,87 +262,6 @@ class Predicts(Protocol):
 # --- what a phantom source may have ----------------------------------------------------------------------
 
 
-class PhantomCase(Protocol):
-    """One phantom of an ensemble: what is drawn, what the inspection is told of it, by what it is judged."""
-
-    @property
-    def index(self) -> int:
-        """Its number in the ensemble, from 0."""
-        ...
-
-    @property
-    def kind(self) -> str:
-        """Why it is in the ensemble, in a word."""
-        ...
-
-    @property
-    def drawn(self) -> Mapping[str, Any]:
-        """The cell and its scan, as plain JSON: all that it could be drawn again from."""
-        ...
-
-    @property
-    def scale_error(self) -> float:
-        """Relative error of the voxel size that the inspection is told.
-
-        Drawn from the uncertainty that is stated beside it: an interval that allows for the scale is tested
-        only where the scale is off.
-        """
-        ...
-
-    @property
-    def told_voxel_mm(self) -> tuple[float, float, float]:
-        """The voxel size (z, y, x) that the inspection is told."""
-        ...
-
-    @property
-    def nominal_mm(self) -> Mapping[str, float]:
-        """The nominal dimensions that the inspection is told, by name."""
-        ...
-
-    @property
-    def judged_by(self) -> JudgedBy:
-        """The rules that it is judged by."""
-        ...
-
-    @property
-    def group(self) -> int | None:
-        """Which cell is scanned repeatedly; ``None`` for a cell scanned once."""
-        ...
-
-    @property
-    def unfit(self) -> str | None:
-        """What is wrong with a scan that must not be judged; see :attr:`Targets.refusal_words`."""
-        ...
-
-    def draw(self) -> DrawnPhantom:
-        """Draw it; the same bytes each time."""
-        ...
-
-    def noted(self, phantom: DrawnPhantom, found: Any | None) -> Mapping[str, Any]:
-        """What :meth:`DrawsCases.facts` needs beside ``drawn``, as plain JSON; kept in the case's line.
-
-        Parameters
-        ----------
-        phantom
-            As it was drawn.
-        found
-            The surfaces that were found; ``None`` where there are none.
-        """
-        ...
-
-
-class PhantomEnsemble(Protocol):
-    """A seeded, endless list of cases."""
-
-    def identity(self) -> Mapping[str, Any]:
-        """What must agree, beside geometry and seed, for cases to belong to the same ensemble; plain JSON."""
-        ...
-
-    def case(self, index: int) -> PhantomCase:
-        """Case ``index``; the same for the same ensemble, whatever was asked before."""
-        ...
-
-
 @runtime_checkable
 class DrawsCases(Protocol):
     """Draws what ``xctrules validate`` measures, and says what the measurements are held to."""
@@ -350,15 +269,27 @@ class DrawsCases(Protocol):
     geometry: str
     targets: Targets
 
-    def ensemble(self, seed: int, short: bool, limits: Sequence[SpecLimit]) -> PhantomEnsemble:
-        """The cases of a seed.
+    def identity(self, ensemble: Ensemble) -> Mapping[str, Any]:
+        """What must agree, beside geometry, seed and size, for cases to be of one ensemble; plain JSON."""
+        ...
+
+    def case(self, ensemble: Ensemble, index: int) -> Case:
+        """Case ``index``, from 0; the same for the same ensemble, whatever was asked before."""
+        ...
+
+    def draw_case(self, case: Case) -> DrawnPhantom:
+        """Draw a case; the same bytes each time."""
+        ...
+
+    def noted(self, phantom: DrawnPhantom, found: Any | None) -> Mapping[str, Any]:
+        """What :meth:`facts` needs beside what was drawn, as plain JSON; kept in the case's line.
 
         Parameters
         ----------
-        short
-            Whether all cells are to be small, for a quick look.
-        limits
-            All limits that specs for this geometry set, for cells that lie near them.
+        phantom
+            As it was drawn.
+        found
+            The surfaces that were found; ``None`` where there are none.
         """
         ...
 

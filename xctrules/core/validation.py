@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class SpecLimit:
-    """A limit that a cell-format spec sets; an ensemble may draw cells near it.
+    """A limit that a cell-format spec sets.
 
     Attributes
     ----------
@@ -53,6 +53,68 @@ class JudgedBy:
     spec: str
     leave_out: tuple[str, ...] = ()
     upper_limits: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A seeded, endless list of cases, as a user asks for it.
+
+    Attributes
+    ----------
+    short
+        Whether all cells are to be small, for a quick look.
+    limits
+        All limits that specs for the geometry set, for cells that lie near them.
+    """
+
+    seed: int = 1
+    short: bool = False
+    limits: tuple[SpecLimit, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """One phantom of an ensemble: what is drawn, what the inspection is told of it, by what it is judged.
+
+    Attributes
+    ----------
+    index
+        Its number in the ensemble, from 0.
+    kind
+        Why it is in the ensemble, in a word.
+    drawn
+        The cell and its scan, as plain JSON.
+    voxel_mm
+        True voxel size (z, y, x).
+    nominal_mm
+        The nominal dimensions that the inspection is told, by name.
+    scale_error
+        Relative error of the voxel size that the inspection is told, drawn from the uncertainty that is
+        stated beside it. An interval that allows for the scale is tested only where the scale is off.
+    noise_seed
+        Noise other than the cell's own, where the same cell is scanned again.
+    group
+        Which cell is scanned repeatedly; ``None`` for a cell scanned once.
+    unfit
+        What is wrong with a scan that must not be judged; see :attr:`Targets.refusal_words`.
+    """
+
+    index: int
+    kind: str
+    drawn: Mapping[str, Any]
+    voxel_mm: tuple[float, float, float]
+    nominal_mm: Mapping[str, float]
+    judged_by: JudgedBy
+    scale_error: float = 0.0
+    noise_seed: int | None = None
+    group: int | None = None
+    unfit: str | None = None
+
+    @property
+    def told_voxel_mm(self) -> tuple[float, float, float]:
+        """The voxel size that the inspection is told."""
+        z, y, x = (size * (1 + self.scale_error) for size in self.voxel_mm)
+        return z, y, x
 
 
 # --- what is asked ---------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ inspection withholds, waives or rejects must be missing from the validation as w
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from xctrules.campaigns.validation import measuring
 from xctrules.campaigns.validation.campaign import Campaign, Wanted, open_campaign
 from xctrules.campaigns.validation.case_spec import case_spec_text
 from xctrules.core.canonical import canonical_bytes
-from xctrules.core.validation import JudgedBy
+from xctrules.core.validation import Case, JudgedBy
 from xctrules.cylinder.phantom import (
     Dent,
     Imaging,
@@ -30,7 +31,8 @@ from xctrules.cylinder.phantom import (
     draw,
     small,
 )
-from xctrules.cylinder.phantom.ensemble import DIAMETER, CylinderCase
+from xctrules.cylinder.phantom.source import CylinderPhantoms
+from xctrules.engine.registry import Provided
 
 Happens = Literal["measured", "withheld", "rejected", "no cell"]
 
@@ -81,20 +83,27 @@ HARD: dict[str, tuple[Happens, PhantomSpec]] = {
 SCALE_ERRORS = {"faint rings and cupping": 0.002, "saturated": -0.0015, "no end in view": 0.0012}
 
 
-@dataclass(frozen=True)
-class OnceDrawn(CylinderCase):
-    """A case whose phantom was drawn before, judged by all rules of a spec."""
+class OnceDrawn(CylinderPhantoms):
+    """Draws the cases of this test, which were drawn before."""
 
-    phantom: Phantom | None = None
-    rules_of: str = "21700"
+    def __init__(self, phantom: Phantom) -> None:
+        self.phantom = phantom
 
-    @property
-    def judged_by(self) -> JudgedBy:
-        return JudgedBy(self.rules_of, upper_limits={DIAMETER: self.spec.outer_diameter_mm + 0.02})
-
-    def draw(self) -> Phantom:
-        assert self.phantom is not None
+    def draw_case(self, case: Case) -> Phantom:
         return self.phantom
+
+
+def case_of(index: int, spec: PhantomSpec, scale_error: float = 0.0, rules_of: str = "21700") -> Case:
+    """A case that is judged by all rules of a spec."""
+    return Case(
+        index=index,
+        kind="hard",
+        drawn=spec.to_dict(),
+        voxel_mm=spec.voxel_size_mm,
+        nominal_mm={"outer_diameter": spec.outer_diameter_mm},
+        judged_by=JudgedBy(rules_of, upper_limits={"canister.outer_diameter": spec.outer_diameter_mm + 0.02}),
+        scale_error=scale_error,
+    )
 
 
 def happened(record: dict[str, Any]) -> Happens:
@@ -109,7 +118,7 @@ def happened(record: dict[str, Any]) -> Happens:
 
 
 def both_ways(
-    case: OnceDrawn, campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    case: Case, phantom: Phantom, campaign: Campaign, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
     """Measure a case and inspect its files; they must be the same, byte for byte. The inspection's record."""
     records: list[dict[str, Any]] = []
@@ -120,14 +129,15 @@ def both_ways(
 
     record_of = measuring.record_of
     monkeypatch.setattr(measuring, "record_of", kept)
-    row = measuring.measure_case(case, campaign)
+    once = replace(campaign, provided=Provided("the test", OnceDrawn(phantom)))
+    row = measuring.measure_case(case, once)
 
     spec = tmp_path / f"case-{case.index}.yaml"
     spec.write_text(case_spec_text(case, campaign.registry), encoding="utf-8")
     wanted = campaign.wanted
     shipped = dict(
         xctrules.inspect(
-            case.draw().write(tmp_path / "scan"),
+            phantom.write(tmp_path / "scan"),
             spec,
             voxel_size_mm=case.told_voxel_mm,
             plugins_dir=wanted.plugins_dir,
@@ -146,8 +156,9 @@ def both_ways(
 
 
 @pytest.fixture(scope="module")
-def campaign() -> Campaign:
-    return open_campaign(Wanted("cylindrical"))
+def campaign() -> Iterator[Campaign]:
+    with open_campaign(Wanted("cylindrical")) as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("name", HARD)
@@ -156,8 +167,8 @@ def test_validate_and_inspect_say_the_same(
 ) -> None:
     expected, spec = HARD[name]
     index = list(HARD).index(name)
-    case = OnceDrawn(index, "mixed", spec, scale_error=SCALE_ERRORS.get(name, 0.0), phantom=draw(spec))
-    record = both_ways(case, campaign, tmp_path, monkeypatch)
+    case = case_of(index, spec, SCALE_ERRORS.get(name, 0.0))
+    record = both_ways(case, draw(spec), campaign, tmp_path, monkeypatch)
     # a case from which nothing is withheld any more would not see a gate that the validation leaves out
     assert happened(record) == expected
 
@@ -200,9 +211,8 @@ def test_what_is_waived_for_the_one_is_waived_for_the_other(
     (plugin / "specs" / "sure.yaml").write_text(
         'schema: xctrules.spec/1\nname: sure\nversion: "1"\nextends: "21700"\nsegmenter: sure\n'
     )
-    campaign = open_campaign(Wanted("cylindrical", plugins_dir=plugin.parent))
     spec = HARD["noisy"][1]
-    case = OnceDrawn(99, "mixed", spec, phantom=draw(spec), rules_of="sure")
-    record = both_ways(case, campaign, tmp_path, monkeypatch)
+    with open_campaign(Wanted("cylindrical", plugins_dir=plugin.parent)) as campaign:
+        record = both_ways(case_of(99, spec, rules_of="sure"), draw(spec), campaign, tmp_path, monkeypatch)
     # the same scan is rejected where its layers' separation counts, see above
     assert happened(record) == "measured"

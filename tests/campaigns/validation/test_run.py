@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from xctrules.campaigns.validation.folder import CASES_NAME, prepare
 
 
 @pytest.fixture(scope="module")
-def campaign() -> Campaign:
-    return open_campaign(Wanted("cylindrical", seed=9))
+def campaign() -> Iterator[Campaign]:
+    with open_campaign(Wanted("cylindrical", seed=9)) as opened:
+        yield opened
 
 
 def pretend(campaign: Campaign, index: int) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 import numpy as np
 import pytest
 
 from xctrules.core.errors import SpecError
-from xctrules.core.validation import SpecLimit
-from xctrules.cylinder.phantom.ensemble import CylinderEnsemble
+from xctrules.core.validation import Case, Ensemble, SpecLimit
+from xctrules.cylinder.phantom import PhantomSpec, spec_from_dict
+from xctrules.cylinder.phantom.ensemble import case_of, identity
 
 DIAMETERS = (("18650", 18.40), ("21700", 21.25), ("26650", 26.0), ("26650", 26.4))
 LIMITS = (
@@ -19,19 +20,23 @@ LIMITS = (
 )
 
 
-def ensemble(seed: int = 1, *, short: bool = False) -> CylinderEnsemble:
-    return CylinderEnsemble(seed, short, LIMITS)
+def a_case(index: int, *, seed: int = 1, short: bool = False) -> Case:
+    return case_of(Ensemble(seed, short, LIMITS), index)
+
+
+def spec_of(case: Case) -> PhantomSpec:
+    return spec_from_dict(case.drawn)
 
 
 def test_a_case_follows_from_seed_and_index_alone() -> None:
-    backwards = {i: ensemble(3).case(i) for i in reversed(range(60))}
-    assert all(ensemble(3).case(i) == backwards[i] for i in range(60))
-    assert ensemble(4).case(0).spec != backwards[0].spec
+    backwards = {i: a_case(i, seed=3) for i in reversed(range(60))}
+    assert all(a_case(i, seed=3) == backwards[i] for i in range(60))
+    assert a_case(0, seed=4).drawn != backwards[0].drawn
 
 
 def test_the_ensemble_holds_what_a_laboratory_may_bring() -> None:
-    cases = [ensemble().case(i) for i in range(300)]
-    specs = [case.spec for case in cases if case.kind == "mixed"]
+    cases = [a_case(i) for i in range(300)]
+    specs = [spec_of(case) for case in cases if case.kind == "mixed"]
     assert {s.handedness for s in specs} == {1, -1}
     assert {s.slice_order for s in specs} == {"top_to_bottom", "bottom_to_top"}
     assert {s.view for s in specs} == {"top", "bottom", "both"}
@@ -50,12 +55,12 @@ def test_the_ensemble_holds_what_a_laboratory_may_bring() -> None:
 
 
 def test_cells_near_a_diameter_limit_lie_on_both_sides_of_it() -> None:
+    near = [(case.judged_by.spec, spec_of(case)) for i in range(1200) if (case := a_case(i)).kind == "limit"]
     away = [
-        case.spec.outer_diameter_mm - limit
-        for i in range(1200)
-        if (case := ensemble().case(i)).near_limit_of
+        spec.outer_diameter_mm - limit
+        for judged_by, spec in near
         for name, limit in DIAMETERS
-        if name == case.near_limit_of and abs(case.spec.outer_diameter_mm - limit) < 0.05
+        if name == judged_by and abs(spec.outer_diameter_mm - limit) < 0.05
     ]
     assert len(away) > 60
     assert min(away) < -0.02
@@ -63,51 +68,59 @@ def test_cells_near_a_diameter_limit_lie_on_both_sides_of_it() -> None:
 
 
 def test_repeats_are_the_same_cell_with_other_noise() -> None:
-    groups: dict[int, list[Any]] = {}
+    groups: dict[int, list[Case]] = {}
     for i in range(100):
-        case = ensemble().case(i)
+        case = a_case(i)
         if case.group is not None:
             groups.setdefault(case.group, []).append(case)
     assert len(groups[0]) == 5
-    assert len({case.spec for case in groups[0]}) == 1
+    assert all(case.drawn == groups[0][0].drawn for case in groups[0])
     assert len({case.noise_seed for case in groups[0]}) == 5
-    assert groups[0][0].spec != groups[1][0].spec
+    assert groups[0][0].drawn != groups[1][0].drawn
 
 
 def test_short_ensembles_hold_no_whole_cell_and_no_fine_voxel() -> None:
-    specs = [ensemble(short=True).case(i).spec for i in range(96)]
-    ends = [
-        spec for spec in specs if spec.view != "roll"
-    ]  # those near a limit have the format's own diameter
+    specs = [spec_of(a_case(i, short=True)) for i in range(96)]
+    # those near a limit have the format's own diameter
+    ends = [spec for spec in specs if spec.view != "roll"]
     assert max(spec.outer_diameter_mm for spec in ends) < 13
     assert min(spec.voxel_size_mm[2] for spec in specs) >= 0.028
 
 
 def test_what_a_case_is_judged_by() -> None:
-    cases = [ensemble().case(i) for i in range(48)]
+    cases = [a_case(i) for i in range(48)]
     for case in cases:
         judged_by = case.judged_by
         if case.kind == "limit":
-            assert (judged_by.spec, judged_by.leave_out) == (case.spec.format, ("overhang.length.min",))
+            assert (judged_by.spec, judged_by.leave_out) == (case.drawn["format"], ("overhang.length.min",))
         elif case.unfit:  # nothing but the refusal stands in the way of a PASS
-            assert judged_by.upper_limits["canister.outer_diameter"] > case.spec.outer_diameter_mm + 0.5
+            assert judged_by.upper_limits["canister.outer_diameter"] > case.drawn["outer_diameter_mm"] + 0.5
         else:
             assert judged_by.leave_out == ("canister.outer_diameter",)
-        assert case.nominal_mm["outer_diameter"] == case.spec.outer_diameter_mm
+        assert case.nominal_mm["outer_diameter"] == case.drawn["outer_diameter_mm"]
 
 
 def test_the_told_voxel_size_is_wrong_by_what_is_stated_beside_it() -> None:
-    cases = [case for i in range(300) if (case := ensemble().case(i)).scale_error]
+    cases = [case for i in range(300) if (case := a_case(i)).scale_error]
     for case in cases:
-        told = np.array(case.told_voxel_mm) / case.spec.voxel_size_mm - 1
+        told = np.array(case.told_voxel_mm) / case.voxel_mm - 1
         assert told == pytest.approx(np.full(3, case.scale_error), rel=1e-6)
-    stated = np.array([case.spec.voxel_scale_relative_uncertainty for case in cases])
+    stated = np.array([case.drawn["voxel_scale_relative_uncertainty"] for case in cases])
     pulls = np.array([case.scale_error for case in cases]) / stated
     assert pulls.std() == pytest.approx(1.0, abs=0.15)  # three standard errors of a deviation of 250 values
 
 
 def test_other_limits_are_another_ensemble() -> None:
-    assert ensemble().identity() == ensemble().identity()
-    assert CylinderEnsemble(1, False, LIMITS[:2]).identity() != ensemble().identity()
+    whole = identity(Ensemble(limits=LIMITS))
+    assert identity(Ensemble(limits=LIMITS)) == whole
+    assert identity(Ensemble(limits=LIMITS[:2])) != whole
     with pytest.raises(SpecError, match="outer_diameter"):
-        CylinderEnsemble(1, False, LIMITS[4:])
+        identity(Ensemble(limits=LIMITS[4:]))
+
+
+def test_a_case_is_drawn_from_its_plain_values_alone() -> None:
+    """A case goes through JSON, and to another process, and is still drawn the same."""
+    for i in range(120):
+        case = a_case(i)
+        assert spec_from_dict(json.loads(json.dumps(case.drawn))) == spec_of(case)
+        assert spec_of(case).to_dict() == case.drawn

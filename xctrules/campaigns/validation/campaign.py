@@ -5,18 +5,22 @@ In: geometry, seed and plugins asked for. Out: a :class:`Campaign`, the same in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
-from xctrules.core.errors import PluginError
-from xctrules.core.protocols import DrawsCases, PhantomCase, PhantomEnsemble
-from xctrules.core.validation import SpecLimit
+from xctrules.core.errors import PluginError, XctrulesError
+from xctrules.core.protocols import DrawsCases
+from xctrules.core.validation import Case, CaseFacts, Ensemble, Row, SpecLimit
+from xctrules.engine.faults import happened
 from xctrules.engine.planning import spec_of
-from xctrules.engine.registry import Registry, load_plugins
+from xctrules.engine.registry import Provided, Registry, load_plugins
 from xctrules.rules.case import iter_limits
 from xctrules.rules.cellspec import list_specs
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,22 +45,65 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Campaign:
-    """A geometry's ensemble, what its measurements are held to, and the plugins that measure it."""
+    """A geometry's ensemble, who draws it, and the plugins that measure it.
+
+    To be closed, or used in a ``with`` statement: others' plugins run in processes of their own.
+    """
 
     wanted: Wanted
     registry: Registry
-    source: DrawsCases
-    ensemble: PhantomEnsemble
+    provided: Provided
+    ensemble: Ensemble
 
-    def case(self, index: int) -> PhantomCase:
+    def __enter__(self) -> Campaign:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.registry.close()
+
+    @property
+    def source(self) -> DrawsCases:
+        """Draws the cases, and says what their measurements are held to."""
+        source: DrawsCases = self.provided.value
+        return source
+
+    def case(self, index: int) -> Case:
         """Case ``index``; it follows from geometry, seed and index alone."""
-        return self.ensemble.case(index)
+        return self.source.case(self.ensemble, index)
 
     def identity(self) -> dict[str, Any]:
-        """What must agree for cases to belong to the same ensemble."""
-        wanted = self.wanted
-        asked = {"geometry": wanted.geometry, "seed": wanted.seed, "short": wanted.short}
-        return {**asked, **self.ensemble.identity()}
+        """What must agree for cases to belong to the same ensemble.
+
+        Raises
+        ------
+        PluginError
+            When the plugin that draws them breaks.
+        """
+        asked = {"geometry": self.wanted.geometry, "seed": self.ensemble.seed, "short": self.ensemble.short}
+        return {**asked, **self._told("the ensemble", lambda: self.source.identity(self.ensemble))}
+
+    def facts(self, row: Row) -> CaseFacts:
+        """What the figures need to know of a case, from its line.
+
+        Raises
+        ------
+        PluginError
+            When the plugin that draws them breaks.
+        """
+        return self._told(f"case {row['index']}", lambda: self.source.facts(row))
+
+    def _told(self, what: str, function: Callable[[], T]) -> T:
+        try:
+            return function()
+        except XctrulesError:
+            raise
+        except Exception as error:
+            raise PluginError(
+                f"it broke when asked about {what} of {self.wanted.geometry} cells (it {happened(error)})",
+                where=self.provided.plugin,
+            ) from error
 
 
 def open_campaign(wanted: Wanted) -> Campaign:
@@ -64,20 +111,24 @@ def open_campaign(wanted: Wanted) -> Campaign:
 
     Raises
     ------
-    PluginError
-        When no plugin draws cases of the geometry.
+    XctrulesError
+        When no plugin draws cases of the geometry, or a spec for it cannot be read.
     """
     registry = _plugins_for(wanted)
-    source = _source(registry, wanted.geometry)
-    if source is None:
-        drawn = ", ".join(geometry for geometry, _ in _sources(registry)) or "none"
-        raise PluginError(
-            f"no plugin draws an ensemble of {wanted.geometry} cells",
-            where="--geometry",
-            todo=f"Geometries that can be validated: {drawn}.",
-        )
-    limits = tuple(limits_of_specs(registry, wanted.geometry))
-    return Campaign(wanted, registry, source, source.ensemble(wanted.seed, wanted.short, limits))
+    try:
+        provided = _source(registry, wanted.geometry)
+        if provided is None:
+            drawn = ", ".join(str(each.value.geometry) for each in _sources(registry)) or "none"
+            raise PluginError(
+                f"no plugin draws an ensemble of {wanted.geometry} cells",
+                where="--geometry",
+                todo=f"Geometries that can be validated: {drawn}.",
+            )
+        limits = tuple(limits_of_specs(registry, wanted.geometry))
+    except BaseException:
+        registry.close()
+        raise
+    return Campaign(wanted, registry, provided, Ensemble(wanted.seed, wanted.short, limits))
 
 
 def _plugins_for(wanted: Wanted) -> Registry:
@@ -86,18 +137,17 @@ def _plugins_for(wanted: Wanted) -> Registry:
         bundled = load_plugins(third_party=False)
         if _source(bundled, wanted.geometry) is not None:
             return bundled
+        bundled.close()
     return load_plugins(plugins_dir=wanted.plugins_dir)
 
 
-def _sources(registry: Registry) -> Iterator[tuple[str, DrawsCases]]:
-    """(geometry, source) of all that draw cases."""
-    for provided in registry.phantom_sources:
-        if isinstance(provided.value, DrawsCases):
-            yield str(provided.value.geometry), provided.value
+def _sources(registry: Registry) -> list[Provided]:
+    """All phantom sources that draw cases."""
+    return [provided for provided in registry.phantom_sources if isinstance(provided.value, DrawsCases)]
 
 
-def _source(registry: Registry, geometry: str) -> DrawsCases | None:
-    return next((source for name, source in _sources(registry) if name == geometry), None)
+def _source(registry: Registry, geometry: str) -> Provided | None:
+    return next((each for each in _sources(registry) if each.value.geometry == geometry), None)
 
 
 def limits_of_specs(registry: Registry, geometry: str) -> Iterator[SpecLimit]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from xctrules.core.protocols import PhantomCase
+from xctrules.core.validation import Case
 from xctrules.engine.planning import spec_of
 from xctrules.engine.registry import Registry
 from xctrules.rules.case import iter_limits
@@ -20,7 +20,7 @@ _KEPT = ("id", "title", "measurement", "unit", "severity", "decision_rule", "gua
 """What a rule keeps, beside its limits."""
 
 
-def case_spec(case: PhantomCase, registry: Registry) -> CellSpec:
+def case_spec(case: Case, registry: Registry) -> CellSpec:
     """The spec of a case, read as a file of its text would be."""
     return parse_spec(
         case_spec_text(case, registry),
@@ -30,7 +30,7 @@ def case_spec(case: PhantomCase, registry: Registry) -> CellSpec:
     )
 
 
-def case_spec_text(case: PhantomCase, registry: Registry) -> str:
+def case_spec_text(case: Case, registry: Registry) -> str:
     """The same as the text of a spec file, for whoever inspects the case from outside.
 
     Raises
@@ -52,7 +52,7 @@ def case_spec_text(case: PhantomCase, registry: Registry) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
-def _rules_for(case: PhantomCase, spec: CellSpec) -> Iterator[Mapping[str, Any]]:
+def _rules_for(case: Case, spec: CellSpec) -> Iterator[Mapping[str, Any]]:
     judged_by = case.judged_by
     for rule in spec.rules:
         name = str(rule["measurement"])

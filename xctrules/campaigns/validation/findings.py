@@ -6,18 +6,19 @@ others in the measurement's own unit.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from xctrules.campaigns.validation import accuracy, bounds, decisions, faults
 from xctrules.campaigns.validation.criteria import COVERAGE_RANGE, criteria
 from xctrules.campaigns.validation.scored import ScoredCase
 from xctrules.core.canonical import plain
-from xctrules.core.protocols import DrawsCases
-from xctrules.core.validation import Row, Targets
+from xctrules.core.validation import CaseFacts, Row, Targets
 
 
-def find(rows: Iterable[Row], header: Mapping[str, Any], source: DrawsCases) -> dict[str, Any]:
+def find(
+    rows: Iterable[Row], header: Mapping[str, Any], targets: Targets, facts: Callable[[Row], CaseFacts]
+) -> dict[str, Any]:
     """All figures of a validation, ready for ``validation.json``.
 
     Parameters
@@ -26,13 +27,14 @@ def find(rows: Iterable[Row], header: Mapping[str, Any], source: DrawsCases) -> 
         Lines of ``cases.jsonl``.
     header
         What they are cases of: ``ensemble.json``.
-    source
-        Says what the measurements are held to, and what is to be known of a case.
+    targets
+        What the measurements are held to.
+    facts
+        Says what is to be known of a case, from its line.
     """
     rows = sorted(rows, key=lambda row: row["index"])
-    targets = source.targets
     whole = [row for row in rows if "error" not in row]
-    fit = [ScoredCase(row, source.facts(row)) for row in whole if row["unfit"] is None]
+    fit = [ScoredCase(row, facts(row)) for row in whole if row["unfit"] is None]
     cells = _one_scan_of_each_cell(fit)
     figures: dict[str, Any] = {
         **header,

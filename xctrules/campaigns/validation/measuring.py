@@ -14,25 +14,30 @@ from typing import Any
 from xctrules.campaigns.validation.campaign import Campaign
 from xctrules.campaigns.validation.case_spec import case_spec
 from xctrules.core.canonical import plain
-from xctrules.core.protocols import PhantomCase
-from xctrules.core.validation import Row
+from xctrules.core.cell import Cell
+from xctrules.core.validation import Case, Row
 from xctrules.engine.inspection import record_of
 from xctrules.engine.measuring import measure
 from xctrules.engine.planning import plan_inspection
 
 
-def measure_case(case: PhantomCase, campaign: Campaign) -> Row:
+def measure_case(case: Case, campaign: Campaign) -> Row:
     """One line of ``cases.jsonl``: the case, all measurements beside the truth, and the verdict.
 
     Measurements stand as the record holds them, with the voxel size that the inspection was told. One that
     has no truth (``screening.cnr``) comes without it.
     """
     started = time.perf_counter()
-    phantom = case.draw()
+    phantom = campaign.source.draw_case(case)
     drawn = time.perf_counter()
+    noted: dict[str, Any] = {}
+
+    def note(cell: Cell[Any, Any, Any] | None, no_cell: str) -> None:
+        noted.update(campaign.source.noted(phantom, None if cell is None else cell.segmentation))
+
     plan = plan_inspection(case_spec(case, campaign.registry), campaign.registry)
     scan = dataclasses.replace(phantom.scan(), voxel_size_mm=case.told_voxel_mm)
-    findings = measure(scan, plan)
+    findings = measure(scan, plan, after_segmenting=note)
     record = record_of(findings, f"case-{case.index}", {})
     truth = phantom.truth["measurements"]
     row: Row = plain(
@@ -44,7 +49,7 @@ def measure_case(case: PhantomCase, campaign: Campaign) -> Row:
             "scale_error": case.scale_error,
             "spec": case.drawn,
             "shape": scan.shape,
-            "noted": case.noted(phantom, None if findings.cell is None else findings.cell.segmentation),
+            "noted": noted,
             "measurements": {
                 name: {**entry, "truth": truth.get(name)} for name, entry in record["measurements"].items()
             },

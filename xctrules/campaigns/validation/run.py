@@ -66,12 +66,14 @@ def run_cases(
 
 def work(campaign: Campaign, index: int) -> Row:
     """One case; a bug that it strikes on becomes a line too, since the other cases are still worth having."""
-    case = campaign.case(index)
+    kind = "unknown"
     try:
+        case = campaign.case(index)
+        kind = case.kind
         return measure_case(case, campaign)
     except Exception:
         trace = traceback.format_exc(limit=-4)
-        return {"index": index, "kind": case.kind, "error": _without_paths(trace), "measurements": {}}
+        return {"index": index, "kind": kind, "error": _without_paths(trace), "measurements": {}}
 
 
 def _without_paths(trace: str) -> str:
@@ -122,6 +124,7 @@ def _work_of_process(wanted: Wanted, index: int) -> Row:
 
 @cache
 def _opened(wanted: Wanted) -> Campaign:
+    """Open until the process ends."""
     return open_campaign(wanted)
 
 

@@ -11,11 +11,23 @@ from fnmatch import fnmatch
 from typing import Any
 
 from xctrules.core.cramer_rao import Optics
+from xctrules.core.protocols import DrawnPhantom
 from xctrules.core.validation import CaseFacts, Place, Row
 from xctrules.cylinder.phantom.ensemble import DIAMETER
 from xctrules.cylinder.phantom.targets import EDGE_DEG, MEAN_OVERHANG, ONE_EDGE, SURE_DENT_VOXELS, TARGETS
+from xctrules.cylinder.surfaces import Segmentation
 
 _ALONG_Z = ("overhang.length*", "overhang.base*", "overhang.top*", "overhang.bottom*")
+
+
+def noted(phantom: DrawnPhantom, found: Segmentation | None) -> dict[str, Any]:
+    """First and last height of the can's straight part, and the noise that is stated of one cathode edge, of
+    the first end in view."""
+    ends = () if found is None else found.ends.values()
+    return {
+        "straight_mm": phantom.truth["frame"]["straight_mm"],
+        "cathode_sigma_mm": next((end.cathode_sigma_mm for end in ends), None),
+    }
 
 
 def facts(row: Row) -> CaseFacts:

@@ -8,15 +8,14 @@ scale, slice order, winding direction, tabs, centre pins, sleeves), and faults o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
 
 from xctrules.core.errors import SpecError
-from xctrules.core.protocols import DrawnPhantom
-from xctrules.core.validation import JudgedBy, SpecLimit
+from xctrules.core.validation import Case, Ensemble, JudgedBy
 from xctrules.cylinder.phantom import Phantom, draw
 from xctrules.cylinder.phantom.spec import (
     PRESETS,
@@ -30,8 +29,8 @@ from xctrules.cylinder.phantom.spec import (
     Tab,
     Tomography,
     preset,
+    spec_from_dict,
 )
-from xctrules.cylinder.surfaces import Segmentation
 
 Kind = Literal["mixed", "published", "faults", "limit", "repeat", "full", "projected", "unfit"]
 Unfit = Literal["noise", "coarse", "cut off", "saturated"]
@@ -64,125 +63,67 @@ ROOM_MM = 1.0
 """Room between a cell's diameter and its limit where nothing but a refusal may stand in the way of a PASS."""
 
 
-@dataclass(frozen=True)
-class CylinderCase:
-    """One phantom of the ensemble; see :class:`xctrules.core.protocols.PhantomCase`.
-
-    Attributes
-    ----------
-    spec
-        The cell and its scan.
-    noise_seed
-        Noise other than the cell's own, where the same cell is scanned again.
-    near_limit_of
-        The spec whose limit on the diameter the cell approaches.
-    """
-
-    index: int
-    kind: Kind
-    spec: PhantomSpec
-    scale_error: float = 0.0
-    noise_seed: int | None = None
-    group: int | None = None
-    unfit: Unfit | None = None
-    near_limit_of: str | None = None
-
-    @property
-    def drawn(self) -> Mapping[str, Any]:
-        """The cell and its scan, as plain JSON."""
-        return self.spec.to_dict()
-
-    @property
-    def told_voxel_mm(self) -> tuple[float, float, float]:
-        """The voxel size that the inspection is told."""
-        z, y, x = (v * (1 + self.scale_error) for v in self.spec.voxel_size_mm)
-        return z, y, x
-
-    @property
-    def nominal_mm(self) -> Mapping[str, float]:
-        """The nominal dimensions of the cell that is drawn."""
-        return {"outer_diameter": self.spec.outer_diameter_mm, "wall_thickness": self.spec.wall_mm}
-
-    @property
-    def judged_by(self) -> JudgedBy:
-        """The overhang's rule, and the diameter's only where the cell was drawn for it.
-
-        A scan that must be refused is judged with a diameter that its cell keeps: nothing but the refusal may
-        stand in the way of a PASS.
-        """
-        if self.near_limit_of is not None:  # a slice of the can shows no end
-            return JudgedBy(self.near_limit_of, leave_out=(SMALLEST_OVERHANG,))
-        if self.unfit is None:
-            return JudgedBy(ANY_SPEC, leave_out=(DIAMETER,))
-        return JudgedBy(ANY_SPEC, upper_limits={DIAMETER: self.spec.outer_diameter_mm + ROOM_MM})
-
-    def draw(self) -> Phantom:
-        """The phantom."""
-        return draw(self.spec, self.noise_seed)
-
-    def noted(self, phantom: DrawnPhantom, found: Segmentation | None) -> Mapping[str, Any]:
-        """First and last height of the can's straight part, and the noise that is stated of one cathode edge,
-        of the first end in view."""
-        ends = () if found is None else found.ends.values()
-        return {
-            "straight_mm": phantom.truth["frame"]["straight_mm"],
-            "cathode_sigma_mm": next((end.cathode_sigma_mm for end in ends), None),
-        }
-
-
-@dataclass(frozen=True)
-class CylinderEnsemble:
-    """A seeded, endless list of cases.
-
-    Attributes
-    ----------
-    short
-        Whether all cells are small.
-    limits
-        Limits of specs; cells are drawn near those on the outer diameter of formats that can be drawn.
+def diameter_limits(ensemble: Ensemble) -> list[tuple[str, float]]:
+    """Each limit (mm) on the outer diameter of a format that can be drawn, with the spec's name.
 
     Raises
     ------
     SpecError
-        When no spec sets such a limit.
+        When no spec sets one.
     """
+    limits = [
+        (limit.spec, limit.value)
+        for limit in ensemble.limits
+        if limit.measurement == DIAMETER and limit.spec in PRESETS
+    ]
+    if not limits:
+        raise SpecError(f"no spec sets a limit to {DIAMETER}", where="the ensemble of cylindrical cells")
+    return limits
 
-    seed: int
-    short: bool
-    limits: tuple[SpecLimit, ...]
 
-    def __post_init__(self) -> None:
-        if not self.diameter_limits:
-            raise SpecError(
-                f"no spec sets a limit to {DIAMETER}", where="the ensemble", todo="Install xctrules anew."
-            )
+def identity(ensemble: Ensemble) -> dict[str, Any]:
+    """What must agree, beside geometry, seed and size, for cases to belong to the same ensemble."""
+    return {"version": VERSION, "diameter_limits": [list(limit) for limit in diameter_limits(ensemble)]}
 
-    @property
-    def diameter_limits(self) -> tuple[tuple[str, float], ...]:
-        """Each limit (mm) on the outer diameter, with the spec's name."""
-        near = (limit for limit in self.limits if limit.measurement == DIAMETER and limit.spec in PRESETS)
-        return tuple((limit.spec, limit.value) for limit in near)
 
-    def identity(self) -> Mapping[str, Any]:
-        """What must agree, beside geometry and seed, for cases to belong to the same ensemble."""
-        return {"version": VERSION, "diameter_limits": [list(limit) for limit in self.diameter_limits]}
+def case_of(ensemble: Ensemble, index: int) -> Case:
+    """Case ``index``; the same for the same ensemble, whatever was asked before."""
+    kind = _CYCLE[index % len(_CYCLE)]
+    rank = _rank(index)
+    cell = rank // REPEATS if kind == "repeat" else index
+    rng = np.random.default_rng((ensemble.seed, VERSION, cell, 1 if kind == "repeat" else 0))
+    spec = _MAKERS[kind](rng, rank, ensemble)
+    spec = replace(spec, seed=int(rng.integers(1, 1 << 31)))
+    return Case(
+        index=index,
+        kind=kind,
+        drawn=spec.to_dict(),
+        voxel_mm=spec.voxel_size_mm,
+        nominal_mm={"outer_diameter": spec.outer_diameter_mm, "wall_thickness": spec.wall_mm},
+        judged_by=_judged_by(kind, spec),
+        scale_error=_scale_error(rng, spec),
+        noise_seed=index + 1 if kind == "repeat" else None,
+        group=cell if kind == "repeat" else None,
+        unfit=UNFIT[rank % len(UNFIT)] if kind == "unfit" else None,
+    )
 
-    def case(self, index: int) -> CylinderCase:
-        """Case ``index``; the same for the same ensemble, whatever was asked before."""
-        kind = _CYCLE[index % len(_CYCLE)]
-        rank = _rank(index)
-        cell = rank // REPEATS if kind == "repeat" else index
-        rng = np.random.default_rng((self.seed, VERSION, cell, 1 if kind == "repeat" else 0))
-        spec = _MAKERS[kind](rng, rank, self)
-        spec = replace(spec, seed=int(rng.integers(1, 1 << 31)))
-        case = CylinderCase(index, kind, spec, scale_error=_scale_error(rng, spec))
-        if kind == "repeat":
-            return replace(case, group=cell, noise_seed=index + 1)
-        if kind == "unfit":
-            return replace(case, unfit=UNFIT[rank % len(UNFIT)])
-        if kind == "limit":
-            return replace(case, near_limit_of=spec.format)
-        return case
+
+def draw_case(case: Case) -> Phantom:
+    """Draw a case; the same bytes each time."""
+    return draw(spec_from_dict(case.drawn), case.noise_seed)
+
+
+def _judged_by(kind: Kind, spec: PhantomSpec) -> JudgedBy:
+    """The overhang's rule, and the diameter's only where the cell was drawn for it.
+
+    A scan that must be refused is judged with a diameter that its cell keeps: nothing but the refusal may
+    stand in the way of a PASS.
+    """
+    if kind == "limit":  # a slice of the can shows no end
+        return JudgedBy(spec.format, leave_out=(SMALLEST_OVERHANG,))
+    if kind == "unfit":
+        return JudgedBy(ANY_SPEC, upper_limits={DIAMETER: spec.outer_diameter_mm + ROOM_MM})
+    return JudgedBy(ANY_SPEC, leave_out=(DIAMETER,))
 
 
 def _rank(index: int) -> int:
@@ -266,7 +207,7 @@ def _cell(rng: np.random.Generator, voxel_mm: tuple[float, float, float], imagin
     )
 
 
-def _mixed(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
+def _mixed(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """Anything that a laboratory may bring, sound or with one fault."""
     voxel = _log_uniform(rng, 0.028 if ensemble.short else 0.015, 0.060)
     ratio = float(rng.choice([1.0, 1.0, 1.5, 2.0]))
@@ -308,7 +249,7 @@ def _mixed(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> P
     return spec
 
 
-def _published(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
+def _published(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """Sound cells, imaged as a published scan: what the limits on bias speak of."""
     imaging = replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.3)))
     step = PUBLISHED_VOXEL_MM * (2.0 if rank % 2 else 1.0)
@@ -316,7 +257,7 @@ def _published(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) 
     return replace(spec, ovality_mm=0.0, wall_variation_mm=0.0)
 
 
-def _faults(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
+def _faults(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """A dent, a short anode and a buckle in one cell, each of its own size, at a published scan's noise.
 
     They lie apart and different metrics look for them, so that one cell serves three detection curves. A
@@ -359,9 +300,9 @@ def _with_faults(rng: np.random.Generator, spec: PhantomSpec, which: tuple[bool,
     return spec
 
 
-def _limit(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
+def _limit(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """A diameter near a limit of a bundled spec, in a low scan of the whole roll: no end in view."""
-    limits = ensemble.diameter_limits
+    limits = diameter_limits(ensemble)
     name, limit_mm = limits[rank % len(limits)]
     voxel = float(rng.uniform(0.034, 0.05))
     return preset(
@@ -380,7 +321,7 @@ def _limit(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> P
     )
 
 
-def _repeat(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
+def _repeat(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """A sound cell that is scanned several times, each time with other noise."""
     voxel = _log_uniform(rng, 0.03, 0.045)
     imaging = replace(PUBLISHED, noise=_log_uniform(rng, 0.015, 0.06), blur_px=float(rng.uniform(0.7, 1.2)))
@@ -388,7 +329,7 @@ def _repeat(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> 
     return replace(spec, view="top" if spec.view == "both" else spec.view)
 
 
-def _full(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
+def _full(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """A whole 21700 end as published: few of these, to tie the small cells to the real size."""
     if ensemble.short:
         return _published(rng, rank, ensemble)
@@ -407,7 +348,7 @@ def _full(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> Ph
     )
 
 
-def _projected(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
+def _projected(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """A sound cell, projected with a polychromatic beam and reconstructed: artefacts that are not painted."""
     voxel = _log_uniform(rng, 0.036, 0.045)
     spec = _cell(rng, (voxel, voxel, voxel), replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.0))))
@@ -423,7 +364,7 @@ def _projected(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) 
     )
 
 
-def _unfit(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> PhantomSpec:
+def _unfit(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """A scan that nobody should judge a cell by; it must be refused."""
     what = UNFIT[rank % len(UNFIT)]
     voxel = 0.12 if what == "coarse" else 0.04
@@ -439,7 +380,7 @@ def _unfit(rng: np.random.Generator, rank: int, ensemble: CylinderEnsemble) -> P
     return spec
 
 
-_MAKERS: dict[Kind, Callable[[np.random.Generator, int, CylinderEnsemble], PhantomSpec]] = {
+_MAKERS: dict[Kind, Callable[[np.random.Generator, int, Ensemble], PhantomSpec]] = {
     "mixed": _mixed,
     "published": _published,
     "faults": _faults,

@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xctrules.core.protocols import Option
-from xctrules.core.validation import CaseFacts, Row, SpecLimit
+from xctrules.core.protocols import DrawnPhantom, Option
+from xctrules.core.validation import Case, CaseFacts, Ensemble, Row
 from xctrules.core.voxel_size import parse_voxel_size
 from xctrules.cylinder.frame import GEOMETRY
-from xctrules.cylinder.phantom import Phantom, draw, spec_from_options
-from xctrules.cylinder.phantom.case_facts import facts
-from xctrules.cylinder.phantom.ensemble import CylinderEnsemble
+from xctrules.cylinder.phantom import Phantom, case_facts, draw, spec_from_options
+from xctrules.cylinder.phantom import ensemble as cases
 from xctrules.cylinder.phantom.spec import PRESETS
 from xctrules.cylinder.phantom.targets import TARGETS
+from xctrules.cylinder.surfaces import Segmentation
 
 
 class CylinderPhantoms:
@@ -62,10 +62,22 @@ class CylinderPhantoms:
         named["voxel_size_mm"] = parse_voxel_size(values.get("voxel_size"))
         return draw(spec_from_options(format, **named))
 
-    def ensemble(self, seed: int, short: bool, limits: Sequence[SpecLimit]) -> CylinderEnsemble:
-        """The cases of a seed."""
-        return CylinderEnsemble(seed, short, tuple(limits))
+    def identity(self, ensemble: Ensemble) -> dict[str, Any]:
+        """What must agree for cases to belong to the same ensemble."""
+        return cases.identity(ensemble)
+
+    def case(self, ensemble: Ensemble, index: int) -> Case:
+        """Case ``index`` of an ensemble."""
+        return cases.case_of(ensemble, index)
+
+    def draw_case(self, case: Case) -> Phantom:
+        """Draw a case."""
+        return cases.draw_case(case)
+
+    def noted(self, phantom: DrawnPhantom, found: Segmentation | None) -> dict[str, Any]:
+        """What :meth:`facts` needs beside what was drawn."""
+        return case_facts.noted(phantom, found)
 
     def facts(self, row: Row) -> CaseFacts:
         """What the validation's figures need to know of a case."""
-        return facts(row)
+        return case_facts.facts(row)
