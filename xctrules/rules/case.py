@@ -149,6 +149,11 @@ class Circumstances:
         """Places that the spec wants and the scan is not known to show."""
         return tuple(place for place, seen in self._in_view.items() if not seen) if self._whole else ()
 
+    @property
+    def nothing_told(self) -> bool:
+        """Whether the spec wants the whole cell, and nothing tells which places of it were seen."""
+        return self._whole and not self._in_view
+
     def place_text(self, places: Sequence[str]) -> str:
         """Places in words: ``the bottom end``, ``the top and bottom end``."""
         return f"the {wording.joined(places)} {self.scope.get('place_noun', 'end')}"

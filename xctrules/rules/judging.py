@@ -148,7 +148,7 @@ def judge(
 def _verdict(outcomes: Sequence[str], rejections: Sequence[str], circumstances: Circumstances) -> str:
     if rejections:
         return SCAN_REJECTED
-    unknown = circumstances.missing_places or circumstances.open_points
+    unknown = circumstances.missing_places or circumstances.nothing_told or circumstances.open_points
     return worst([*outcomes, INCOMPLETE] if unknown else outcomes)
 
 

@@ -58,6 +58,8 @@ def opening(
         what = f"every rule is about an {noun}" if noun[0] in "aeiou" else f"every rule is about a {noun}"
         what = f"{what} that is not in view" if measured else "the spec holds no rule"
         lines.append(f"Nothing was judged: {what}.")
+    if circumstances.nothing_told:
+        lines.append("The spec asks for the whole cell, but nothing tells which places of it were seen.")
     if circumstances.missing_places:
         places = circumstances.place_text(circumstances.missing_places)
         lines.append(f"The spec asks for the whole cell, but {places} is not in view.")
