@@ -37,9 +37,11 @@ def test_without_open_places_the_largest_is_zero() -> None:
     [
         {"expected": -1.0}, {"measured": math.nan}, {"allowed": math.inf}, {"expected": True},
         {"explained": {"x": "much"}}, {"unexplained": (place(-0.1),)}, {"unexplained": (3,)},
+        {"unexplained": 3}, {"unexplained": (Place(0.1, [5.0], "dark"),)}, {"unit": "m"}, {"explained": [1]},
+        {"unexplained": (Place(0.1, {1: 5.0}, "dark"),)}, {"unexplained": (Place(0.1, {}, None),)},
     ],
 )  # fmt: skip
-def test_sizes_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
+def test_sizes_and_places_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
     assert "lid" in str(ledger_fault(ledger(**wrong)))
 
 

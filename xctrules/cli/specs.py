@@ -108,12 +108,6 @@ def specs_schema() -> int:
 
 
 def _loaded(name: str, plugins_dir: Path | None, no_third_party: bool) -> CellSpec:
-    from xctrules.rules.cellspec import load_spec
+    from xctrules.engine.planning import spec_of
 
-    registry = plugins_asked_for(plugins_dir, no_third_party)
-    return load_spec(
-        name,
-        folders=registry.spec_folders,
-        known=registry.measurements,
-        open_ended=bool(registry.not_loaded),
-    )
+    return spec_of(name, plugins_asked_for(plugins_dir, no_third_party))

@@ -60,6 +60,8 @@ class NotMeasurable(Exception):
     This is no error of the plugin: the engine records the reason and goes on.
     """
 
+    reason = "the plugin gave no reason"
+
     def __init__(self, reason: str) -> None:
-        self.reason = reason
+        self.reason = str(reason)
         super().__init__(reason)

@@ -68,14 +68,27 @@ class Ledger:
 def ledger_fault(ledger: Any) -> str | None:
     """What is wrong with a ledger that a plugin handed over, in words; ``None`` when nothing is."""
     if not isinstance(ledger, Ledger):
-        return f"it returned a {type(ledger).__name__} among its ledgers"
-    places = [place for place in ledger.unexplained if isinstance(place, Place)]
-    if len(places) != len(ledger.unexplained):
-        return f"the ledger of the {ledger.part} holds something else than places"
+        return f"a {type(ledger).__name__} is among the ledgers"
+    if not isinstance(ledger.part, str) or not ledger.part:
+        return "a ledger is of no part"
+    whose = f"the ledger of the {ledger.part}"
+    if ledger.unit not in ("mm", "mm2"):
+        return f"{whose} is neither in mm nor in mm2"
+    places = ledger.unexplained
+    if not isinstance(places, list | tuple) or not all(isinstance(place, Place) for place in places):
+        return f"{whose} holds something else than places"
+    if not all(_is_named(place.at) and isinstance(place.reason, str) for place in places):
+        return f"{whose} holds a place without coordinates or reason"
+    if not _is_named(ledger.explained):
+        return f"{whose} explains by something else than reasons"
     sizes = [ledger.expected, ledger.measured, ledger.allowed, *ledger.explained.values()]
     if not all(_is_size(size) for size in [*sizes, *(place.extent for place in places)]):
-        return f"the ledger of the {ledger.part} holds a size that is no number, or below zero"
+        return f"{whose} holds a size that is no number, or below zero"
     return None
+
+
+def _is_named(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
 
 def _is_size(value: Any) -> bool:

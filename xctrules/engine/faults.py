@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _ENGINE = Path(__file__).resolve().parent
 
@@ -24,12 +28,12 @@ class PluginProblem:
 
 
 class PluginBroke(Exception):
-    """A plugin broke in its own process.
+    """A plugin broke: in its own process, or by what it returned.
 
     Parameters
     ----------
     happened
-        What it did, in words that follow its name: ``raised ValueError: boom``.
+        What it did, in words that follow its name: ``raised ValueError: boom``, ``returned 3, no frame``.
     traceback
         As :func:`short_traceback` made it over there, where there was an exception.
     """
@@ -38,6 +42,41 @@ class PluginBroke(Exception):
         self.happened = happened
         self.traceback = traceback
         super().__init__(happened)
+
+
+@dataclass
+class Notes:
+    """What the reader of the report should know beside the measurements, as it comes up."""
+
+    warnings: list[str] = field(default_factory=list)
+    failures: list[PluginProblem] = field(default_factory=list)
+
+    def guarded(
+        self,
+        plugin: str,
+        doing: str,
+        function: Callable[[], T],
+        otherwise: T,
+        passing: tuple[type[Exception], ...] = (),
+    ) -> T:
+        """What ``function`` returns; ``otherwise``, and a failure noted, where the plugin breaks.
+
+        Exceptions of the kinds ``passing`` are no failures, and the caller's.
+        """
+        try:
+            return function()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a plugin in another language may raise beside Exception
+            if isinstance(error, passing):
+                raise
+            self.failed(plugin, f"{doing} {happened(error)}", error)
+            return otherwise
+
+    def failed(self, plugin: str, message: str, error: BaseException | None = None) -> None:
+        """Note what a plugin did wrong."""
+        trace = None if error is None else short_traceback(error)
+        self.failures.append(PluginProblem(plugin, message, trace))
 
 
 def happened(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from xctrules.core.measurement import Measurement, Scale
 from xctrules.core.names import Description
 from xctrules.core.protocols import Prediction, Predictor
 from xctrules.core.wording import limits, significant, with_unit
+from xctrules.engine.returned import prediction_fault, sound
 
 LEAST_CAPABILITY = 2.0
 """Least ratio of the room to the expanded uncertainty: at 1, the guard band takes all the room."""
@@ -77,6 +78,11 @@ def assess(
     scale
         The voxel size's uncertainty.
 
+    Raises
+    ------
+    PluginBroke
+        When the predictor returns what is no prediction; it may raise anything itself.
+
     Returns
     -------
     list of dict
@@ -116,7 +122,7 @@ def _assess(
     low, high = (_limit(rule.get(side)) for side in ("min", "max"))
     typical = 0.0 if description.zero_when_good else nominal_mm.get(description.nominal)
     size = next((v for v in (typical, high, low) if v), predictor.usual_mm)
-    prediction = predictor.predict(name, size)
+    prediction = sound(predictor.predict(name, size), prediction_fault)
     if prediction is None:
         return {**entry, "reason": "no formula predicts this measurement's uncertainty"}
     expanded = prediction.expanded

@@ -27,6 +27,7 @@ from xctrules.core.protocols import ExportsLabels
 from xctrules.core.slices import Scan, each_slice
 from xctrules.engine import accounts, fit_for_purpose
 from xctrules.engine.clock import Clock
+from xctrules.engine.faults import happened
 from xctrules.engine.isolation.limits import Limits
 from xctrules.engine.measuring import Findings, measure
 from xctrules.engine.planning import Plan, for_geometry, plan_inspection
@@ -268,15 +269,20 @@ def _check_export(path: Path, plan: Plan) -> Path:
 
 def _export_labels(path: Path, cell: Cell[Any, Any, Any], plan: Plan) -> None:
     """Have the segmenter draw what it found; where it cannot, another one of the same geometry that can."""
-    fitting = for_geometry(plan.registry.segmenters, plan.spec.geometry)
-    drawing = next((p.value for p in (plan.segmenter, *fitting) if isinstance(p.value, ExportsLabels)), None)
+    chosen = () if plan.segmenter is None else (plan.segmenter,)
+    fitting = (*chosen, *for_geometry(plan.registry.segmenters, plan.spec.geometry))
+    drawing = next((provided for provided in fitting if isinstance(provided.value, ExportsLabels)), None)
     try:
         if drawing is None:
             raise NotMeasurable(f"no segmenter for {plan.spec.geometry} cells draws labels")
-        drawing.export_labels(cell, path)
-    except NotMeasurable as error:
+        drawing.value.export_labels(cell, path)
+    except (KeyboardInterrupt, XctrulesError):
+        raise
+    except BaseException as error:  # a plugin in another language may raise beside Exception
+        plugin = "" if drawing is None else f"the plugin {drawing.plugin} "
+        why = error.reason if isinstance(error, NotMeasurable) else f"{plugin}{happened(error)}"
         raise OutputError(
-            f"no label image can be written: {error.reason}", where=path, todo="Leave --export-labels away."
+            f"no label image can be written: {why}", where=path, todo="Leave --export-labels away."
         ) from error
 
 

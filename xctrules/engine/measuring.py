@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from xctrules.core.cell import Cell, Frame, Surfaces
+from xctrules.core.cell import Cell
 from xctrules.core.errors import ModelError, NotMeasurable, ScanError
 from xctrules.core.measurement import Measurement
 from xctrules.core.names import Description
@@ -26,14 +26,13 @@ from xctrules.core.slices import Scan
 from xctrules.core.version import __version__
 from xctrules.engine import fit_for_purpose
 from xctrules.engine.clock import Clock
-from xctrules.engine.faults import PluginProblem, happened, short_traceback
+from xctrules.engine.faults import Notes, PluginProblem, happened
 from xctrules.engine.gathering import Gathered, gather
-from xctrules.engine.planning import Plan
+from xctrules.engine.planning import Plan, not_loaded
 from xctrules.engine.registry import Provided
+from xctrules.engine.returned import frame_fault, predictor_fault, scope_fault, sound, surfaces_fault
 from xctrules.engine.run_metric import MetricOutcome, absent_metric, run_metric, withdrawn
 from xctrules.rules.stated_budgets import ScanConditions, apply_budgets
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -77,29 +76,6 @@ class Findings:
         return {**scope.figures, **places, "text": scope.text}
 
 
-@dataclass
-class Notes:
-    """What the reader of the report should know beside the measurements, as it comes up."""
-
-    warnings: list[str] = field(default_factory=list)
-    failures: list[PluginProblem] = field(default_factory=list)
-
-    def guarded(self, plugin: str, doing: str, function: Callable[[], T], otherwise: T) -> T:
-        """What ``function`` returns; ``otherwise``, and a failure noted, where the plugin breaks."""
-        try:
-            return function()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # a plugin in another language may raise beside Exception
-            self.failed(plugin, f"{doing} {happened(error)}", error)
-            return otherwise
-
-    def failed(self, plugin: str, message: str, error: BaseException | None = None) -> None:
-        """Note what a plugin did wrong."""
-        trace = None if error is None else short_traceback(error)
-        self.failures.append(PluginProblem(plugin, message, trace))
-
-
 def measure(
     scan: Scan,
     plan: Plan,
@@ -130,7 +106,7 @@ def measure(
         cell, no_cell = find_cell(scan, plan, notes, labels=labels)
     if cell is not None:
         with clock("segmenting"):
-            cell = segment(cell, plan.segmenter, notes)
+            cell = segment_as_planned(cell, plan, notes)
     if after_segmenting is not None:
         after_segmenting(cell, no_cell)
 
@@ -155,9 +131,9 @@ def measure(
         descriptions=plan.descriptions,
         gathered=gathered,
         fitness=fitness,
-        unscreened=_unscreened(plan, screened),
+        unscreened=_unscreened(plan, cell, screened),
         warnings=tuple(dict.fromkeys([*notes.warnings, *gathered.warnings])),
-        failures=(*plan.registry.problems, *notes.failures, *gathered.failures),
+        failures=(*plan.registry.problems, *plan.failures, *notes.failures, *gathered.failures),
         budget_uses=uses,
     )
 
@@ -171,20 +147,29 @@ def find_cell(
     """The cell in its own coordinates, or ``None`` and the reason why there is none."""
     notes = notes or Notes()
     finder = plan.finder
+    if finder is None or plan.no_cell:
+        return None, plan.no_cell
     nominal = plan.spec.nominal_mm
     try:
-        frame = finder.value.find(scan, nominal, plan.settings)
-        if not isinstance(frame, Frame):
-            raise TypeError(f"it returned {type(frame).__name__}, which is no frame")
-        notes.warnings.extend(str(warning) for warning in frame.warnings)
+        frame = sound(finder.value.find(scan, nominal, plan.settings), frame_fault)
     except NotMeasurable as error:
         return None, error.reason
     except KeyboardInterrupt:
         raise
-    except BaseException as error:
+    except BaseException as error:  # a plugin in another language may raise beside Exception
         notes.failed(finder.plugin, f"finding the cell {happened(error)}", error)
         return None, f"the plugin {finder.plugin} failed to find the cell"
+    notes.warnings.extend(frame.warnings)
     return Cell(scan, frame, scan.scale, plan.settings, nominal, labels=labels), ""
+
+
+def segment_as_planned(
+    cell: Cell[Any, Any, Any], plan: Plan, notes: Notes | None = None
+) -> Cell[Any, Any, Any]:
+    """The cell with the surfaces of the plan's segmenter; without them where there is none to be used."""
+    if plan.segmenter is None or plan.no_surfaces:
+        return dataclasses.replace(cell, no_surfaces=plan.no_surfaces)
+    return segment(cell, plan.segmenter, notes)
 
 
 def segment(cell: Cell[Any, Any, Any], chosen: Provided, notes: Notes | None = None) -> Cell[Any, Any, Any]:
@@ -192,9 +177,7 @@ def segment(cell: Cell[Any, Any, Any], chosen: Provided, notes: Notes | None = N
     notes = notes or Notes()
     name = chosen.value.name
     try:
-        surfaces = chosen.value.segment(cell)
-        if not isinstance(surfaces, Surfaces):
-            raise TypeError(f"it returned {type(surfaces).__name__}, which are no surfaces")
+        surfaces = sound(chosen.value.segment(cell), surfaces_fault)
     except NotMeasurable as error:
         return dataclasses.replace(cell, no_surfaces=error.reason)
     except (ScanError, ModelError):
@@ -242,11 +225,20 @@ def _held_against(
     return {name: m for name, m in _by_name(screened).items() if name not in waived}
 
 
-def _unscreened(plan: Plan, screened: Sequence[MetricOutcome]) -> tuple[str, ...]:
-    """Why what a screen would say of the scan is not known; a screen without a cell says it elsewhere."""
+def _unscreened(
+    plan: Plan, cell: Cell[Any, Any, Any] | None, screened: Sequence[MetricOutcome]
+) -> tuple[str, ...]:
+    """Why what a screen would say of the scan is not known.
+
+    A screen without a cell says it elsewhere, and a mask has no greys that a screen could look at.
+    """
     if not plan.screens:
         return (f"no plugin brings a screen for {plan.spec.geometry} cells, so nothing screened this scan",)
     failed = [o.metric for o in screened if any(m.status == "failed" for m in o.measurements)]
+    found = [m for outcome in screened for m in outcome.measurements]
+    could_look = cell is not None and not plan.scan_is_mask
+    if could_look and not failed and all(m.status == "not_measured" for m in found):
+        return (f"no screen measured anything, because {found[0].reason}",)
     return tuple(f"the screen {name} failed" for name in failed)
 
 
@@ -257,7 +249,8 @@ def _spoilt(plan: Plan, scan: Scan) -> dict[str, str]:
     """
     spoilt = plan.registry.end_processes()
     readers = [p.plugin for p in plan.registry.readers if p.value.name == scan.reader]
-    for plugin in (*readers, plan.finder.plugin, plan.segmenter.plugin):
+    first = [provided.plugin for provided in (plan.finder, plan.segmenter) if provided is not None]
+    for plugin in (*readers, *first):
         if plugin in spoilt:
             all_plugins = [p.plugin for p in (*plan.screens, *plan.metrics)]
             return (
@@ -292,24 +285,22 @@ def _fitness(
     def predicted() -> Sequence[Mapping[str, Any]]:
         if cell is None:
             return assess(no_cell)
-        if not isinstance(finder.value, Predicts):
+        if finder is None or not isinstance(finder.value, Predicts):
             return assess(f"no formulas are known for {plan.spec.geometry} cells")
-        return assess(finder.value.predictor(cell, _by_name(screened)))
+        return assess(sound(finder.value.predictor(cell, _by_name(screened)), predictor_fault))
 
-    failed = assess(f"the plugin {finder.plugin} failed to predict")
-    return notes.guarded(finder.plugin, "predicting uncertainties", predicted, failed)
+    plugin = "" if finder is None else finder.plugin
+    failed = assess(f"the plugin {plugin} failed to predict")
+    return notes.guarded(plugin, "predicting uncertainties", predicted, failed)
 
 
 def _scope(cell: Cell[Any, Any, Any] | None, plan: Plan, notes: Notes) -> Scope:
-    finder = plan.finder.value
-    if not isinstance(finder, TellsScope):
+    if plan.finder is None or not isinstance(plan.finder.value, TellsScope):
         return Scope()
+    finder = plan.finder.value
 
     def told() -> Scope:
-        scope = finder.scope(cell, plan.spec.nominal_mm)
-        if not isinstance(scope, Scope):
-            raise TypeError(f"it returned {type(scope).__name__}, not a Scope")
-        return scope
+        return sound(finder.scope(cell, plan.spec.nominal_mm), scope_fault)
 
     return notes.guarded(plan.finder.plugin, "telling what is in view", told, Scope())
 
@@ -328,14 +319,14 @@ def _format_warning(scan: Scan, plan: Plan) -> list[str]:
 
 def _nobodys(plan: Plan, gathered: Gathered) -> dict[str, Measurement]:
     """What the spec asks for and no plugin that ran measures."""
-    registry, geometry = plan.registry, plan.spec.geometry
-    declared = registry.measurements
-    broken = f" (not loaded: {', '.join(registry.not_loaded)})" if registry.not_loaded else ""
+    registry = plan.registry
+    others = {name: p for p in (*registry.screens, *registry.metrics) for name in p.value.declares}
 
     def reason(name: str) -> str:
-        if name in declared:
-            return f"the plugin that measures it is not for {geometry} cells"
-        return f"no loaded plugin measures it{broken}"
+        if name not in others:
+            return f"no loaded plugin measures it{not_loaded(registry)}"
+        plugin, geometry = others[name].plugin, others[name].value.geometry
+        return f"the plugin {plugin} measures it for {geometry} cells, not for {plan.spec.geometry} cells"
 
     asked = {str(rule["measurement"]): str(rule["unit"]) for rule in plan.spec.rules}
     return {

@@ -5,13 +5,14 @@ In: a spec and the user's wishes. Out: a :class:`Plan`, whose settings the geome
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xctrules.core.cell import Settings
-from xctrules.core.errors import PluginError, XctrulesError
+from xctrules.core.errors import PluginError, SpecError, XctrulesError
 from xctrules.core.names import Description
 from xctrules.core.protocols import (
     ChecksSettings,
@@ -21,8 +22,9 @@ from xctrules.core.protocols import (
     ReadsLabels,
     TakesMasks,
 )
-from xctrules.engine.faults import happened
+from xctrules.engine.faults import Notes, PluginProblem
 from xctrules.engine.registry import Provided, Registry, descriptions_of
+from xctrules.engine.returned import settings_fault, sound
 from xctrules.rules.cellspec import CellSpec, load_spec
 
 
@@ -33,7 +35,8 @@ class Plan:
     Attributes
     ----------
     finder, segmenter
-        Of the spec's geometry.
+        Of the spec's geometry; ``None`` where that is missing, and a plugin that might have it is broken. A
+        geometry may also do without a segmenter.
     settings
         As the finder made them of the options; the base class where it has none.
     options
@@ -43,16 +46,23 @@ class Plan:
         where neither is a mask.
     with_labels
         Whether a label image takes the place of segmenting.
+    no_cell, no_surfaces
+        Why no cell will be found, or no surfaces in it, whatever the scan; empty where nothing says so.
+    failures
+        What plugins did wrong when they were asked.
     """
 
     spec: CellSpec
     registry: Registry
-    finder: Provided
-    segmenter: Provided
+    finder: Provided | None
+    segmenter: Provided | None
     settings: Settings
     options: Mapping[str, Any]
     mask_label: int | None = None
     with_labels: bool = False
+    no_cell: str = ""
+    no_surfaces: str = ""
+    failures: tuple[PluginProblem, ...] = ()
 
     @property
     def scan_is_mask(self) -> bool:
@@ -99,31 +109,55 @@ def plan_inspection(
     Raises
     ------
     XctrulesError
-        When the spec, an option or the segmenter cannot be used.
+        When the spec, an option or the segmenter cannot be used. What a plugin does wrong raises nothing.
     """
     cell_spec = spec if isinstance(spec, CellSpec) else spec_of(spec, registry)
-    finder = _finder(cell_spec, registry)
-    values = _option_values(finder.value, cell_spec.geometry, options or {})
-    mask_label = None
-    if isinstance(finder.value, TakesMasks):
-        mask_label = finder.value.mask_labels.get(str(values.get(finder.value.mask_option)))
-    chosen, model = _segmenter(segmenter, cell_spec, registry, with_labels)
-    used = values
-    if with_labels and isinstance(finder.value, TakesMasks):
-        used = {**values, finder.value.mask_option: None}  # the label image is the mask, and the scan a scan
-    settings = _settings(finder, chosen.value.name, model, used)
-    _check_model(chosen.value, settings, "--segmenter" if segmenter else cell_spec.file)
-    return Plan(cell_spec, registry, finder, chosen, settings, values, mask_label, with_labels)
+    notes = Notes()
+    finder, no_cell = _finder(cell_spec, registry)
+    values = _option_values(finder, cell_spec, options or {})
+    chosen, model, no_surfaces = _segmenter(segmenter, cell_spec, registry, with_labels)
+    geometry = None if finder is None else finder.value
+    mask_label, used = None, values
+    if isinstance(geometry, TakesMasks):
+        mask_label = geometry.mask_labels.get(str(values[geometry.mask_option]))
+        if with_labels:
+            used = {**values, geometry.mask_option: None}  # the label image is the mask, and the scan a scan
+    named = Settings("" if chosen is None else chosen.value.name, model)
+    settings = _settings(finder, named, used, notes)
+    if chosen is not None and settings is not None:
+        where = "--segmenter" if segmenter else cell_spec.file
+        no_surfaces = no_surfaces or _unusable(chosen, settings, where, notes)
+    if finder is not None and settings is None:
+        no_cell = f"the plugin {finder.plugin} failed to make settings of the options"
+    return Plan(
+        spec=cell_spec,
+        registry=registry,
+        finder=finder,
+        segmenter=chosen,
+        settings=settings or named,
+        options=values,
+        mask_label=mask_label,
+        with_labels=with_labels,
+        no_cell=no_cell,
+        no_surfaces=no_surfaces,
+        failures=tuple(notes.failures),
+    )
 
 
 def spec_of(name_or_path: str | Path, registry: Registry) -> CellSpec:
-    """Load a spec that may name whatever the loaded plugins measure."""
-    return load_spec(
-        name_or_path,
-        folders=registry.spec_folders,
-        known=registry.measurements,
-        open_ended=bool(registry.not_loaded),
-    )
+    """Load a spec that may name whatever the loaded plugins measure.
+
+    Raises
+    ------
+    SpecError
+        Where it cannot be used; names the plugins that were not loaded, since it may be for want of them.
+    """
+    folders, known = registry.spec_folders, registry.measurements
+    try:
+        return load_spec(name_or_path, folders=folders, known=known, open_ended=bool(registry.not_loaded))
+    except SpecError as error:
+        what = error.what + not_loaded(registry)
+        raise SpecError(what, where=error.where, todo=error.todo) from error
 
 
 def for_geometry(provided: Sequence[Provided], geometry: str) -> tuple[Provided, ...]:
@@ -131,28 +165,32 @@ def for_geometry(provided: Sequence[Provided], geometry: str) -> tuple[Provided,
     return tuple(p for p in provided if not isinstance(p.value, ForGeometry) or p.value.geometry == geometry)
 
 
-def _finder(spec: CellSpec, registry: Registry) -> Provided:
+def _finder(spec: CellSpec, registry: Registry) -> tuple[Provided | None, str]:
+    """The geometry's frame finder; ``None`` and why not, where a broken plugin may have it."""
     for provided in registry.frame_finders:
         if provided.value.geometry == spec.geometry:
-            return provided
-    known = ", ".join(str(p.value.geometry) for p in registry.frame_finders) or "none"
-    raise PluginError(
-        f"no plugin knows cells of the geometry {spec.geometry!r}",
-        where=spec.file,
-        todo=f"Known geometries: {known}.{_broken(registry)}",
-    )
+            return provided, ""
+    what = f"no loaded plugin knows cells of the geometry {spec.geometry!r}"
+    if registry.not_loaded:
+        return None, what + not_loaded(registry)
+    known = ", ".join(p.value.geometry for p in registry.frame_finders) or "none"
+    raise PluginError(what, where=spec.file, todo=f"Known geometries: {known}.")
 
 
-def _broken(registry: Registry) -> str:
-    return f" Not loaded: {', '.join(registry.not_loaded)}." if registry.not_loaded else ""
+def not_loaded(registry: Registry) -> str:
+    """The plugins that were not loaded, in brackets; nothing where there are none."""
+    return f" (not loaded: {', '.join(registry.not_loaded)})" if registry.not_loaded else ""
 
 
 # --- options ---------------------------------------------------------------------------------------------
 
 
-def _option_values(finder: Any, geometry: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    options = finder.options if isinstance(finder, HasOptions) else ()
-    checked = given_values(options, f"{geometry} cells", given)
+def _option_values(finder: Provided | None, spec: CellSpec, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Each option as it was given, or its default; all that was given where nobody knows the options."""
+    if finder is None:
+        return {name: value for name, value in given.items() if value is not None}
+    options = finder.value.options if isinstance(finder.value, HasOptions) else ()
+    checked = given_values(options, f"{spec.geometry} cells", given)
     return {option.name: checked.get(option.name, option.default) for option in options}
 
 
@@ -197,7 +235,7 @@ def option_value(option: Option, given: Any) -> Any:
     where = flag(option.name)
     try:
         value = _as_kind(option.kind, given)
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         kinds = {int: "a whole number", float: "a number", bool: "yes or no", str: "text"}
         raise XctrulesError(
             f"{given!r} is not {kinds.get(option.kind, option.kind.__name__)}", where=where, todo=option.help
@@ -223,26 +261,25 @@ def _as_kind(kind: type, given: Any) -> Any:
         return words[given.lower()]
     if kind is int and isinstance(given, float) and given != int(given):
         raise ValueError(given)
-    return kind(given)
+    value = kind(given)
+    if kind is float and not math.isfinite(value):
+        raise ValueError(given)
+    return value
 
 
-def _settings(finder: Provided, segmenter: str, model: str | None, values: Mapping[str, Any]) -> Settings:
-    if not isinstance(finder.value, HasOptions):
-        return Settings(segmenter, model)
-    try:
-        settings = finder.value.settings(segmenter, model, values)
-    except XctrulesError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"the plugin {finder.plugin} broke on the options (it {happened(error)})",
-            where=", ".join(map(flag, values)),
-        ) from error
-    if not isinstance(settings, Settings):
-        raise PluginError(
-            f"the plugin {finder.plugin} made {type(settings).__name__} of the options, no Settings"
-        )
-    return settings
+def _settings(
+    finder: Provided | None, named: Settings, values: Mapping[str, Any], notes: Notes
+) -> Settings | None:
+    """The geometry's settings; ``None``, with what it did noted, where it breaks."""
+    if finder is None or not isinstance(finder.value, HasOptions):
+        return named
+    geometry = finder.value
+
+    def made() -> Settings | None:
+        return sound(geometry.settings(named.segmenter, named.model, values), settings_fault)
+
+    doing = "making settings of the options"
+    return notes.guarded(finder.plugin, doing, made, None, passing=(XctrulesError,))
 
 
 # --- the segmenter ---------------------------------------------------------------------------------------
@@ -250,23 +287,23 @@ def _settings(finder: Provided, segmenter: str, model: str | None, values: Mappi
 
 def _segmenter(
     asked: str | None, spec: CellSpec, registry: Registry, with_labels: bool
-) -> tuple[Provided, str | None]:
-    """The segmenter and the name or path of its model."""
+) -> tuple[Provided | None, str | None, str]:
+    """The segmenter, the name or path of its model, and why there is no segmenter where there is none."""
     fitting = for_geometry(registry.segmenters, spec.geometry)
     if with_labels:
-        return _label_reader(asked, fitting, spec), None
+        return _label_reader(asked, fitting, spec), None, ""
     name, colon, model = (asked or spec.segmenter or "").partition(":")
     where = "--segmenter" if asked else spec.file
     by_name = {provided.value.name: provided for provided in fitting}
     if not name and fitting:
-        return fitting[0], None
+        return fitting[0], None, ""
     if name not in by_name:
-        what = f"there is no segmenter {name!r}" if name else "there is no segmenter"
-        raise PluginError(
-            f"{what} for {spec.geometry} cells",
-            where=where,
-            todo=f"Known segmenters: {', '.join(by_name) or 'none'}.{_broken(registry)}",
-        )
+        called = f" {name!r}" if name else ""
+        what = f"there is no segmenter{called} for {spec.geometry} cells{not_loaded(registry)}"
+        if not name or (registry.not_loaded and not asked):
+            return None, None, what
+        known = ", ".join(by_name) or "none"
+        raise PluginError(what, where=where, todo=f"Known segmenters: {known}.")
     if colon and not model:
         raise PluginError(
             f"there is no model after the colon of {name + colon!r}",
@@ -276,7 +313,7 @@ def _segmenter(
     if model and not asked and spec.path is not None and (spec.path.parent / model).exists():
         model = str(spec.path.parent / model)  # relative to the spec, as other paths in it
     chosen = by_name[name]
-    return chosen, _seen_from_anywhere(model) if model and chosen.apart else model or None
+    return chosen, _seen_from_anywhere(model) if model and chosen.apart else model or None, ""
 
 
 def _seen_from_anywhere(model: str) -> str:
@@ -300,15 +337,17 @@ def _label_reader(asked: str | None, fitting: Sequence[Provided], spec: CellSpec
     return next((p for p in readers if p.value.name == asked), readers[0])
 
 
-def _check_model(segmenter: Any, settings: Settings, where: str) -> None:
-    """Refuse a model that cannot be used before a scan is read for it."""
-    if settings.model and not isinstance(segmenter, ChecksSettings):
-        name = segmenter.name
-        raise PluginError(f"the segmenter {name} takes no model", where=where, todo=f"Give {name} alone.")
-    if isinstance(segmenter, ChecksSettings):
-        try:
-            segmenter.check(settings)
-        except XctrulesError:
-            raise
-        except Exception:
-            pass
+def _unusable(chosen: Provided, settings: Settings, where: str, notes: Notes) -> str:
+    """Why a segmenter cannot be used with these settings; a model that cannot be raises here already."""
+    segmenter, name = chosen.value, chosen.value.name
+    if not isinstance(segmenter, ChecksSettings):
+        if settings.model:
+            raise PluginError(f"the segmenter {name} takes no model", where=where, todo=f"Give {name} alone.")
+        return ""
+
+    def why_not() -> str:
+        segmenter.check(settings)
+        return ""
+
+    doing, failed = f"segmenter {name}, checking its settings,", f"the segmenter {name} failed"
+    return notes.guarded(chosen.plugin, doing, why_not, failed, passing=(XctrulesError,))

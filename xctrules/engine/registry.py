@@ -74,11 +74,10 @@ class Provided:
 def descriptions_of(provided: Sequence[Provided]) -> dict[str, Description]:
     """What screens and metrics say of their measurements, by name."""
     return {
-        str(name): description
+        name: description
         for each in provided
         if isinstance(each.value, Describes)
         for name, description in each.value.describes.items()
-        if isinstance(description, Description)
     }
 
 
@@ -193,7 +192,7 @@ class Registry:
 
     @property
     def not_loaded(self) -> tuple[str, ...]:
-        """Names of the plugins that could not be loaded, as a whole or from one of their hooks."""
+        """Names of the plugins that could not be loaded, or not all of what they meant to provide."""
         return tuple(name for name, _, loaded in self._admitted() if loaded.error or name in self._broke)
 
     def collect(self) -> None:
@@ -261,11 +260,11 @@ class Registry:
                 continue
             given = plugin.give(hook)
             self.problems.extend(given.problems)
-            if given.broke:
+            claimed = [value for value in given.objects if self._claim(name, hook, value, taken)]
+            apart = isinstance(plugin, HostedPlugin)
+            kept.extend(Provided(name, value, apart) for value in claimed)
+            if given.problems or len(claimed) < len(given.objects):
                 self._broke.add(name)
-            for value in given.objects:
-                if self._claim(name, hook, value, taken):
-                    kept.append(Provided(name, value, apart=isinstance(plugin, HostedPlugin)))
         return tuple(kept)
 
     def _claim(self, plugin: str, hook: str, value: Any, taken: dict[str, str]) -> bool:

@@ -7,7 +7,6 @@ to the same rules in its author's tests and in an inspection.
 from __future__ import annotations
 
 import dataclasses
-import math
 import numbers
 import time
 from collections.abc import Mapping, Sequence
@@ -16,14 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from xctrules.core.canonical import plain
 from xctrules.core.cell import Cell
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
-from xctrules.core.ledger import Ledger, ledger_fault
+from xctrules.core.ledger import Ledger
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.protocols import AboutTheScan
 from xctrules.engine.faults import PluginProblem, describe_exception, happened, short_traceback
+from xctrules.engine.forms import is_mapping, is_number, shown
 from xctrules.engine.registry import Provided
+from xctrules.engine.returned import LARGEST, result_fault, sound
 from xctrules.pages.figures import figure_to_json
 
 STATUSES = ("measured", "not_measured", "failed", "not_applicable")
@@ -68,29 +70,22 @@ class MetricOutcome:
 
 def run_metric(provided: Provided, cell: Cell[Any, Any, Any]) -> MetricOutcome:
     """Run a metric or screen on ``cell``. Never raises on the plugin's account."""
-    metric = provided.value
-    declares = {str(name): str(unit) for name, unit in metric.declares.items()}
     started = time.perf_counter()
     try:
-        result = metric.measure(cell)
+        outcome = _checked(provided, sound(provided.value.measure(cell), result_fault))
     except NotMeasurable as error:
         outcome = absent_metric(provided, error.reason)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin in another language may raise beside Exception
-        outcome = _failed(provided, declares, f"it {happened(error)}", error)
-    else:
-        if isinstance(result, MetricResult):
-            outcome = _checked(provided, declares, result)
-        else:
-            outcome = _failed(provided, declares, f"it returned {type(result).__name__}, not a MetricResult")
+        outcome = _failed(provided, f"it {happened(error)}", error)
     return dataclasses.replace(_signed(outcome, provided), seconds=time.perf_counter() - started)
 
 
 def absent_metric(provided: Provided, reason: str) -> MetricOutcome:
     """The outcome of a metric that could not measure anything: all that it declares, with the reason."""
     metric = provided.value
-    absent = tuple(Measurement.absent(str(n), str(u), reason) for n, u in metric.declares.items())
+    absent = tuple(Measurement.absent(name, unit, reason) for name, unit in metric.declares.items())
     return _signed(MetricOutcome(provided.plugin, metric.name, metric.title, absent), provided)
 
 
@@ -104,6 +99,7 @@ def withdrawn(outcome: MetricOutcome, reason: str) -> MetricOutcome:
         figures=(),
         images={},
         samples=(),
+        ledgers=(),
         parameters={},
         rejections=(),
         warnings=(),
@@ -115,136 +111,163 @@ def _signed(outcome: MetricOutcome, provided: Provided) -> MetricOutcome:
     metric = provided.value
     return dataclasses.replace(
         outcome,
-        declared=frozenset(str(name) for name in metric.declares),
+        declared=frozenset(metric.declares),
         about_the_scan=isinstance(metric, AboutTheScan),
     )
 
 
-def _failed(
-    provided: Provided, declares: Mapping[str, str], message: str, error: BaseException | None = None
-) -> MetricOutcome:
+def _failed(provided: Provided, message: str, error: BaseException) -> MetricOutcome:
     metric = provided.value
-    problem = _problem(provided, message, error)
-    failed = tuple(Measurement.absent(n, u, message, status="failed") for n, u in declares.items())
+    problem = PluginProblem(provided.plugin, message, short_traceback(error), metric.name)
+    failed = tuple(Measurement.absent(n, u, message, status="failed") for n, u in metric.declares.items())
     return MetricOutcome(provided.plugin, metric.name, metric.title, failed, failures=(problem,))
 
 
-def _problem(provided: Provided, message: str, error: BaseException | None = None) -> PluginProblem:
-    trace = short_traceback(error) if error else None
-    return PluginProblem(provided.plugin, message, trace, provided.value.name)
+# --- what came back --------------------------------------------------------------------------------------
 
 
-def _checked(provided: Provided, declares: Mapping[str, str], result: MetricResult) -> MetricOutcome:
+class _Faults:
+    """What is wrong with the parts of one metric's result, as it comes up."""
+
+    def __init__(self, provided: Provided) -> None:
+        self.plugin, self.metric = provided.plugin, provided.value.name
+        self.problems: list[PluginProblem] = []
+
+    def add(self, message: str, error: BaseException | None = None) -> None:
+        trace = None if error is None else short_traceback(error)
+        self.problems.append(PluginProblem(self.plugin, message, trace, self.metric))
+
+
+def _checked(provided: Provided, result: MetricResult) -> MetricOutcome:
     """A result that came back, with every part that breaks a rule replaced by the reason why."""
-    plugin, metric = provided.plugin, provided.value
-    problems: list[PluginProblem] = []
+    metric, faults = provided.value, _Faults(provided)
+    measurements = _measurements(result.measurements, metric.declares, faults)
+    figures, images = _figures(result.figures, faults)
+    samples = _samples(result.samples, faults)
+    return MetricOutcome(
+        plugin=provided.plugin,
+        metric=metric.name,
+        title=metric.title,
+        measurements=measurements,
+        figures=figures,
+        images=images,
+        samples=samples,
+        ledgers=tuple(result.ledgers),
+        parameters=plain(result.parameters),
+        rejections=tuple(result.rejections),
+        warnings=(*result.warnings, *_without_uncertainty(measurements, metric.name)),
+        failures=tuple(faults.problems),
+    )
 
-    def problem(message: str, error: BaseException | None = None) -> None:
-        problems.append(_problem(provided, message, error))
 
+def _measurements(
+    returned: Sequence[Any], declares: Mapping[str, str], faults: _Faults
+) -> tuple[Measurement, ...]:
+    """All that is declared, in that order, and what came beyond that, as failed."""
     given: dict[str, Measurement] = {}
-    for item in _listed(result.measurements):
+    for item in returned:
         if not isinstance(item, Measurement):
-            problem(f"it returned a {type(item).__name__} among its measurements")
+            faults.add(f"it returned a {type(item).__name__} among its measurements")
             continue
         name = str(item.name)
-        if name in given:
-            fault: str | None = f"{name} was returned twice"
-        else:
-            fault = measurement_fault(item, declares.get(name))
+        fault = f"{name} was returned twice" if name in given else measurement_fault(item, declares.get(name))
         if fault is not None:
-            problem(fault)
+            faults.add(fault)
             given[name] = Measurement.absent(name, declares.get(name, str(item.unit)), fault, status="failed")
-        elif item.status == "measured":
-            given[name] = item
         else:
-            reason = item.reason or "the metric gave no reason"
-            given[name] = dataclasses.replace(item, value=None, budget=(), reason=reason)
+            given[name] = item if item.status == "measured" else _without_value(item)
     silent = "the metric reported nothing for it"
-    measurements = [given.get(n) or Measurement.absent(n, u, silent) for n, u in declares.items()]
-    measurements += [m for n, m in given.items() if n not in declares]
-    warnings = [str(w) for w in _listed(result.warnings)]
-    warnings += [
-        f"{m.name} comes without an uncertainty and counts as exact (metric {metric.name})"
+    declared = [given.get(name) or Measurement.absent(name, unit, silent) for name, unit in declares.items()]
+    return (*declared, *(m for name, m in given.items() if name not in declares))
+
+
+def _without_value(measurement: Measurement) -> Measurement:
+    reason = measurement.reason or "the metric gave no reason"
+    return dataclasses.replace(measurement, value=None, budget=(), reason=reason)
+
+
+def _without_uncertainty(measurements: Sequence[Measurement], metric: str) -> list[str]:
+    """A warning for each value that counts as exact and is no count or ratio."""
+    return [
+        f"{m.name} comes without an uncertainty and counts as exact (metric {metric})"
         for m in measurements
         if m.status == "measured" and m.unit not in EXACT_UNITS and not m.standard_uncertainty
     ]
 
-    figures: list[dict[str, Any]] = []
+
+def _figures(returned: Sequence[Any], faults: _Faults) -> tuple[tuple[dict[str, Any], ...], dict[str, bytes]]:
+    """Figures as JSON, and the image files that they need, without those that cannot be drawn."""
+    figures: dict[str, dict[str, Any]] = {}
     images: dict[str, bytes] = {}
-    for figure in _listed(result.figures):
+    for figure in returned:
         try:
             data, files = figure_to_json(figure)
-            if any(f["id"] == data["id"] for f in figures):
+            if data["id"] in figures:
                 raise ValueError(f"two figures have the id {data['id']!r}")
         except Exception as error:
-            problem(f"a figure cannot be drawn ({describe_exception(error)})", error)
+            faults.add(f"a figure cannot be drawn ({describe_exception(error)})", error)
             continue
-        figures.append(data)
+        figures[data["id"]] = data
         images.update(files)
-    ledgers = []
-    for ledger in _listed(result.ledgers):
-        fault = ledger_fault(ledger)
-        if fault:
-            problem(fault)
-        else:
-            ledgers.append(ledger)
-    samples = []
-    for table in _listed(result.samples):
-        sample_fault = samples_fault(table)
-        if sample_fault:
-            problem(sample_fault)
-        else:
-            samples.append(table)
-    parameters = result.parameters
-    if not isinstance(parameters, Mapping):
-        problem("its parameters are no mapping")
-        parameters = {}
-    return MetricOutcome(
-        plugin=plugin,
-        metric=metric.name,
-        title=metric.title,
-        measurements=tuple(measurements),
-        figures=tuple(figures),
-        images=images,
-        samples=tuple(samples),
-        ledgers=tuple(ledgers),
-        parameters=parameters,
-        rejections=tuple(str(r) for r in _listed(result.rejections)),
-        warnings=tuple(warnings),
-        failures=tuple(problems),
-    )
+    return tuple(figures.values()), images
 
 
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
+def _samples(returned: Sequence[Any], faults: _Faults) -> tuple[Samples, ...]:
+    """Tables of single values, without those that cannot be written."""
+    kept = []
+    for table in returned:
+        fault = samples_fault(table)
+        if fault is None:
+            kept.append(table)
+        else:
+            faults.add(fault)
+    return tuple(kept)
 
 
 def measurement_fault(measurement: Measurement, declared_unit: str | None) -> str | None:
     """What is wrong with a measurement that a metric returned, in words; ``None`` when nothing is."""
-    name = measurement.name
+    name, status = measurement.name, measurement.status
     if declared_unit is None:
         return f"{name} was returned but not declared"
     if measurement.unit != declared_unit:
-        return f"{name} was returned in {measurement.unit!r}, but declared in {declared_unit!r}"
-    if measurement.status not in STATUSES:
-        return f"{name} has the status {measurement.status!r}, which does not exist"
-    if measurement.status != "measured":
-        return None
-    value = measurement.value
+        return f"{name} was returned in {shown(measurement.unit)}, but declared in {declared_unit!r}"
+    if status not in STATUSES:
+        return f"{name} has the status {shown(status)}, which does not exist"
+    if measurement.reason is not None and not isinstance(measurement.reason, str):
+        return f"{name} has the reason {shown(measurement.reason)}, which is no text"
+    return _value_fault(measurement) if status == "measured" else None
+
+
+def _value_fault(measurement: Measurement) -> str | None:
+    """What is wrong with what a measured quantity has beside its name."""
+    name, value = measurement.name, measurement.value
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        return f"{name} has the value {value!r}, which is no number"
-    if not math.isfinite(value):
-        return f"{name} has the value {float(value)}, which is no finite number"
-    budget = _listed(measurement.budget)
-    for line in budget:
-        if not isinstance(line, Contribution):
-            return f"{name} has a {type(line).__name__} in its uncertainty budget"
-        if not isinstance(line.contribution, numbers.Real) or not math.isfinite(line.contribution):
-            return f"{name}: the uncertainty from {line.source!r} is {line.contribution!r}"
-        dof = line.degrees_of_freedom
-        if not isinstance(dof, numbers.Real) or math.isnan(dof) or dof <= 0:
-            return f"{name}: {line.source!r} has {dof!r} degrees of freedom"
+        return f"{name} has the value {shown(value)}, which is no number"
+    if not is_number(value) or abs(value) > LARGEST:
+        return f"{name} has the value {shown(value)}, which is no finite number, or far too large"
+    if not isinstance(measurement.budget, list | tuple):
+        return f"{name} has a {type(measurement.budget).__name__} as its uncertainty budget"
+    if measurement.n is not None and not isinstance(measurement.n, numbers.Integral):
+        return f"{name} has {shown(measurement.n)} single values behind it, which is no whole number"
+    if measurement.worst_at is not None and not is_mapping(measurement.worst_at):
+        return f"{name} is worst at {shown(measurement.worst_at)}, which is no mapping of coordinates"
+    faults = (_line_fault(name, line) for line in measurement.budget)
+    return next((fault for fault in faults if fault is not None), None)
+
+
+def _line_fault(name: str, line: Any) -> str | None:
+    """What is wrong with one line of an uncertainty budget."""
+    if not isinstance(line, Contribution):
+        return f"{name} has a {type(line).__name__} in its uncertainty budget"
+    if not isinstance(line.source, str):
+        return f"{name}: the source {shown(line.source)} in its uncertainty budget is no text"
+    if not is_number(line.contribution) or abs(line.contribution) > LARGEST:
+        return f"{name}: the uncertainty from {shown(line.source)} is {shown(line.contribution)}"
+    if line.type not in ("A", "B"):
+        return f"{name}: {shown(line.source)} is of the type {shown(line.type)} instead of A or B"
+    dof = line.degrees_of_freedom
+    if not isinstance(dof, numbers.Real) or not dof > 0:
+        return f"{name}: {shown(line.source)} has {shown(dof)} degrees of freedom"
     return None
 
 
@@ -252,9 +275,13 @@ def samples_fault(samples: Any) -> str | None:
     """What is wrong with a table of single values, in words; ``None`` when nothing is."""
     if not isinstance(samples, Samples):
         return f"it returned a {type(samples).__name__} among its samples"
-    if not samples.name or not isinstance(samples.columns, Mapping) or not samples.columns:
-        return "it returned samples without a name or without columns"
-    shapes = {np.shape(column) for column in samples.columns.values()}
+    if not isinstance(samples.name, str) or not samples.name:
+        return "it returned samples without a name"
+    if not samples.columns or not is_mapping(samples.columns):
+        return f"the samples {shown(samples.name)} have no columns"
+    columns = {name: np.asarray(column) for name, column in samples.columns.items()}
+    shapes = {column.shape for column in columns.values()}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
-        return f"the columns of samples {samples.name!r} are not equally long lists"
-    return None
+        return f"the columns of samples {shown(samples.name)} are not equally long lists"
+    odd = [name for name, column in columns.items() if column.dtype.kind not in "biufUS"]
+    return f"the samples {shown(samples.name)} hold no numbers or texts in {', '.join(odd)}" if odd else None

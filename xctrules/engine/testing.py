@@ -20,7 +20,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Measurement
 from xctrules.core.protocols import DrawnPhantom, Metric
 from xctrules.engine.forms import metric_fault
-from xctrules.engine.measuring import find_cell, segment
+from xctrules.engine.measuring import find_cell, segment_as_planned
 from xctrules.engine.planning import plan_inspection
 from xctrules.engine.registry import Provided, load_plugins
 from xctrules.engine.run_metric import MetricOutcome, run_metric
@@ -74,7 +74,7 @@ def phantom_cell(
     cell, no_cell = find_cell(phantom.scan(), plan)
     if cell is None:
         raise NotMeasurable(no_cell)
-    return segment(cell, plan.segmenter) if segmented else cell, phantom.truth["measurements"]
+    return segment_as_planned(cell, plan) if segmented else cell, phantom.truth["measurements"]
 
 
 def assert_metric_conforms(metric: Metric, cell: Cell[Any, Any, Any]) -> dict[str, Measurement]:
