@@ -28,7 +28,8 @@ from xctrules.cylinder.surfaces import (
     EndEdges,
 )
 from xctrules_segmentation.cathode_edges import Cathodes, find_cathodes
-from xctrules_segmentation.free_foil import FoilContrast, OneFoil, Turn, find_tip, side_mm, strays
+from xctrules_segmentation.foil_contrast import FoilContrast, side_mm
+from xctrules_segmentation.free_foil import OneFoil, Turn, find_tip, strays
 from xctrules_segmentation.layout import Layout, bridged
 from xctrules_segmentation.places import (
     BLUR_VOXELS,

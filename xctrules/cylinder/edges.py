@@ -12,7 +12,7 @@ all at once.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -198,8 +198,11 @@ class Slabs:
 
     def predict(self, x: ArrayLike) -> Floats:
         """Grey (n, m) of each slab at the positions ``x`` (m,)."""
-        unknowns = np.column_stack([getattr(self, field.name) for field in fields(self)])[:, :_UNKNOWNS]
-        terms = _Terms.at(unknowns, np.asarray(x, dtype=np.float32))
+        unknowns = (
+            self.outer, self.inner, self.wall, self.wall_slope, self.inside, self.outside,
+            self.inside_slope, self.blur, self.inner_blur,
+        )  # fmt: skip
+        terms = _Terms.at(np.column_stack(unknowns), np.asarray(x, dtype=np.float32))
         return terms.grey().astype(np.float64)
 
     def residuals(self, profiles: ArrayLike) -> Floats:
@@ -301,8 +304,9 @@ class _State:
 
     def take(self, trial: _State, where: NDArray[np.bool_]) -> None:
         """Go on from ``trial`` in the profiles ``where`` (n,)."""
-        for name in ("unknowns", "residual", "jacobian", "weight", "cost"):
-            getattr(self, name)[where] = getattr(trial, name)[where]
+        self.unknowns[where] = trial.unknowns[where]
+        self.residual[where], self.jacobian[where] = trial.residual[where], trial.jacobian[where]
+        self.weight[where], self.cost[where] = trial.weight[where], trial.cost[where]
 
     def rms(self) -> Floats:
         square = np.einsum("nm,nm->n", self.residual, self.residual)
