@@ -202,3 +202,12 @@ def centre_drawn_by_a_disturbance(distance_mm: float) -> Contribution:
 def axis_of_the_can(residual_mm: float) -> Contribution:
     """Root mean square of the slices' centres about the can's axis, in full. Type B."""
     return Contribution("the can's axis", residual_mm, type="B")
+
+
+def rim_of_an_unexplained_region(area_mm2: float, voxel_mm: float) -> Contribution:
+    """Area of a region that no layer explains: its rim may lie a voxel off all the way round, mm2. Type B.
+
+    a = 2 sqrt(pi A) h with the voxel h; at least the nine voxels below which nothing is told from noise.
+    """
+    rim = max(2.0 * math.sqrt(math.pi * area_mm2) * voxel_mm, 9.0 * voxel_mm**2)
+    return Contribution("rim of the unexplained region", rim / math.sqrt(3), type="B")

@@ -22,6 +22,7 @@ from xctrules_winding.figures import figures
 from xctrules_winding.paths import Fits, fit_all
 from xctrules_winding.seat import seat
 from xctrules_winding.turns import pitch, turns
+from xctrules_winding.unfollowed import COMPLETENESS, completeness, unfollowed
 
 DESCRIPTIONS: Mapping[str, Description] = {
     "winding.turns": Description("1", "Turns", "number of turns of the anode's copper foil"),
@@ -47,6 +48,11 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "winding.can_gap.min": Description("mm", "Smallest gap", "smallest gap between the roll and the can"),
     "winding.can_gap.mean": Description("mm", "Mean gap", "mean gap between the roll and the can"),
+    COMPLETENESS: Description(
+        "mm2", "Largest unexplained region",
+        "largest region of a cross-section between core and can that no layer explains", "smaller",
+        zero_when_good=True,
+    ),
 }  # fmt: skip
 
 
@@ -74,9 +80,12 @@ class WindingMetric:
             # Heights, turns or angles at which nothing was located are NaN throughout, as they should be.
             warnings.simplefilter("ignore", RuntimeWarning)
             fits = fit_all(foil)
+            account = unfollowed(cell, foil, float(fits.pitch_mm.mean()))
             return MetricResult(
+                ledgers=() if account is None else (account,),
                 measurements=[
-                    *turns(cell, foil),
+                    *turns(cell, foil, account),
+                    completeness(account, max(cell.frame.voxel_mm[1:])),
                     pitch(cell, fits),
                     *errors(cell, foil, fits),
                     core_collapse(cell, foil, fits),

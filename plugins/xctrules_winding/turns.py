@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from xctrules.core.ledger import Ledger
 from xctrules.core.measurement import Measurement
 from xctrules.cylinder.surfaces import CylinderCell, FoilTrace
 from xctrules_winding import budget
@@ -20,11 +21,16 @@ AT_CAN = 0.5
 """Gap to the can, in pitches, below which a foil's outer end lies against it."""
 
 
-def turns(cell: CylinderCell, foil: FoilTrace) -> list[Measurement]:
+def turns(cell: CylinderCell, foil: FoilTrace, account: Ledger | None) -> list[Measurement]:
     """``winding.turns`` and ``winding.revolutions``: a whole number, and the angle as located.
 
     A foil that runs into the can is lost there before it ends, so that the located angle is a lower bound.
+    The number of turns is exact only where the followed foil fills the roll: ``account`` says whether it
+    does.
     """
+    if account is not None and any(place.extent > account.allowed for place in account.unexplained):
+        why = "the followed foil does not fill the roll from core to can"
+        return [Measurement.absent(name, "1", why) for name in ("winding.turns", "winding.revolutions")]
     seen, lost = revolutions(foil), _end_touches_can(cell, foil)
     part = WHOLE_TURN_AT_CAN if lost else WHOLE_TURN
     remark = "the outer end lies against the can, where the foil can no longer be told from it: a lower bound"
