@@ -64,7 +64,7 @@ ARRAYS = st_numpy.arrays(
     ),
     st_numpy.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4),
 )
-FEW = (Path("a/b"), np.float32(1.5), np.dtype("<u2"), float)
+FEW = (Path("a/b").absolute(), np.float32(1.5), np.dtype("<u2"), float)
 NUMBERS = (st.booleans(), st.integers(), st.floats(), st.complex_numbers(allow_nan=False))
 PLAIN = st.one_of(st.none(), *NUMBERS, st.text(), st.binary(), *map(st.just, FEW), ARRAYS)
 VALUES = st.recursive(
@@ -97,6 +97,10 @@ def test_dataclasses_of_the_engines_come_over() -> None:
     assert back.measurements == result.measurements and back.parameters == result.parameters
     np.testing.assert_array_equal(back.figures[0].counts, result.figures[0].counts)
     assert back.figures[1] == result.figures[1]
+
+
+def test_a_path_is_told_so_that_it_can_be_found_from_another_folder() -> None:
+    assert sent(Path("scan")) == Path.cwd() / "scan"
 
 
 def test_other_containers_come_over_as_the_plain_ones() -> None:

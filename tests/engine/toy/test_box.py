@@ -182,3 +182,27 @@ def test_specs_and_plugins_commands_know_it(plugins_dir: Path) -> None:
     (box,) = (plugin for plugin in listed if plugin["name"] == "xctrules_box")
     assert box["problems"] == [] and "box.left.gap" in box["measurements"]
     assert "xctrules_phantoms" in box["hooks"] and "xctrules_frames" in box["hooks"]
+
+
+def test_phantom_command_draws_it_and_inspect_takes_its_options(plugins_dir: Path, tmp_path: Path) -> None:
+    """The folder is told relative to that of the command, which is not where the plugin's process works."""
+    at = ("--plugins-dir", plugins_dir)
+    options = ("--format", "box", "--set", "plates=3", "--set", "tilt=-1.5")
+    drawn = command("phantom", "three", *options, *at, cwd=tmp_path)
+    assert (drawn.returncode, drawn.stderr) == (0, "")
+    truth = json.loads((tmp_path / "three" / "truth.json").read_text())["measurements"]
+    spec = tmp_path / "sides.yaml"
+    spec.write_text(PLACES.format(scope="whole"))
+    into = ("--spec", spec, "--out", tmp_path / "out", "--json")
+    record = json.loads(run("inspect", tmp_path / "three", *into, "--set", "plates=3", *at).stdout)
+    assert record["measurements"]["box.plates"]["value"] == truth["box.plates"] == 3
+    assert record["verdict"] == "PASS" and not record["warnings"]
+    refused = run("phantom", tmp_path / "none", "--format", "box", "--set", "turns=3", *at)
+    assert refused.exit_code == 2 and "plates, left_gap, tilt, view, noise" in refused.stderr
+
+
+def test_plugins_command_tells_what_the_measurements_are(plugins_dir: Path) -> None:
+    told = run("plugins", "--plugins-dir", plugins_dir).stdout.split("\nxctrules_box ")[1]
+    assert re.search(r"box\.spacing +mm +mean distance of plates", told)
+    assert re.search(r"box_image\.contrast +1 +plates against gas, over noise", told)
+    assert "plates: plates that the box should hold" in told

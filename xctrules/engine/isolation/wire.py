@@ -169,7 +169,7 @@ class Writer:
         if isinstance(value, Set):
             return {"set": self._listed(value, level)}
         if isinstance(value, PurePath):
-            return {"path": str(value)}
+            return {"path": str(value.absolute() if isinstance(value, Path) else value)}
         if isinstance(value, np.dtype) and _DTYPE.fullmatch(value.str):
             return {"dtype": value.str}
         if isinstance(value, type) and _TYPES.get(value.__name__) is value:

@@ -62,6 +62,7 @@ class BoxPhantoms:
         Option("left_gap", float, "room between the left wall and the first plate", unit="mm"),
         Option("tilt", float, "turn of the box in the scan", low=-5, high=5, unit="deg"),
         Option("view", str, "part that is scanned", choices=("whole", "left", "right")),
+        Option("noise", float, "noise, in grey values", low=0),
     )
 
     def draw(self, format, values):
