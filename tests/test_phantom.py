@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,7 @@ from xctrules.cylinder.phantom import (
     truth,
     turned,
 )
+from xctrules.scans.opening import open_scan
 
 CLEAN = Imaging(blur_px=0.0, noise=0.0, dtype="float32", clip_outside=False)
 STILL = {"overhang_sd_mm": 0.0, "edge_wave_mm": 0.0, "deflection_sd_deg": 0.0, "telescope_mm": 0.0}
@@ -602,3 +604,17 @@ def test_nothing_of_others_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="no phantom"):
         p.write(tmp_path / "thesis", force=True)
     assert (tmp_path / "thesis" / "chapter1.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"sleeve_mm": 0.05, "slice_order": "bottom_to_top", "voxel_scale_relative_uncertainty": None}],
+    ids=["plain", "sleeve"],
+)
+def test_its_scan_knows_what_its_folder_says(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Whoever measures a phantom without writing it measures the same as whoever inspects its files."""
+    p = draw(small(view="slice", **changes))
+    opened, scan = open_scan(p.write(tmp_path / "cell")), p.scan()
+    assert scan.acquisition == opened.acquisition
+    assert scan.voxel_size_mm == opened.voxel_size_mm
+    assert scan.scale == opened.scale
