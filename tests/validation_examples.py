@@ -18,8 +18,7 @@ LIMITS = (SpecLimit("21700", "canister.outer_diameter", "max", 21.25, "mm"),)
 HEADER: dict[str, Any] = {
     "schema": SCHEMA,
     "ensemble": {"geometry": "cylindrical", "seed": 1, "short": False, "version": 1},
-    "software": {},
-    "engine_sha256": "0",
+    "software": {"xctrules": "0", "source_sha256": "0"},
     "plugins": [],
 }
 

@@ -10,6 +10,8 @@ from validation_examples import HEADER
 from xctrules.campaigns.validation.folder import CASES_NAME, prepare
 from xctrules.core.errors import OutputError
 
+ANOTHER = {**HEADER, "software": {**HEADER["software"], "source_sha256": "1"}}
+
 
 def test_cases_of_another_ensemble_or_software_are_refused(tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -17,8 +19,8 @@ def test_cases_of_another_ensemble_or_software_are_refused(tmp_path: Path) -> No
     with pytest.raises(OutputError, match="another ensemble"):
         prepare(out, {**HEADER, "ensemble": {**HEADER["ensemble"], "seed": 2}})
     with pytest.raises(OutputError, match="other software"):
-        prepare(out, {**HEADER, "engine_sha256": "1"})
-    assert prepare(out, {**HEADER, "engine_sha256": "1"}, replace=True) == {}
+        prepare(out, ANOTHER)
+    assert prepare(out, ANOTHER, replace=True) == {}
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("do not lose this")
     with pytest.raises(OutputError, match="something else"):

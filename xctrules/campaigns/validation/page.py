@@ -427,9 +427,8 @@ def _provenance(found: Json) -> list[tuple[str, str]]:
         ("Ensemble", asked),
         *((f"Ensemble, {key.replace('_', ' ')}", _flat(ensemble[key])) for key in own),
         ("Cases by kind", ", ".join(f"{n} {kind}" for kind, n in found["cases"]["kinds"].items())),
-        ("Engine, SHA-256", found["engine_sha256"]),
         *((f"Plugin {p['name']} {p['version']}, SHA-256", p["sha256"] or NONE) for p in found["plugins"]),
-        *found["software"].items(),
+        *((name.replace("_sha256", ", SHA-256"), text) for name, text in found["software"].items()),
     ]
 
 
