@@ -72,7 +72,7 @@ def page(found: Json) -> dict[str, Any]:
         "title": "Validation holds" if found["holds"] else "Validation does not hold",
         "summary": _summary(found, failing, open_),
         "criteria": [
-            (c["id"], c["asked"], typeset(c["found"]), _MARKS[c["holds"]], _CSS[c["holds"]])
+            (c["id"], typeset(c["asked"]), typeset(c["found"]), _MARKS[c["holds"]], _CSS[c["holds"]])
             for c in found["criteria"]
         ],
         "cases": found["cases"],
@@ -107,9 +107,7 @@ _CSS = {True: "is-pass", False: "is-fail", None: "is-incomplete"}
 
 def _summary(found: Json, failing: Sequence[Json], open_: Sequence[Json]) -> list[str]:
     n, unfit = found["cases"]["n"], len(found["unfit"])
-    lines = [
-        f"{n} synthetic scans of known cells were measured; {unfit} of them are scans that must be refused."
-    ]
+    lines = [f"{n} synthetic scans of known cells were measured; {unfit} of them must be refused."]
     if failing:
         lines.append(
             f"{len(failing)} of {len(found['criteria'])} requirements are not met: "
