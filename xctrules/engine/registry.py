@@ -293,6 +293,7 @@ def load_plugins(
     plugins_dir: str | Path | None = None,
     third_party: bool = True,
     limits: Limits | None = None,
+    apart: bool = True,
 ) -> Registry:
     """Find and load plugins.
 
@@ -304,6 +305,9 @@ def load_plugins(
         Whether plugins other than the bundled ones are taken; ``plugins_dir`` is left out as well when not.
     limits
         Time and memory that each of the others' processes may take; the default limits where not given.
+    apart
+        Whether others' plugins run in processes of their own. In an inspection they do; in their authors'
+        tests that would be in the way.
 
     Returns
     -------
@@ -322,7 +326,8 @@ def load_plugins(
         if plugins_dir is not None:
             others.extend(_in_folder(Path(plugins_dir)))
     packages = frozenset({"xctrules", *(files.package for files in bundled)})
-    return Registry(map(InsidePlugin, bundled), Hosts(others, packages, limits or Limits()))
+    inside, hosted = (bundled, others) if apart else ([*bundled, *others], [])
+    return Registry(map(InsidePlugin, inside), Hosts(hosted, packages, limits or Limits()))
 
 
 def _in_folder(folder: Path) -> list[PluginFiles]:

@@ -13,6 +13,7 @@ code.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from xctrules.core.cell import Cell
@@ -32,6 +33,7 @@ def phantom_cell(
     *,
     segmented: bool = True,
     nominal_mm: Mapping[str, float] | None = None,
+    plugins_dir: str | Path | None = None,
     **options: Any,
 ) -> tuple[Cell[Any, Any, Any], Mapping[str, Any]]:
     """A drawn cell as a metric sees it.
@@ -44,6 +46,9 @@ def phantom_cell(
         Whether the geometry's own segmenter runs; a metric that samples the frame itself needs none.
     nominal_mm
         Nominal dimensions in mm, as a cell-format spec would give them.
+    plugins_dir
+        Folder with further plugins, where the phantom's geometry is one of theirs and is not installed. They
+        run in this process.
     options
         Of the geometry, such as ``angles=72``.
 
@@ -70,7 +75,8 @@ def phantom_cell(
             ]
         )
     )
-    plan = plan_inspection(spec, load_plugins(third_party=False), options=options)
+    registry = load_plugins(plugins_dir=plugins_dir, apart=False)
+    plan = plan_inspection(spec, registry, options=options)
     cell, no_cell = find_cell(phantom.scan(), plan)
     if cell is None:
         raise NotMeasurable(no_cell)

@@ -13,7 +13,9 @@ from command_line import command, run
 from xctrules import inspect
 from xctrules.core.errors import XctrulesError
 from xctrules.engine.inspection import Inspection
+from xctrules.engine.registry import load_plugins
 from xctrules.records.verify import verify_path
+from xctrules.testing import assert_metric_conforms, phantom_cell
 
 VOXEL_MM = 0.05
 CYLINDERS_WORDS = re.compile(
@@ -88,8 +90,6 @@ def test_its_own_coordinates_are_recorded(sound: Inspection) -> None:
 
 
 def test_its_own_screen_rejects(plugins_dir: Path, tmp_path: Path) -> None:
-    from xctrules.engine.registry import load_plugins
-
     with load_plugins(plugins_dir=plugins_dir) as registry:
         sources = registry.phantom_sources
         (boxes,) = (provided.value for provided in sources if provided.value.geometry == "box")
@@ -206,3 +206,13 @@ def test_plugins_command_tells_what_the_measurements_are(plugins_dir: Path) -> N
     assert re.search(r"box\.spacing +mm +mean distance of plates", told)
     assert re.search(r"box_image\.contrast +1 +plates against gas, over noise", told)
     assert "plates: plates that the box should hold" in told
+
+
+def test_its_author_can_test_its_metric(plugins_dir: Path) -> None:
+    with load_plugins(plugins_dir=plugins_dir, apart=False) as registry:
+        (boxes,) = (p.value for p in registry.phantom_sources if p.value.geometry == "box")
+        (metric,) = (p.value for p in registry.metrics if p.value.name == "box")
+    drawn = boxes.draw("box", {"plates": 4})
+    cell, truth = phantom_cell(drawn, nominal_mm={"length": 10.0}, plugins_dir=plugins_dir, plates=4)
+    found = assert_metric_conforms(metric, cell)
+    assert found["box.left.gap"].value == pytest.approx(truth["box.left.gap"], abs=0.1 * VOXEL_MM)

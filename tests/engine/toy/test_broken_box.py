@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,7 @@ from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import OutputError, SpecError, XctrulesError
 from xctrules.engine import inspection
 from xctrules.engine.inspection import Inspection
-from xctrules.engine.isolation.hosts import Hosts
-from xctrules.engine.isolation.limits import Limits
-from xctrules.engine.loading import InsidePlugin
-from xctrules.engine.plugin_files import bundled_plugins, plugins_in_folder
-from xctrules.engine.registry import Registry, load_plugins
+from xctrules.engine.registry import load_plugins
 
 PLUGIN = "xctrules_box"
 
@@ -47,11 +44,7 @@ def broken(plugins_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
 def inside(monkeypatch: pytest.MonkeyPatch) -> None:
     """Others' plugins run in this process, which is quicker: what they give is taken in by the same code."""
 
-    def load(*, plugins_dir: Path, third_party: bool, limits: Limits) -> Registry:
-        plugins = [*bundled_plugins(), *plugins_in_folder(plugins_dir)]
-        return Registry(map(InsidePlugin, plugins), Hosts([], frozenset(), limits))
-
-    monkeypatch.setattr(inspection, "load_plugins", load)
+    monkeypatch.setattr(inspection, "load_plugins", partial(load_plugins, apart=False))
 
 
 def box_spec(folder: Path) -> Path:
