@@ -127,6 +127,20 @@ FAULTS = {
         {"plugin_memory_gb": 2},
         "more than the 2 GB",
     ),
+    "takes all memory when imported": (
+        metric(first="kept = []\nwhile True: kept.append(bytearray(10**8))"),
+        {"plugin_memory_gb": 2},
+        "more than the 2 GB",
+    ),
+    "asks for slices for ever": (
+        metric("""
+        from xctrules.engine.isolation.serving import Server
+        from xctrules.engine.isolation.wire import Message, packed
+        question = b"".join(packed(Message(["asks", [0, 0]], [])))
+        Server._written = lambda *_: [question] * 10**7"""),
+        {"plugin_seconds": 3},
+        "longer than the 3 s",
+    ),
     "closes all its files": (metric("os.closerange(0, 99); return good()"), {}, "process"),
     "writes into every pipe it has": (
         metric("""
@@ -178,6 +192,14 @@ def test_the_record_stands_and_names_the_plugin(
     (entry,) = (p for p in record["plugins"] if p["name"] == "theirs")
     assert entry["process"] == "own" and entry["sha256"] and entry["source"] == "folder"
     assert all(p["process"] == "inside" for p in record["plugins"] if p["source"] == "bundled")
+
+
+def test_a_process_that_cannot_be_had(tmp_path: Path, can: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "nowhere"))
+    result = inspected(tmp_path, can, metric())
+    assert result.verdict == "INCOMPLETE"
+    (entry,) = (p for p in result.record["plugins"] if p["name"] == "theirs")
+    assert "cannot be given a process of its own" in entry["load_error"]
 
 
 @pytest.mark.parametrize(

@@ -71,11 +71,11 @@ class Plugin(Protocol):
     files: PluginFiles
 
     def load(self) -> Loaded:
-        """Import it and find its hooks. Never raises on the plugin's account."""
+        """Import it and find its hooks. Nothing but MemoryError is raised on the plugin's account."""
         ...
 
     def give(self, hook: str) -> Given:
-        """Call one of the hooks that were found. Never raises on the plugin's account."""
+        """Call one of the hooks that were found. Nothing but MemoryError is raised on its account."""
         ...
 
 
@@ -90,7 +90,7 @@ class InsidePlugin:
         name, version = self.files.name, self.files.version
         try:
             module = _imported(self.files)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:  # a plugin in another language may raise beside Exception
             message = f"could not be imported: {describe_exception(error)}"
@@ -135,7 +135,7 @@ class InsidePlugin:
                 message = f"{hook} returned {type(returned).__name__}; it must return a list"
                 return Given((), (PluginProblem(name, message),), broke=True)
             values = list(returned)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, MemoryError):
             raise
         except BaseException as error:
             return Given((), (_problem(name, f"{hook} {happened(error)}", error),), broke=True)

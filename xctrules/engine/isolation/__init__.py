@@ -7,7 +7,9 @@ and whose methods run over there.
     wire        values as bytes and back: data alone, never code
     stand_ins   an object of a plugin's own class, and what stands for it on this side
     shared      volumes that two processes look at
+    shown       the slices of a scan, laid out once for all processes
     process     one process: started, asked, timed, ended, killed
+    host        what is asked of a process, and the objects that it holds
     hosts       which plugins share a process; a plugin in one
     serving     the other side: imports the plugins and does what it is asked
 

@@ -29,6 +29,9 @@ from xctrules.engine.isolation.wire import Message, WireError
 MOST_OUTPUT = 16_384
 """Characters of what plugins print that are passed on to stderr, for each process."""
 
+EOF_SECONDS = 1.0
+"""In which the pipe of a process that has ended closes, unless something that escaped it holds it open."""
+
 _BEGIN = "import json, sys; sys.path[:] = json.loads(sys.argv[1])['path']; "
 _BEGIN += "from xctrules.engine.isolation.serving import main; main()"
 
@@ -39,7 +42,8 @@ class PluginProcess:
     """A process in which plugins run. It has begun when this has been made, and is killed with it.
 
     It has a folder of its own to work in, a process group of its own (so that no Ctrl-C of the terminal's
-    reaches it, and whatever it starts is killed along with it), and nothing open but the pipes to this side.
+    reaches it, and whatever it starts is killed along with it), and nothing open but what leads to this side.
+    Where the engine's process ends, or on Linux the thread that made this, so does the plugins'.
 
     Parameters
     ----------
@@ -47,14 +51,19 @@ class PluginProcess:
         Name of its plugins, for what they print.
     work
         What :mod:`~xctrules.engine.isolation.serving` is told over there, beside what is said here.
+
+    Raises
+    ------
+    OSError
+        When the system gives no process, or no folder.
     """
 
     def __init__(self, label: str, work: Mapping[str, Any], limits: Limits) -> None:
         self._limits = limits
-        folder = tempfile.mkdtemp(prefix="xctrules-plugin-")
         self._handed: weakref.WeakKeyDictionary[SharedArray, int] = weakref.WeakKeyDictionary()
         self._numbers = itertools.count()
         self._courier, theirs = socket.socketpair()
+        folder = tempfile.mkdtemp(prefix="xctrules-plugin-")
         told = {
             "courier": theirs.fileno(),
             "path": [str(Path(entry).absolute()) for entry in sys.path],
@@ -62,14 +71,21 @@ class PluginProcess:
             "memory_bytes": limits.memory_bytes,
             **work,
         }
-        self._process = subprocess.Popen(
-            [sys.executable, *_interpreter_options(), "-c", _BEGIN, json.dumps(told)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=folder, start_new_session=True, pass_fds=_passed(theirs),
-        )  # fmt: skip
-        theirs.close()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, *_interpreter_options(), "-c", _BEGIN, json.dumps(told)],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                cwd=folder, start_new_session=True, pass_fds=_passed(theirs),
+            )  # fmt: skip
+        except OSError:
+            self._courier.close()
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        finally:
+            theirs.close()
         self._outbox: queue.Queue[_Parts | None] = queue.Queue()
         self._inbox: queue.Queue[Message | WireError | None] = queue.Queue(maxsize=1)
+        self._closed = False
         streams = self._process.stdin, self._process.stdout, self._process.stderr
         for work_of, arguments in (
             (_write, (self._outbox, streams[0])),
@@ -100,17 +116,21 @@ class PluginProcess:
         Raises
         ------
         PluginBroke
-            When the process ended, took too long, or wrote what is no message. It is killed then.
+            When the process ended, took too long, or wrote what is no answer. It is killed then.
         """
         until = time.monotonic() + self._limits.seconds
         while True:
+            left = until - time.monotonic()
             try:
-                item = self._inbox.get(timeout=max(0.0, until - time.monotonic()))
+                if left <= 0:  # however quickly it asks, over and over
+                    raise queue.Empty
+                item = self._inbox.get(timeout=left)
             except queue.Empty:
                 self.kill()
                 allowed = f"the {self._limits.seconds:g} s that a plugin may take (--plugin-seconds)"
                 raise PluginBroke(f"was ended: the plugin {plugin} took longer than {allowed}") from None
             if item is None:
+                self._closed = True
                 raise PluginBroke(f"{self._how_it_ended()} (plugin {plugin})")
             if isinstance(item, WireError):
                 self.kill()
@@ -127,12 +147,15 @@ class PluginProcess:
     def kill(self) -> None:
         """End it at once, with all that it started."""
         self._kill()
-        with contextlib.suppress(queue.Empty):
-            self._inbox.get_nowait()  # or else whoever reads its pipe would wait to put down what follows
+        with contextlib.suppress(
+            queue.Empty
+        ):  # what it left in its pipe, so that its reader comes to the end
+            while not self._closed:
+                self._closed = self._inbox.get(timeout=EOF_SECONDS) is None
 
     def _how_it_ended(self) -> str:
         with contextlib.suppress(subprocess.TimeoutExpired):  # it may have closed its pipe, and live on
-            self._process.wait(timeout=1.0)
+            self._process.wait(timeout=EOF_SECONDS)
         code = self._process.returncode
         self.kill()
         if code is None:
@@ -199,10 +222,17 @@ def _read(inbox: queue.Queue[Message | WireError | None], stream: IO[bytes]) -> 
     with contextlib.suppress(OSError, ValueError), stream:
         try:
             while (message := wire.receive(stream)) is not None:
+                if not _is_answer(message.tree):
+                    raise WireError("what is no answer")
                 inbox.put(message)
         except WireError as error:
             inbox.put(error)
     inbox.put(None)
+
+
+def _is_answer(tree: Any) -> bool:
+    """Whether it says of which kind it is."""
+    return isinstance(tree, list) and len(tree) == 2 and isinstance(tree[0], str)
 
 
 def _pass_on(stream: IO[bytes], label: str) -> None:
