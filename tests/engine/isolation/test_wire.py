@@ -291,3 +291,18 @@ def test_an_object_whose_properties_raise_does_not_have_them() -> None:
     description = described(_Awkward(), 0, KNOWN, Writer(KNOWN, no_foreign), 0)
     assert description["attributes"] == {"name": "awkward"}
     assert description["text"] == "a _Awkward"
+
+
+@dataclass(frozen=True)
+class _Large:
+    labels: np.ndarray
+    few: np.ndarray
+
+
+def test_a_volume_in_a_field_stays_where_it_is() -> None:
+    large = _Large(np.zeros((65, 1024, 1024), np.uint8), np.zeros(3, np.uint8))
+    writer = Writer(KNOWN, no_foreign)
+    message = writer.message(None)
+    fields = described(large, 0, KNOWN, writer, 0)["fields"]
+    assert fields["labels"] == "65 x 1024 x 1024 uint8, in the plugin's process"
+    assert [len(buffer) for buffer in message.buffers] == [3]

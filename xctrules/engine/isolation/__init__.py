@@ -15,5 +15,5 @@ and whose methods run over there.
 
 A plugin can end its process, fill it, keep it for ever, change its folder or rewrite any module in it: what
 it spoils is its own. This is a fence against faults, not against malice: a plugin is a program that its user
-has installed, and may do with files and other processes what its user may.
+has installed, and may do with files what its user may.
 """

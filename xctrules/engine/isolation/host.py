@@ -237,6 +237,8 @@ class Host:
         try:
             while now is None:
                 places, others, now = self.ask(items.plugin, "next", items, memory)
+                if now is None and not places and not others:
+                    raise ValueError("neither slices nor their end")
                 for place in places:
                     yield _copied(memory, place)
                 yield from others
@@ -251,7 +253,7 @@ class Host:
         try:
             return packed(Writer(self._vocabulary, self._foreign_out).message(list(question)))
         except WireError as error:
-            raise PluginBroke(f"cannot be handed the cell: {error}") from None
+            raise PluginBroke(f"cannot be given what it needs: {error}") from None
 
     def _read(self, message: Message, plugin: str, run: int) -> tuple[str, Any]:
         reader = Reader(self._vocabulary, partial(self._foreign_in, plugin, run))

@@ -165,10 +165,10 @@ class Server:
         """A slice that only the engine can read. May be called from any thread of a plugin's."""
         with self._asking:
             self._say(packed(Message(["asks", [key, index]], [])))
-            while (message := self._replies.get()).tree[
-                0
-            ] == "meanwhile":  # to read it, it takes a plugin here
+            message = self._replies.get()
+            while message.tree[0] == "meanwhile":  # what the engine needs of a plugin here, to read the slice
                 self._say(self._answer(Message(message.tree[1:], message.buffers)))
+                message = self._replies.get()
             _, image = self._reader().value(message)
         if isinstance(image, str):
             raise OSError(f"slice {index + 1} cannot be read ({image})")
@@ -234,10 +234,9 @@ class Server:
         if held is None:
             self._held.append(value)
             held = self._addresses[id(value)] = len(self._held) - 1
-        if isinstance(value, Slices):
-            return {
-                "slices": {"held": held, "shape": list(value.shape), "dtype": writer.tree(value.dtype, level)}
-            }
+        if isinstance(value, Slices) and len(value.shape) == 3:
+            shape, dtype = list(value.shape), writer.tree(value.dtype, level)
+            return {"slices": {"held": held, "shape": shape, "dtype": dtype}}
         if isinstance(value, Iterator):
             return {"iterator": {"held": held}}
         return {"foreign": described(value, held, self._vocabulary, writer, level)}
@@ -253,10 +252,8 @@ class Server:
             try:
                 return pickle.loads(reader.made(body))
             except Exception as error:
-                told = describe_exception(error)
-                raise WireError(
-                    f"an object of another plugin's, which cannot be made here ({told})"
-                ) from error
+                what = f"an object of another plugin's, which cannot be made ({describe_exception(error)})"
+                raise WireError(what) from error
         if tag == "memory":
             return self._handed(*body)
         return self._slices_of(reader.made(body))

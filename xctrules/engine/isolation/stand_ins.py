@@ -21,6 +21,9 @@ from xctrules.engine.isolation.wire import Vocabulary, WireError, Writer
 MOST_TEXT = 2000
 """Characters of an object's text that are handed over."""
 
+MOST_FIELD_BYTES = 2**26
+"""Of an array in a field that is handed over: a volume of its own can stay where it is."""
+
 
 def _members(module: Any) -> set[str]:
     """Names that the protocols of a module give to attributes and methods."""
@@ -53,7 +56,7 @@ def described(value: Any, held: Any, vocabulary: Vocabulary, writer: Writer, lev
     fields = None
     if dataclasses.is_dataclass(value):
         names = [f.name for f in dataclasses.fields(value) if not f.name.startswith("_")]
-        fields = {name: writer.tree(getattr(value, name), level + 1) for name in names}
+        fields = {name: writer.tree(_handed_over(getattr(value, name)), level + 1) for name in names}
     attributes: dict[str, Any] = {}
     methods: list[str] = []
     for name in MEMBERS:
@@ -79,6 +82,12 @@ def described(value: Any, held: Any, vocabulary: Vocabulary, writer: Writer, lev
         "methods": methods,
         "held": held,
     }
+
+
+def _handed_over(field: Any) -> Any:
+    if isinstance(field, np.ndarray) and field.nbytes > MOST_FIELD_BYTES:
+        return f"{' x '.join(map(str, field.shape))} {field.dtype}, in the plugin's process"
+    return field
 
 
 def _text(value: Any) -> str:
