@@ -704,6 +704,26 @@ def test_a_reader_hands_slices_over(tmp_path: Path, mapped: str) -> None:
     assert len(scan.digests) == 1 and scan.warnings == ("made up",)
 
 
+def test_paths_lead_to_the_same_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = READER.format(each="pass", mapped="path.read_bytes()") + textwrap.dedent("""
+        class Drawing:
+            name = "drawing"
+            def segment(self, cell): raise NotMeasurable("draws only")
+            def export_labels(self, cell, path): path.write_text(cell.scan.path.read_text())
+        @hookimpl
+        def xctrules_segmenters():
+            return [Drawing()]
+    """)
+    monkeypatch.chdir(tmp_path)
+    Path("cell.toy").write_text("toy")
+    with registry_of(tmp_path, theirs=source) as registry:
+        reader, segmenter = the(registry, "readers"), the(registry, "segmenters")
+        assert reader.can_read(Path("cell.toy")) and reader.open(Path("cell.toy")).shape == (5, 300, 400)
+        scan = Scan(Path("cell.toy"), ArraySlices(VOLUME), (0.1, 0.1, 0.1), {})
+        segmenter.export_labels(Cell(scan, None, scan.scale, Settings(), {}), Path("labels.tif"))
+    assert Path("labels.tif").read_text() == "toy"
+
+
 @pytest.mark.parametrize(
     ("each", "said"),
     [

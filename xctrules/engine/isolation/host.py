@@ -251,7 +251,8 @@ class Host:
 
     def _question(self, *question: Any) -> list[bytes | memoryview]:
         try:
-            return packed(Writer(self._vocabulary, self._foreign_out).message(list(question)))
+            writer = Writer(self._vocabulary, self._foreign_out, absolute=True)
+            return packed(writer.message(list(question)))
         except WireError as error:
             raise PluginBroke(f"cannot be given what it needs: {error}") from None
 

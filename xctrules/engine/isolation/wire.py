@@ -111,6 +111,8 @@ class Writer:
         Called with this writer, an object of any other class and its level; returns what to write for it.
     kept
         Objects, by their ``id``, that are foreign whatever their class.
+    absolute
+        Whether paths are written as absolute ones, for a reader that works in another folder.
     """
 
     def __init__(
@@ -118,10 +120,12 @@ class Writer:
         vocabulary: Vocabulary,
         foreign: Callable[[Writer, Any, int], Any],
         kept: Container[int] = (),
+        absolute: bool = False,
     ) -> None:
         self._vocabulary = vocabulary
         self._foreign = foreign
         self._kept = kept
+        self._absolute = absolute
         self._buffers: list[bytes | memoryview] = []
 
     def message(self, value: Any) -> Message:
@@ -169,7 +173,7 @@ class Writer:
         if isinstance(value, Set):
             return {"set": self._listed(value, level)}
         if isinstance(value, PurePath):
-            return {"path": str(value.absolute() if isinstance(value, Path) else value)}
+            return {"path": str(Path(value).absolute() if self._absolute else value)}
         if isinstance(value, np.dtype) and _DTYPE.fullmatch(value.str):
             return {"dtype": value.str}
         if isinstance(value, type) and _TYPES.get(value.__name__) is value:
