@@ -116,7 +116,7 @@ def measure(
     measured = [_run(metric, cell, no_cell, clock, quality) for metric in plan.metrics]
     scope = _scope(cell, plan, notes)
     with clock("ending plugins' processes"):
-        spoilt = _spoilt(plan, scan)
+        spoilt = _spoilt(plan, scan, notes)
     screened, measured = (_without(spoilt, outcomes) for outcomes in (screened, measured))
     gathered = gather(screened, measured, plan.registry.measurements)
 
@@ -242,12 +242,14 @@ def _unscreened(
     return tuple(f"the screen {name} failed" for name in failed)
 
 
-def _spoilt(plan: Plan, scan: Scan) -> dict[str, str]:
+def _spoilt(plan: Plan, scan: Scan, notes: Notes) -> dict[str, str]:
     """What happened to plugins' processes that spoils what they measured; by plugin.
 
     That of a plugin that read the scan, found the cell or segmented it spoils what all others measured.
     """
     spoilt = plan.registry.end_processes()
+    for plugin, what in spoilt.items():
+        notes.failed(plugin, f"it {what}")
     readers = [p.plugin for p in plan.registry.readers if p.value.name == scan.reader]
     first = [provided.plugin for provided in (plan.finder, plan.segmenter) if provided is not None]
     for plugin in (*readers, *first):

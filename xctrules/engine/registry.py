@@ -227,9 +227,7 @@ class Registry:
             By plugin, what happened to its process, in words that follow its name. Those of plugins with
             nothing to complain of are left out.
         """
-        spoilt = {name: what for name, what in self._hosts.end().items() if name in self._plugins}
-        self.problems.extend(PluginProblem(name, f"it {what}") for name, what in spoilt.items())
-        return spoilt
+        return {name: what for name, what in self._hosts.end().items() if name in self._plugins}
 
     def close(self) -> None:
         """Kill all plugins' own processes, whatever they are at."""
