@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
     from xctrules.core.figures import Histogram, ImageFigure, LineChart, Polyline, Samples, Table
     from xctrules.core.hookspecs import hookimpl
+    from xctrules.core.ledger import Ledger, Place
     from xctrules.core.measurement import Contribution, Measurement, MetricResult, Scale
     from xctrules.core.names import Description
     from xctrules.core.protocols import Option, Prediction, Scope
@@ -32,12 +33,14 @@ _PUBLIC = {
     "Histogram": "core.figures",
     "ImageFigure": "core.figures",
     "Inspection": "engine.inspection",
+    "Ledger": "core.ledger",
     "LineChart": "core.figures",
     "Measurement": "core.measurement",
     "MetricResult": "core.measurement",
     "NotMeasurable": "core.errors",
     "Option": "core.protocols",
     "OutputError": "core.errors",
+    "Place": "core.ledger",
     "Polyline": "core.figures",
     "Prediction": "core.protocols",
     "Samples": "core.figures",
@@ -63,12 +66,14 @@ __all__ = [
     "Histogram",
     "ImageFigure",
     "Inspection",
+    "Ledger",
     "LineChart",
     "Measurement",
     "MetricResult",
     "NotMeasurable",
     "Option",
     "OutputError",
+    "Place",
     "Polyline",
     "Prediction",
     "Samples",

@@ -12,7 +12,7 @@ import dataclasses
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from xctrules.core.protocols import ExportsLabels
 from xctrules.core.slices import Scan, each_slice
 from xctrules.engine import accounts, fit_for_purpose
 from xctrules.engine.clock import Clock
-from xctrules.engine.faults import happened
 from xctrules.engine.isolation.limits import Limits
 from xctrules.engine.measuring import Findings, measure
 from xctrules.engine.planning import Plan, for_geometry, plan_inspection
@@ -148,7 +147,8 @@ def inspect(
         When scan, spec, options or output folder cannot be used. What cannot be measured raises nothing.
     """
     clock = Clock(progress)
-    threading.Thread(target=_warm_up, daemon=True).start()
+    warming = threading.Thread(target=_warm_up, daemon=True)
+    warming.start()
     with clock("loading plugins"):
         limits = Limits.asked(plugin_seconds, plugin_memory_gb)
         registry = load_plugins(plugins_dir=plugins_dir, third_party=third_party, limits=limits)
@@ -158,43 +158,37 @@ def inspect(
             plan = plan_inspection(
                 spec, registry, segmenter=segmenter, with_labels=with_labels, options=options
             )
-        exported = None if export_labels is None else _check_export(Path(export_labels), plan)
+        label_export = (
+            None if export_labels is None else _LabelExport.checked(Path(export_labels), plan, clock)
+        )
         with clock("reading the scan"):
             scan = open_for(scan_path, acquisition, voxel_size_mm, plan, clock)
-            cell_name = str(cell_id or scan.acquisition.get("cell_id") or name_of_scan(scan.path))
+            name = str(cell_id or scan.acquisition.get("cell_id") or name_of_scan(scan.path))
             if out is not None:
-                _check_output(Path(out), cell_name, replace)  # before the long part, not after it
+                _check_output(Path(out), name, replace)  # before the long part, not after it
             labels = None if segmentation is None else _open_labels(segmentation, scan, plan)
-        no_label_image: list[str] = []
-
-        def export(cell: Cell[Any, Any, Any] | None, no_cell: str) -> None:
-            if exported is None:
-                return
-            if cell is None:
-                no_label_image.append(f"no label image was written: {no_cell}")
-                return
-            with clock("writing the label image"):
-                _export_labels(exported, cell, plan)
-
+        warming.join()  # two threads that import one library at once may find it half there
         label_image = None if labels is None else labels.slices
-        findings = measure(scan, plan, labels=label_image, clock=clock, after_segmenting=export)
-        with clock("writing the samples"):
-            files = cell_files(findings.gathered.images, findings.gathered.samples, scan.digest_text)
-        with clock("judging"):
-            record = record_of(
-                findings,
-                cell_name,
-                files,
-                labels=labels,
-                run=_run_entry(clock, scan, registry),
-                more_warnings=no_label_image,
-            )
-        if strict:
-            _refuse_strictly(record)
-        clock.tell("writing the report")
-        report = render_report(record, findings.gathered.images)
-        inspection = Inspection(record, findings.measurements, report, files)
+        findings = measure(scan, plan, labels=label_image, clock=clock, after_segmenting=label_export)
+        unwritten = () if label_export is None else label_export.warnings
+        inspection = _concluded(name, findings, labels, unwritten, clock, strict)
         return inspection if out is None else inspection.write(out, replace=replace)
+
+
+def _concluded(
+    cell_id: str, findings: Findings, labels: Scan | None, warnings: Sequence[str], clock: Clock, strict: bool
+) -> Inspection:
+    """Record and report of what was found."""
+    gathered, scan = findings.gathered, findings.scan
+    with clock("writing the samples"):
+        files = cell_files(gathered.images, gathered.samples, scan.digest_text)
+    with clock("judging"):
+        run = _run_entry(clock, scan, findings.plan.registry)
+        record = record_of(findings, cell_id, files, labels=labels, run=run, more_warnings=warnings)
+    if strict:
+        _refuse_strictly(record)
+    clock.tell("writing the report")
+    return Inspection(record, findings.measurements, render_report(record, gathered.images), files)
 
 
 def _warm_up() -> None:
@@ -247,43 +241,61 @@ def _open_labels(path: str | Path, scan: Scan, plan: Plan) -> Scan:
     return labels
 
 
-def _check_export(path: Path, plan: Plan) -> Path:
-    """Refuse early a label image that could not be written in the end."""
-    if plan.scan_is_mask:
-        raise XctrulesError(
-            "the scan is a mask, which is a label image already",
-            where="--export-labels",
-            todo="Leave it away.",
-        )
-    if path.suffix.lower() not in (".tif", ".tiff") or path.is_dir():
-        raise XctrulesError(
-            "a label image is written as a TIFF file", where=path, todo="Give a name that ends in .tif."
-        )
-    folder = path.absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(
-            "cannot be written", where=path, todo="Give a folder that exists and can be written."
-        )
-    return path
+@dataclass(frozen=True)
+class _LabelExport:
+    """Has what was found written as a label image, once the cell is segmented.
 
+    ``warnings`` says afterwards why none was written, if so.
+    """
 
-def _export_labels(path: Path, cell: Cell[Any, Any, Any], plan: Plan) -> None:
-    """Have the segmenter draw what it found; where it cannot, another one of the same geometry that can."""
-    chosen = () if plan.segmenter is None else (plan.segmenter,)
-    fitting = (*chosen, *for_geometry(plan.registry.segmenters, plan.spec.geometry))
-    drawing = next((provided for provided in fitting if isinstance(provided.value, ExportsLabels)), None)
-    try:
-        if drawing is None:
-            raise NotMeasurable(f"no segmenter for {plan.spec.geometry} cells draws labels")
-        drawing.value.export_labels(cell, path)
-    except (KeyboardInterrupt, XctrulesError):
-        raise
-    except BaseException as error:  # a plugin in another language may raise beside Exception
-        plugin = "" if drawing is None else f"the plugin {drawing.plugin} "
-        why = error.reason if isinstance(error, NotMeasurable) else f"{plugin}{happened(error)}"
-        raise OutputError(
-            f"no label image can be written: {why}", where=path, todo="Leave --export-labels away."
-        ) from error
+    path: Path
+    plan: Plan
+    clock: Clock
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def checked(cls, path: Path, plan: Plan, clock: Clock) -> _LabelExport:
+        """Refuse early a label image that could not be written in the end."""
+        if plan.scan_is_mask:
+            raise XctrulesError(
+                "the scan is a mask, which is a label image already",
+                where="--export-labels",
+                todo="Leave it away.",
+            )
+        if path.suffix.lower() not in (".tif", ".tiff") or path.is_dir():
+            raise XctrulesError(
+                "a label image is written as a TIFF file", where=path, todo="Give a name that ends in .tif."
+            )
+        folder = path.absolute().parent
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise OutputError(
+                "cannot be written", where=path, todo="Give a folder that exists and can be written."
+            )
+        return cls(path, plan, clock)
+
+    def __call__(self, cell: Cell[Any, Any, Any] | None, no_cell: str) -> None:
+        if cell is None:
+            self.warnings.append(f"no label image was written: {no_cell}")
+            return
+        with self.clock("writing the label image"):
+            self._write(cell)
+
+    def _write(self, cell: Cell[Any, Any, Any]) -> None:
+        """Have the segmenter draw it; where it cannot, another one of the same geometry that can."""
+        geometry = self.plan.spec.geometry
+        candidates = (self.plan.segmenter, *for_geometry(self.plan.registry.segmenters, geometry))
+        able = (p.value for p in candidates if p is not None and isinstance(p.value, ExportsLabels))
+        drawing = next(able, None)
+        try:
+            if drawing is None:
+                raise NotMeasurable(f"no segmenter for {geometry} cells draws labels")
+            drawing.export_labels(cell, self.path)
+        except NotMeasurable as error:
+            raise OutputError(
+                f"no label image can be written: {error.reason}",
+                where=self.path,
+                todo="Leave --export-labels away.",
+            ) from error
 
 
 def name_of_scan(path: Path) -> str:
