@@ -19,7 +19,7 @@ from xctrules_canister.figures import draw
 from xctrules_canister.form import DRAWS, POOL_MM, SEED
 from xctrules_canister.maps import Maps
 from xctrules_canister.outline import outline
-from xctrules_canister.presence import OPENING, largest_opening, wall_presence
+from xctrules_canister.presence import OPENING, PART, largest_opening, wall_presence
 from xctrules_canister.tilt import tilt
 from xctrules_canister.wall import wall_thickness
 
@@ -77,6 +77,7 @@ class Canister:
     title = "Canister"
     describes: Mapping[str, Description] = DESCRIPTIONS
     declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
+    parts = (PART,)
     # A wall of 0.2 mm, the thinnest usual one, is 1.5 standard deviations of such a blur: below that,
     # thickness and grey of the wall cannot be told apart.
     needs: Mapping[str, tuple[float | None, float | None]] = {"screening.resolution": (None, 0.35)}

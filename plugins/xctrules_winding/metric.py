@@ -22,7 +22,7 @@ from xctrules_winding.figures import figures
 from xctrules_winding.paths import Fits, fit_all
 from xctrules_winding.seat import seat
 from xctrules_winding.turns import pitch, turns
-from xctrules_winding.unfollowed import COMPLETENESS, completeness, unfollowed
+from xctrules_winding.unfollowed import COMPLETENESS, PART, completeness, unfollowed
 
 DESCRIPTIONS: Mapping[str, Description] = {
     "winding.turns": Description("1", "Turns", "number of turns of the anode's copper foil"),
@@ -64,6 +64,7 @@ class WindingMetric:
     title = "Winding"
     describes: Mapping[str, Description] = DESCRIPTIONS
     declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
+    parts = (PART,)
     # Where most layers run into one, a foil followed may be any layer.
     needs: Mapping[str, tuple[float | None, float | None]] = {"screening.layer_separation": (0.5, None)}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from judging_examples import BOTH, judge, measured, rule, spec
 
-from xctrules.core.ledger import Ledger, Place, ledger_to_json
+from xctrules.core.ledger import Ledger, Place, ledger_to_json, unaccounted
 
 GOOD = measured("canister.outer_diameter", 21.0, 0.01)
 DIAMETER = {"canister.outer_diameter": {"identifies": True, "nominal": "outer_diameter", "title": "Diameter"}}
@@ -63,3 +63,9 @@ def test_a_can_far_from_its_nominal_size_is_another_cell(
     _, verdict = judge([GOOD], spec(rule(high=22.0), **resolved), BOTH, True, descriptions=DIAMETER)
     assert verdict.verdict == expected
     assert any("another cell" in reason for reason in verdict.reasons) == (expected == "INCOMPLETE")
+
+
+def test_a_part_that_nobody_looked_at_leaves_the_verdict_open() -> None:
+    verdict = verdict_of({"lid": unaccounted("the metric lid failed (it raised ValueError)")})
+    assert verdict.verdict == "INCOMPLETE"
+    assert "lid was not looked at" in verdict.reasons[0] and "ValueError" in verdict.reasons[0]

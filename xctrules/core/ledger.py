@@ -109,8 +109,15 @@ def ledger_to_json(ledger: Ledger) -> dict[str, Any]:
         "largest": plain(float(places[0].extent)) if places else 0.0,
         "allowed": plain(float(ledger.allowed)),
         "count": len(places),
+        "unaccounted": None,
         "places": [
             {"extent": plain(float(p.extent)), "at": plain(p.at), "reason": plain(p.reason)}
             for p in places[:MOST_PLACES]
         ],
     }
+
+
+def unaccounted(reason: str) -> dict[str, Any]:
+    """What stands in the record for a part that nobody has looked at, and why."""
+    sizes = dict.fromkeys(("unit", "expected", "measured", "unexplained", "largest", "allowed"))
+    return {**sizes, "explained": {}, "count": 0, "places": [], "unaccounted": plain(reason)}

@@ -353,3 +353,13 @@ class AboutTheScan(Protocol):
     """Says of the scan or its segmentation how good they are, not of the cell; the report shows it apart."""
 
     about_the_scan: Literal[True]
+
+
+@runtime_checkable
+class AccountsFor(Protocol):
+    """Is answerable for parts of the cell: hands over a ledger of each, by these names.
+
+    Where it fails, nobody has looked at them, and the cell does not pass.
+    """
+
+    parts: Sequence[str]

@@ -102,6 +102,7 @@ def metric_fault(value: Any) -> str | None:
         or _declares_fault(getattr(value, "declares", None))
         or _needs_fault(getattr(value, "needs", {}))
         or _describes_fault(getattr(value, "describes", {}), value.declares)
+        or (None if is_texts(getattr(value, "parts", ())) else "has parts that are no list of names")
     )
 
 

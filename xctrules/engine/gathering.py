@@ -32,6 +32,8 @@ class Gathered:
         How many of the sections are the screens'.
     parameters
         By metric, of those that have any.
+    unaccounted
+        Parts of the cell that nobody looked at, since the metric that is answerable for them failed: why.
     """
 
     measurements: dict[str, Measurement] = field(default_factory=dict)
@@ -43,6 +45,7 @@ class Gathered:
     sections: list[dict[str, Any]] = field(default_factory=list)
     screen_sections: int = 0
     ledgers: list[Ledger] = field(default_factory=list)
+    unaccounted: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -113,6 +116,10 @@ def _take_ledgers(outcome: MetricOutcome, gathered: Gathered) -> None:
         else:
             taken.add(ledger.part)
             gathered.ledgers.append(ledger)
+    failed = next((m.reason for m in outcome.measurements if m.status == "failed"), None)
+    if failed is not None:
+        what = f"the metric {outcome.metric} failed ({failed})"
+        gathered.unaccounted |= {part: what for part in outcome.parts if part not in taken}
 
 
 def _take_samples(outcome: MetricOutcome, gathered: Gathered) -> None:

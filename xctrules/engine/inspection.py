@@ -347,6 +347,7 @@ def record_of(
         measurements=findings.measurements,
         descriptions=findings.descriptions,
         ledgers=gathered.ledgers,
+        nobody_looked=gathered.unaccounted,
         scope=findings.scope_entry,
         scale=scan.scale,
         scan=_described(scan),

@@ -21,7 +21,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
 from xctrules.core.ledger import Ledger
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
-from xctrules.core.protocols import AboutTheScan
+from xctrules.core.protocols import AboutTheScan, AccountsFor
 from xctrules.engine.faults import PluginProblem, describe_exception, happened, short_traceback
 from xctrules.engine.forms import is_mapping, is_number, shown
 from xctrules.engine.registry import Provided
@@ -45,6 +45,8 @@ class MetricOutcome:
         As JSON for the record, and the image files that they need.
     declared
         Names of the measurements that it declares.
+    parts
+        Parts of the cell that it is answerable for.
     about_the_scan
         Whether it says how good the scan is, not how good the cell.
     failures
@@ -65,6 +67,7 @@ class MetricOutcome:
     failures: tuple[PluginProblem, ...] = ()
     seconds: float = 0.0
     declared: frozenset[str] = frozenset()
+    parts: tuple[str, ...] = ()
     about_the_scan: bool = False
 
 
@@ -112,6 +115,7 @@ def _signed(outcome: MetricOutcome, provided: Provided) -> MetricOutcome:
     return dataclasses.replace(
         outcome,
         declared=frozenset(metric.declares),
+        parts=tuple(metric.parts) if isinstance(metric, AccountsFor) else (),
         about_the_scan=isinstance(metric, AboutTheScan),
     )
 

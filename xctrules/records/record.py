@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from xctrules.core.canonical import EXACT_DIGITS, canonical_bytes, plain
-from xctrules.core.ledger import Ledger, ledger_to_json
+from xctrules.core.ledger import Ledger, ledger_to_json, unaccounted
 from xctrules.core.measurement import Measurement, Scale, measurement_to_json
 from xctrules.core.names import Description
 from xctrules.core.shipped import source_sha256
@@ -41,6 +41,7 @@ def build_record(
     fitness: Sequence[Mapping[str, Any]] = (),
     descriptions: Mapping[str, Description] | None = None,
     ledgers: Sequence[Ledger] = (),
+    nobody_looked: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Judge the cell and put its record together.
 
@@ -65,8 +66,8 @@ def build_record(
         For each rule, whether the scan can decide it (:func:`xctrules.engine.fit_for_purpose.assess`).
     descriptions
         What plugins say of their measurements, by name.
-    ledgers
-        What of each part of the cell was looked at.
+    ledgers, nobody_looked
+        What of each part of the cell was looked at; parts that nobody looked at, and why.
 
     Returns
     -------
@@ -77,6 +78,7 @@ def build_record(
     resolved = plain(spec.resolved, digits=EXACT_DIGITS)
     seen = plain(scope)
     completeness = {ledger.part: ledger_to_json(ledger) for ledger in ledgers}
+    completeness |= {part: unaccounted(why) for part, why in (nobody_looked or {}).items()}
     said = plain({name: d for name, d in (descriptions or {}).items() if name in entries})
     checks, verdict = judge(
         entries, resolved, seen, scale.stated, rejections=rejections, unscreened=unscreened,

@@ -68,6 +68,8 @@ def _another_cell(
 
 
 def _unseen(part: str, account: Mapping[str, Any], allowed: Mapping[str, Any] | None) -> str | None:
+    if account.get("unaccounted"):
+        return f"The {part} was not looked at: {account['unaccounted']}."
     limit = float(account["allowed"] if allowed is None else allowed["value"])
     largest, unit = float(account["largest"]), str(account["unit"])
     if largest <= limit:
