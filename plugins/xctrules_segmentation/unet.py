@@ -14,6 +14,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,7 @@ itself."""
 AGREEMENT_CLASSES = ("cathode", "copper", "overhang")
 
 RunNetwork = Callable[[Planes], Probabilities]
+FollowedIn = Literal["scan", "network"]
 
 
 class UnetSegmenter:
@@ -173,7 +175,7 @@ class _Looked:
     planes: Planes
     labels: NDArray[np.uint8]
     foil: FoilTrace
-    foil_from: str
+    foil_from: FollowedIn
     fit: float
     contrast: float
     edges: EndEdges
@@ -263,13 +265,13 @@ def _layout(
     found: Segmentation,
     faces: CathodeFaces | None,
     every: int,
-) -> tuple[Layout, FoilTrace, Fit, str]:
+) -> tuple[Layout, FoilTrace, Fit, FollowedIn]:
     """The layers at this end, the foil they come from, how well it fits the network's copper, and in what it
     was followed."""
     angles = cell.settings.angles
     measured = dataclasses.replace(planes, grey=planes.grey[::every], theta_deg=planes.theta_deg[::every])
     answers = probabilities[::every]
-    best: tuple[Layout, FoilTrace, Fit, str] | None = None
+    best: tuple[Layout, FoilTrace, Fit, FollowedIn] | None = None
     reason = found.missing.get("foil", "the foil cannot be followed")
     if found.foil is not None and found.foil.followed is Followed.COPPER and faces is not None:
         try:

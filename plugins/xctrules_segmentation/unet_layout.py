@@ -19,12 +19,21 @@ from xctrules.cylinder.litert import Probabilities
 from xctrules.cylinder.surfaces import FOIL_MM, LABELS, CanSurface, CylinderCell, Floats, FoilTrace
 from xctrules_segmentation.faces import CathodeFaces
 from xctrules_segmentation.layout import Layout
+from xctrules_segmentation.polar import LAST_SAMPLE
 from xctrules_segmentation.roll import trace_in_masks
+from xctrules_segmentation.unrolling import HIDDEN_CAN, angles_to_trace, inside_of
 
 _ROLL_MM = (-1.3, -0.3)
 """Heights, outward of the rough cathode edge, at which the foil is followed: clear of the cathode's edges."""
 
 _BANDS = 3
+"""Bands of height in that range: each some eight rows of the network's, whose doubts they average."""
+
+_HELD = 0.5
+"""Share of the heights over which, or probability with which, something is there."""
+
+_USUAL_TURNS = 90
+"""Percentile over the angle of the turns that are seen: a few angles with one too many make no rule."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ def fit_of(layout: Layout, planes: Planes, probabilities: Probabilities) -> Fit:
     roll."""
     rows = _rows(planes, *_ROLL_MM)
     seen = _foil(probabilities[:, rows]).mean(axis=1)  # (nt, nr)
-    copper = seen > 0.5
+    copper = seen > _HELD
     foil = layout.foil_mm  # (nturns, nt)
     known = np.isfinite(foil)
     away = np.abs(planes.r_mm - np.where(known, foil, np.inf)[..., None]).min(axis=0)  # (nt, nr)
@@ -68,8 +77,7 @@ def _lost(known: NDArray[np.bool_]) -> int:
     """Places at which a foil, known or not (nturns, nt), was lost: one spiral has as many turns at every
     angle, but for its begin and end."""
     turns = known.sum(axis=0)
-    # A few angles with a turn too many make no rule.
-    usual = int(np.percentile(turns, 90, method="lower"))
+    usual = int(np.percentile(turns, _USUAL_TURNS, method="lower"))
     return int(np.maximum(usual - 1 - turns, 0).sum())
 
 
@@ -77,7 +85,7 @@ def faced(layout: Layout, planes: Planes, probabilities: Probabilities, every: i
     """Where (nturns, nt) the network holds a cathode beside the foil for likelier than anything else, over
     half of the heights in the roll or more."""
     rows = _rows(planes, *_ROLL_MM)
-    cathode = (probabilities[::every, rows].argmax(axis=-1) == LABELS["cathode"]).mean(axis=1) > 0.5
+    cathode = (probabilities[::every, rows].argmax(axis=-1) == LABELS["cathode"]).mean(axis=1) > _HELD
     plane = np.arange(cathode.shape[0])
     result = np.zeros(layout.foil_mm.shape, dtype=bool)
     for face in (layout.inner_mm, layout.outer_mm):
@@ -104,9 +112,7 @@ def trace_in(
     if not bands:
         raise NotMeasurable(f"too little of the roll is in view at the {planes.end.name} end")
     heights = np.array([planes.height_mm[rows].mean() for rows in bands])
-    # At least one degree apart, and at the angles that are measured among others, as in a scan's own greys.
-    count = cell.settings.angles * max(1, -(-360 // cell.settings.angles))
-    theta: Floats = np.arange(count, dtype=np.float64) * (360.0 / count)
+    theta = angles_to_trace(cell.settings.angles)
     r_mm: Floats = np.arange(0.0, planes.r_mm[-1], 0.5 * STANDARD_MM)
     foil = np.stack([_foil(probabilities[:, rows]).mean(axis=1) for rows in bands])
     cathode = np.stack([probabilities[..., LABELS["cathode"]][:, rows].mean(axis=1) for rows in bands])
@@ -133,14 +139,8 @@ def _rows(planes: Planes, low_mm: float, high_mm: float) -> NDArray[np.bool_]:
 def _limit(cell: CylinderCell, can: CanSurface | None, theta_deg: Floats) -> Floats:
     """Radius (nt,) beyond which there is no roll."""
     assert cell.frame.outer_radius_mm is not None
-    limit = np.full(theta_deg.size, 0.985 * cell.frame.outer_radius_mm)
-    if can is not None and can.straight.any():
-        inner = can.inner_mm[can.straight]
-        known = np.isfinite(inner).any(axis=0)
-        if known.any():
-            at = np.nanmedian(inner[:, known], axis=0)
-            limit = np.interp(theta_deg, can.theta_deg[known], at, period=360.0)
-    return limit
+    located = None if can is None else inside_of(can, theta_deg)
+    return np.full(theta_deg.size, HIDDEN_CAN * cell.frame.outer_radius_mm) if located is None else located
 
 
 def _resampled(values: Probabilities, planes: Planes, theta_deg: Floats, r_mm: Floats) -> Probabilities:
@@ -151,7 +151,7 @@ def _resampled(values: Probabilities, planes: Planes, theta_deg: Floats, r_mm: F
     low = position.astype(np.intp)
     share = (position - low).astype(np.float32)[:, None]
     turned = values[:, low] * (1 - share) + values[:, (low + 1) % planes.theta_deg.size] * share
-    at = np.clip((r_mm - planes.r_mm[0]) / STANDARD_MM, 0, planes.r_mm.size - 1.001)
+    at = np.clip((r_mm - planes.r_mm[0]) / STANDARD_MM, 0, planes.r_mm.size - LAST_SAMPLE)
     left = at.astype(np.intp)
     part = (at - left).astype(np.float32)
     return np.asarray(turned[..., left] * (1 - part) + turned[..., left + 1] * part, dtype=np.float32)

@@ -58,8 +58,7 @@ def unroll(
     """
     frame = cell.frame
     heights = _band_heights(cell)
-    count = _columns(cell.settings.angles)
-    theta: Floats = np.arange(count, dtype=np.float64) * (360.0 / count)
+    theta = angles_to_trace(cell.settings.angles)
     voxel = min(cell.scan.voxel_size_mm[1:])
     r_mm = np.arange(0.0, _largest_radius(cell) * BEYOND_CAN, voxel / SAMPLES_PER_VOXEL)
     bands = []
@@ -70,6 +69,12 @@ def unroll(
     limit = _limit(grey.mean(axis=0), r_mm, frame.outer_radius_mm, theta, can)
     scanned = Unrolled(heights.mean(axis=1), theta, r_mm, grey, grey, limit)
     return scanned if two_valued else _made_ready(scanned, voxel, frame.outer_radius_mm, sharpen)
+
+
+def angles_to_trace(angles: int) -> Floats:
+    """Angles (nt,), in degrees, that a foil is traced at where ``angles`` of them are measured."""
+    count = _columns(angles)
+    return np.asarray(np.arange(count, dtype=np.float64) * (360.0 / count))
 
 
 def _columns(angles: int) -> int:
@@ -137,13 +142,9 @@ def _limit(
     grey: Image, r_mm: Floats, outer_mm: float | None, theta_deg: Floats, can: CanSurface | None
 ) -> Floats:
     """Radius (nt,) at which the can begins, from where it was located, or seen from inside."""
-    if can is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # angles at which the can was not located
-            inner = np.nanmedian(np.where(can.straight[:, None], can.inner_mm, np.nan), axis=0)
-        found = np.isfinite(inner)
-        if found.any():
-            return np.asarray(np.interp(theta_deg, can.theta_deg[found], inner[found], period=360.0))
+    located = None if can is None else inside_of(can, theta_deg)
+    if located is not None:
+        return located
     if outer_mm is None:
         return np.full(grey.shape[0], r_mm[-1])
     roll = (r_mm > ROLL[0] * outer_mm) & (r_mm < ROLL[1] * outer_mm)
@@ -157,6 +158,17 @@ def _limit(
     below = (grey < level) & (np.arange(r_mm.size) < peak[:, None])
     last = r_mm.size - 1 - below[:, ::-1].argmax(axis=1)
     return np.asarray(r_mm[last], dtype=float)
+
+
+def inside_of(can: CanSurface, theta_deg: Floats) -> Floats | None:
+    """Radius (nt,) of a can's inner surface, over its straight part; None where it was not located at all."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # angles at which the can was not located
+        inner = np.nanmedian(np.where(can.straight[:, None], can.inner_mm, np.nan), axis=0)
+    found = np.isfinite(inner)
+    if not found.any():
+        return None
+    return np.asarray(np.interp(theta_deg, can.theta_deg[found], inner[found], period=360.0))
 
 
 # --- greys that show layers and nothing else ---------------------------------------------------------------
