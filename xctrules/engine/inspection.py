@@ -27,6 +27,7 @@ from xctrules.core.protocols import ExportsLabels
 from xctrules.core.slices import Scan, each_slice
 from xctrules.engine import accounts, fit_for_purpose
 from xctrules.engine.clock import Clock
+from xctrules.engine.faults import happened
 from xctrules.engine.isolation.limits import Limits
 from xctrules.engine.measuring import Findings, measure
 from xctrules.engine.planning import Plan, for_geometry, plan_inspection
@@ -282,17 +283,21 @@ class _LabelExport:
 
     def _write(self, cell: Cell[Any, Any, Any]) -> None:
         """Have the segmenter draw it; where it cannot, another one of the same geometry that can."""
-        geometry = self.plan.spec.geometry
-        candidates = (self.plan.segmenter, *for_geometry(self.plan.registry.segmenters, geometry))
-        able = (p.value for p in candidates if p is not None and isinstance(p.value, ExportsLabels))
-        drawing = next(able, None)
+        geometry, chosen = self.plan.spec.geometry, self.plan.segmenter
+        fitting = for_geometry(self.plan.registry.segmenters, geometry)
+        candidates = fitting if chosen is None else (chosen, *fitting)
+        drawing = next((p for p in candidates if isinstance(p.value, ExportsLabels)), None)
         try:
             if drawing is None:
                 raise NotMeasurable(f"no segmenter for {geometry} cells draws labels")
-            drawing.export_labels(cell, self.path)
-        except NotMeasurable as error:
+            drawing.value.export_labels(cell, self.path)
+        except (KeyboardInterrupt, XctrulesError):
+            raise
+        except BaseException as error:  # a plugin in another language may raise beside Exception
+            plugin = "" if drawing is None else f"the plugin {drawing.plugin} "
+            why = error.reason if isinstance(error, NotMeasurable) else f"{plugin}{happened(error)}"
             raise OutputError(
-                f"no label image can be written: {error.reason}",
+                f"no label image can be written: {why}",
                 where=self.path,
                 todo="Leave --export-labels away.",
             ) from error

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from xctrules.bundled import BUNDLED
+
 GROUP = "xctrules"
 Source = Literal["bundled", "entry point", "folder"]
-
-_BUNDLED_ORDER = ("cylinder", "screening", "segmentation", "overhang", "canister", "winding")
-"""The order of the report's sections; entry points themselves have none that lasts."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class PluginFiles:
 
 def bundled_plugins() -> list[PluginFiles]:
     """The plugins of the distribution ``xctrules``, in the order of the report's sections."""
-    order = {name: i for i, name in enumerate(_BUNDLED_ORDER)}
+    order = {name: i for i, name in enumerate(BUNDLED)}
     points = [point for point in _entry_points() if _is_bundled(point)]
     points.sort(key=lambda point: order.get(point.name, len(order)))
     return [_of_entry_point(point, "bundled") for point in points]

@@ -1,0 +1,60 @@
+"""Copies of a real scan into which one fault is drawn: what a verdict may say of each.
+
+Of the copies that the script knows, these are the ones whose fault is seen today. The others are raised
+cathodes, a particle, slices repeated, missing or turned, and a wrong spacing of the slices.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from xctrules import inspect
+
+SCRIPT = Path(__file__).resolve().parents[3] / "shared" / "cases" / "faulty_copies.py"
+
+pytestmark = pytest.mark.skipif(not SCRIPT.exists(), reason=f"the script of faulty copies is not at {SCRIPT}")
+
+
+@pytest.fixture(scope="module")
+def copies() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("faulty_copies", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_sound_copy_passes(copies: ModuleType, tmp_path: Path) -> None:
+    copies.write(tmp_path / "sound", "sound")
+    found = inspect(tmp_path / "sound", "21700", third_party=False)
+    assert found.verdict == "PASS", found.record["reasons"]
+    for part, account in found.record["completeness"].items():
+        assert account["unexplained"] == 0.0, part
+        assert account["measured"] > 0.9 * account["expected"] > 0, part
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("anode_8_lowered_6deg", ("overhang", "turn 8", "theta 25")),
+        ("anode_15_lowered_20deg", ("overhang", "turn 15")),
+        ("anode_14_missing_60deg", ("overhang", "turn 14")),
+        ("anode_9_missing", ("roll cross-section", "layers")),
+        ("core_crumpled", ("roll cross-section", "layers")),
+        ("wall_open_8deg", ("can wall", "no wall", "theta 2")),
+        ("wall_hole_1mm", ("can wall", "no wall", "theta 30")),
+        ("voxel_7_percent_small", ("another cell", "voxel size")),
+    ],
+)
+def test_a_faulty_copy_does_not_pass_and_the_first_reason_names_the_fault(
+    copies: ModuleType, tmp_path: Path, name: str, words: tuple[str, ...]
+) -> None:
+    copies.write(tmp_path / name, name)
+    found = inspect(tmp_path / name, "21700", third_party=False)
+    assert found.verdict in ("FAIL", "CONDITIONAL_FAIL", "INCOMPLETE", "SCAN_REJECTED")
+    first = found.record["reasons"][0]
+    assert all(word in first for word in words), first
