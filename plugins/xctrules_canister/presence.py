@@ -45,6 +45,9 @@ its edge. Electrodes have some 0.4 of the can's grey."""
 ALLOWED_MM2 = 0.2
 """Largest place without wall with which a cell may still pass: a hole of half a millimetre."""
 
+SAMPLES_AT_ONCE = 500_000
+"""Grey values that are held at a time: some 10 MB with what is worked out from them."""
+
 LEAST_VOXELS = 9
 """Smallest opening, in voxels of the surface: three each way. Below that, blur closes a hole that is there
 and noise opens one that is not."""
@@ -160,7 +163,7 @@ def _cast(cell: CylinderCell, can: CanSurface, z: Floats) -> _Rays:
     at_the_can = r[::-1] <= frame.outer_radius_mm + OUTWARD_MM
     shape = (z.size, can.theta_deg.size)
     seen, found = np.zeros(shape, dtype=bool), [np.full(shape, np.nan) for _ in range(3)]
-    for block in np.array_split(np.arange(z.size), max(1, z.size * shape[1] * r.size // 4_000_000)):
+    for block in np.array_split(np.arange(z.size), max(1, z.size * shape[1] * r.size // SAMPLES_AT_ONCE)):
         grey = frame.cylinder(cell.scan, z[block], can.theta_deg, r)[..., ::-1]
         beyond = grey[..., r[::-1] > 1.05 * frame.outer_radius_mm + 3 * voxel]
         outside = float(np.nanmedian(beyond)) if np.isfinite(beyond).any() else 0.0
