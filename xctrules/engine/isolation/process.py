@@ -111,7 +111,7 @@ class PluginProcess:
         return self._handed[memory]
 
     def wait(self, plugin: str, answer: Callable[[Message], _Parts]) -> Message:
-        """What comes back, ``[kind, value]``; while waiting, ``answer`` what the process asks in turn.
+        """What comes back, ``[kind, value]``; while waiting, ``answer`` what the process asks meanwhile.
 
         Raises
         ------
