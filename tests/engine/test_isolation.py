@@ -22,7 +22,7 @@ from xctrules.core.errors import NotMeasurable, ScanError, XctrulesError
 from xctrules.core.measurement import MetricResult
 from xctrules.core.slices import ArraySlices, Scan, Slices, SlicesOnDemand
 from xctrules.cylinder.phantom import CentrePin, canister_mask, draw, small
-from xctrules.engine import inspection
+from xctrules.engine import inspection, registry
 from xctrules.engine.faults import PluginBroke
 from xctrules.engine.inspection import Inspection, inspect
 from xctrules.engine.isolation.hosts import Hosts
@@ -410,6 +410,8 @@ RUN_MODULE = "from xctrules.cli.main import main; main()"
 
 
 def test_the_same_bytes_as_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Where the package is installed as well, the folder's copy would be the second of its name.
+    monkeypatch.setattr(registry, "installed_plugins", list)
     scan = draw(small(roll_in_view_mm=1.6, pin=CentrePin(1.1, 0.2))).write(tmp_path / "scan")
     spec = tmp_path / "spec.yaml"
     spec.write_text(SPEC.replace("theirs.length", "centre_pin.diameter"))
