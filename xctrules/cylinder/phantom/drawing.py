@@ -18,13 +18,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from xctrules.cylinder.phantom.can_faults import push, reach_mm, sheet, touches
 from xctrules.cylinder.phantom.geometry import (
     PHASES_PER_TURN,
     Can,
     Pose,
     Winding,
-    dent_depth,
-    dent_height,
     pose,
     wrap_deg,
 )
@@ -254,7 +253,8 @@ class Drawing:
         y = (np.arange(ny) * dy - place.origin_mm[1])[:, None]
         e = place.basis
         across = [np.float32(e[i, 0]) * x + np.float32(e[i, 1]) * y + e[i, 2] * (k * dz) for i in range(3)]
-        reach = self.can.outer_radius_mm + abs(spec.ovality_mm) + spec.sleeve_mm + 3 * self.width_mm
+        bulge = reach_mm(spec)[1]
+        reach = self.can.outer_radius_mm + abs(spec.ovality_mm) + spec.sleeve_mm + bulge + 3 * self.width_mm
         index = np.flatnonzero((across[0] ** 2 + across[1] ** 2 < reach**2).ravel())
         u, v = (a.astype(np.float32).ravel()[index] for a in across[:2])
         s: Image | float = across[2].astype(np.float32).ravel()[index] if spec.tilt_deg else k * dz
@@ -350,11 +350,7 @@ class Drawing:
             low = min([*lows, -(self.spec.pin.short_mm if self.spec.pin else 0.0), 0.0])
             if outward * (s - edge) > low - half:
                 return False
-        for dent in self.spec.dents:
-            at = dent_height(dent.out_mm, dent.end, self.place)
-            if at is not None and abs(s - at) < dent.height_mm / 2 + half:
-                return False
-        return True
+        return not touches(self.spec, self.place, s - half, s + half)
 
     def _greys(self, px: _Pixels) -> Image:
         greys = self.spec.greys
@@ -385,6 +381,9 @@ class Drawing:
             here = np.flatnonzero(np.broadcast_to(out > first + step, px.r.shape))
             outer, _ = self.surfaces
             shift = np.float32(self.can.outer_radius_mm) - outer[px.theta_bin[here]]
+            if touches(self.spec, self.place, float(np.min(px.s)), float(np.max(px.s))):
+                theta, s = self._theta(px, here), np.asarray(_take(px.s, here))
+                shift = shift + push(self.spec, self.place, theta, s).astype(np.float32)
             radius = (px.r[here] + shift) * np.float32(1 / step)
             height = np.broadcast_to((out - np.float32(first)) * np.float32(1 / step), px.r.shape)[here]
             sampled = _sample(maps, np.minimum(height, maps.shape[0] - 1.001), radius)
@@ -498,13 +497,12 @@ class Drawing:
     def _add_can(self, grey: Image, px: _Pixels, fittings: list[tuple[Any, Image, Image]]) -> None:
         greys = self.spec.greys
         kept = [(here, grey[here].copy()) for here, _, _ in fittings]
-        deepest = sum(dent.depth_mm for dent in self.spec.dents)
+        deepest, _ = reach_mm(self.spec)
         near = np.flatnonzero(px.r > self.surfaces[1].min() - deepest - 2 * self.width_mm)
         outer, inner = (surface[px.theta_bin[near]] for surface in self.surfaces)
-        if self._dented(px):
-            theta = (px.theta_bin[near] + 0.5) * (360.0 / _ANGLES)
-            push = dent_depth(self.spec, self.place, theta, np.asarray(_take(px.s, near))).astype(np.float32)
-            outer, inner = outer - push, inner - push
+        faulty = touches(self.spec, self.place, float(np.min(px.s)), float(np.max(px.s)))
+        if faulty:
+            outer, inner = self._faulty_surfaces(px, near, outer)
         in_outer, in_inner = self.within(outer, px, near), self.within(inner, px, near)
         around: Any = np.float32(greys.outside)
         if self.spec.sleeve_mm:
@@ -513,17 +511,31 @@ class Drawing:
         can = (in_outer - in_inner) * np.float32(greys.can)
         grey[near] = grey[near] * in_inner + can + (1 - in_outer) * around
         for (here, before), (_, distance, width) in zip(kept, fittings, strict=True):
-            thicker = (self.can.wall((px.theta_bin[here] + 0.5) * (360.0 / _ANGLES)) - self.spec.wall_mm) / 2
-            metal = share(thicker.astype(np.float32) - distance, width)
+            theta = self._theta(px, here)
+            if faulty:
+                s = np.asarray(_take(px.s, here))
+                half = sheet(self.spec, self.place, theta, s, self._soft)[0].astype(np.float32) / 2
+                away = distance + np.float32(self.spec.wall_mm / 2)
+                metal = share(half - away, width) - share(-half - away, width)
+            else:
+                thicker = (self.can.wall(theta) - self.spec.wall_mm) / 2
+                metal = share(thicker.astype(np.float32) - distance, width)
             grey[here] = before + metal * (np.float32(greys.can) - before)
 
-    def _dented(self, px: _Pixels) -> bool:
-        low, high = float(np.min(px.s)), float(np.max(px.s))
-        for dent in self.spec.dents:
-            at = dent_height(dent.out_mm, dent.end, self.place)
-            if at is not None and low - dent.height_mm / 2 < at < high + dent.height_mm / 2:
-                return True
-        return False
+    @property
+    def _soft(self) -> tuple[float, float]:
+        """Widths over which a voxel spreads the border of a patch of the wall."""
+        return self.width_mm, self.width_z_mm
+
+    def _theta(self, px: _Pixels, here: NDArray[np.int64]) -> NDArray[Any]:
+        return np.asarray((px.theta_bin[here] + 0.5) * (360.0 / _ANGLES))
+
+    def _faulty_surfaces(self, px: _Pixels, near: NDArray[np.int64], outer: Image) -> tuple[Image, Image]:
+        """Outer and inner radius at pixels where the can's sheet is pushed or worn; ``outer`` is sound."""
+        theta, s = self._theta(px, near), np.asarray(_take(px.s, near))
+        wall, taken = sheet(self.spec, self.place, theta, s, self._soft)
+        pushed = outer - push(self.spec, self.place, theta, s).astype(np.float32) - taken.astype(np.float32)
+        return pushed, pushed - wall.astype(np.float32)
 
 
 def _take(value: Any, index: NDArray[np.int64]) -> Any:

@@ -389,6 +389,9 @@ def turned(spec: PhantomSpec, angle_deg: float) -> PhantomSpec:
         wall_variation_deg=spec.wall_variation_deg + angle_deg,
         overhang_wave_deg=spec.overhang_wave_deg + angle_deg,
         dents=tuple(replace(d, theta_deg=(d.theta_deg + angle_deg) % 360.0) for d in spec.dents),
+        wall_patches=tuple(
+            replace(p, theta_deg=(p.theta_deg + angle_deg) % 360.0) for p in spec.wall_patches
+        ),
         buckle=spec.buckle and replace(spec.buckle, theta_deg=(spec.buckle.theta_deg + angle_deg) % 360.0),
         tabs=tuple(
             replace(t, theta_deg=(t.theta_deg + angle_deg) % 360.0, turn=turn_of(t.turn, t.theta_deg))
@@ -399,20 +402,6 @@ def turned(spec: PhantomSpec, angle_deg: float) -> PhantomSpec:
             for f in spec.negative_overhangs
         ),
     )
-
-
-def dent_depth(spec: PhantomSpec, place: Pose, theta_deg: ArrayLike, s_mm: ArrayLike) -> Floats:
-    """How far the can's surfaces are pushed inward at an angle and height (broadcast)."""
-    theta, s = np.asarray(theta_deg, dtype=float), np.asarray(s_mm, dtype=float)
-    total = np.zeros(np.broadcast_shapes(theta.shape, s.shape))
-    for dent in spec.dents:
-        at = dent_height(dent.out_mm, dent.end, place)
-        if at is None:
-            continue
-        width_deg = math.degrees(dent.width_mm / (spec.outer_diameter_mm / 2))
-        around = raised_cosine(wrap_deg(theta - dent.theta_deg), width_deg)
-        total = total + dent.depth_mm * around * raised_cosine(s - at, dent.height_mm)
-    return total
 
 
 def dent_height(out_mm: float, end: EndName, place: Pose) -> float | None:

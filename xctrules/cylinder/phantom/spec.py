@@ -80,9 +80,9 @@ class NegativeOverhang:
 class Dent:
     """A dent of the can, a raised-cosine hollow: both surfaces move inward by up to ``depth_mm``.
 
-    ``width_mm`` (along the circumference) and ``height_mm`` are full extents. ``out_mm`` is the height of its
-    deepest point, outward from the nominal cathode edge of ``end``; in a view of the roll alone it counts
-    from the view's middle.
+    A negative depth makes a bump. ``width_mm`` (along the circumference) and ``height_mm`` are full extents.
+    ``out_mm`` is the height of its deepest point, outward from the nominal cathode edge of ``end``; in a view
+    of the roll alone it counts from the view's middle.
     """
 
     theta_deg: float = 120.0
@@ -91,6 +91,38 @@ class Dent:
     height_mm: float = 2.0
     out_mm: float = -1.3
     end: EndName = "top"
+
+
+@dataclass(frozen=True)
+class Ring:
+    """A ring all the way round the can where both surfaces lie further in by up to ``depth_mm``.
+
+    A groove; with a negative depth, a bulge. Raised cosine over ``height_mm`` in all, at full depth over
+    ``flat_mm`` of it. Its middle is placed like a dent's.
+    """
+
+    depth_mm: float = 0.3
+    height_mm: float = 0.8
+    flat_mm: float = 0.0
+    out_mm: float = -1.0
+    end: EndName = "top"
+
+
+@dataclass(frozen=True)
+class WallPatch:
+    """A rectangle of the can's surface whose sheet is ``wall_mm`` thick: thinned, or open where that is 0.
+
+    A hole, a slit along or around, a worn place. ``width_mm`` runs along the circumference, the whole of it
+    where it is as long; the missing metal is ``taken_from`` one side. Its middle is placed like a dent's.
+    """
+
+    theta_deg: float = 60.0
+    wall_mm: float = 0.0
+    width_mm: float = 1.0
+    height_mm: float = 1.0
+    out_mm: float = -1.0
+    end: EndName = "top"
+    taken_from: Literal["inside", "outside"] = "inside"
 
 
 @dataclass(frozen=True)
@@ -265,6 +297,10 @@ class PhantomSpec:
     ovality_deg: float = 0.0
     """Direction of the ellipse's major axis."""
     dents: tuple[Dent, ...] = ()
+    rings: tuple[Ring, ...] = ()
+    wall_patches: tuple[WallPatch, ...] = ()
+    taper_deg: float = 0.0
+    """Lean of the can's wall against its axis: the radius grows with z and is nominal in mid-view."""
     fittings: bool = True
     """Whether the ends have their bead, crimp, cap and bottom; without, the can is an open tube."""
     bead_out_mm: float = 1.2
@@ -317,6 +353,12 @@ def _check(s: PhantomSpec) -> None:
         )
     if not 0 <= s.tilt_deg < 30:
         refuse(f"a tilt of {s.tilt_deg:g} degrees", "Tilts from 0 to below 30 degrees can be drawn.")
+    if any(patch.wall_mm < 0 or patch.width_mm <= 0 or patch.height_mm <= 0 for patch in s.wall_patches):
+        refuse("a patch of the wall without size, or thinner than nothing", "Give lengths from 0.")
+    if any(not 0 <= ring.flat_mm < ring.height_mm for ring in s.rings):
+        refuse("a ring that is flat over more than its height", "Make it higher.")
+    if not abs(s.taper_deg) < 5:
+        refuse(f"a taper of {s.taper_deg:g} degrees", "Tapers below 5 degrees can be drawn.")
     if s.tomography:
         _check_tube(s.tomography, refuse)
     if s.buckle and s.buckle.amplitude_mm >= s.buckle.decay_mm:
@@ -348,6 +390,8 @@ _NESTED: Mapping[str, type] = {
     "pin": CentrePin,
     "tabs": Tab,
     "dents": Dent,
+    "rings": Ring,
+    "wall_patches": WallPatch,
     "negative_overhangs": NegativeOverhang,
 }
 _NAMES = frozenset(f.name for f in fields(PhantomSpec))

@@ -368,7 +368,7 @@ class Tomograph:
 
 def plain_slice(spec: PhantomSpec) -> PhantomSpec:
     """One upright slice of the roll far from the ends and without dents, to set greys and noise by."""
-    return replace(spec, view="slice", tilt_deg=0.0, dents=())
+    return replace(spec, view="slice", tilt_deg=0.0, taper_deg=0.0, dents=(), rings=(), wall_patches=())
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from xctrules.cylinder.phantom.can_faults import (
+    dent_depth,
+    groove_mm,
+    open_area_mm2,
+    push,
+    sheet,
+    straight_heights,
+)
 from xctrules.cylinder.phantom.geometry import (
     PHASES_PER_TURN,
     Can,
     Pose,
     Winding,
-    dent_depth,
     dent_height,
     pose,
 )
@@ -76,9 +83,10 @@ def straight_part(spec: PhantomSpec, place: Pose) -> tuple[float, float]:
 def can_surfaces(spec: PhantomSpec, s_mm: Floats, theta_deg: Floats) -> tuple[Floats, Floats]:
     """Outer and inner radius (ns, nt) of the straight can about its axis."""
     can, place = Can(spec), pose(spec)
-    push = dent_depth(spec, place, theta_deg[None, :], s_mm[:, None])
-    outer = can.sound_outer(theta_deg)[None, :] - push
-    return outer, outer - can.wall(theta_deg)[None, :]
+    grid = theta_deg[None, :], s_mm[:, None]
+    wall, taken = sheet(spec, place, *grid, (0.0, 0.0))
+    outer = can.sound_outer(theta_deg)[None, :] - push(spec, place, *grid) - taken
+    return outer, outer - wall
 
 
 def _canister(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
@@ -86,6 +94,8 @@ def _canister(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
     if high <= low:
         return {}
     s = np.linspace(low, high, 1 if spec.view == "slice" else 161)
+    if s.size > 1:
+        s = s[straight_heights(spec, place, s)]
     theta = np.arange(1440) * 0.25
     outer, inner = can_surfaces(spec, s, theta)
 
@@ -107,13 +117,19 @@ def _canister(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
         angles = np.array([d.theta_deg for d in spec.dents])
         depth = np.append(depth.ravel(), dent_depth(spec, place, angles[None, :], at_peak[:, None]).ravel())
     a, b = spec.outer_diameter_mm / 2 + spec.ovality_mm / 4, spec.outer_diameter_mm / 2 - spec.ovality_mm / 4
-    return {
-        "canister.outer_diameter": diameter(outer),
-        "canister.inner_diameter": diameter(inner),
+    opening = open_area_mm2(spec, place)
+    # A wall with a hole in it has no thinnest place.
+    thickness = {} if opening else {
         "canister.wall_thickness.mean": float(wall.mean()),
         "canister.wall_thickness.min": float(wall.min()),
         "canister.wall_thickness.max": float(wall.max()),
         "canister.wall_thickness.std": float(wall.std()),
+    }  # fmt: skip
+    return thickness | {
+        "canister.outer_diameter": diameter(outer),
+        "canister.inner_diameter": diameter(inner),
+        "canister.opening.largest": opening,
+        "canister.groove_depth": groove_mm(spec, place),
         "canister.ovality": spec.ovality_mm,
         "canister.eccentricity": math.sqrt(max(0.0, 1 - (b / a) ** 2)),
         "canister.roundness": max(roundness(row, theta) for row in outer),
