@@ -22,7 +22,9 @@ from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.phantom.drawing import Drawing
 from xctrules.cylinder.phantom.geometry import turned
 from xctrules.cylinder.phantom.imaging import Scanner, blur_height, blur_plane
+from xctrules.cylinder.phantom.roll_faults import Crumple, Curl, EdgeFault, Gap, MissingFoil, Particle
 from xctrules.cylinder.phantom.spec import (
+    CHEMISTRIES,
     PRESETS,
     Buckle,
     CentrePin,
@@ -41,22 +43,31 @@ from xctrules.cylinder.phantom.spec import (
     spec_from_dict,
     spec_from_options,
 )
+from xctrules.cylinder.phantom.stack_faults import StackFault, spoil, told_voxel_size_mm
 from xctrules.cylinder.phantom.truth import truth
 from xctrules.scans.acquisition import found_in_image, merge
 from xctrules.scans.companions import SIDECAR
 
 __all__ = [
+    "CHEMISTRIES",
     "PRESETS",
     "Buckle",
     "CentrePin",
+    "Crumple",
+    "Curl",
     "Dent",
+    "EdgeFault",
+    "Gap",
     "Greys",
     "Imaging",
     "Layers",
+    "MissingFoil",
     "NegativeOverhang",
+    "Particle",
     "Phantom",
     "PhantomSpec",
     "Ring",
+    "StackFault",
     "Tab",
     "Tomography",
     "WallPatch",
@@ -105,7 +116,7 @@ class Phantom:
         return Scan(
             Path("phantom"),
             ArraySlices(self.volume),
-            self.spec.voxel_size_mm,
+            told_voxel_size_mm(self.spec.voxel_size_mm, self.spec.stack_faults),
             told.values,
             sources=told.sources,
         )
@@ -155,7 +166,7 @@ def _acquisition(spec: PhantomSpec) -> dict[str, Any]:
         "format": spec.format,
         "field_of_view": view,
         "slice_order": spec.slice_order,
-        "voxel_size_mm": spec.voxel_size_mm,
+        "voxel_size_mm": told_voxel_size_mm(spec.voxel_size_mm, spec.stack_faults),
         "voxel_scale_relative_uncertainty": spec.voxel_scale_relative_uncertainty,
         "sleeve": spec.sleeve_mm > 0,
         "instrument": "xctrules phantom",
@@ -168,8 +179,8 @@ def _sidecar(spec: PhantomSpec) -> str:
     """The same as the text of the file that inspect reads beside a scan."""
     import yaml
 
-    voxel = dict(zip("zyx", spec.voxel_size_mm, strict=True))
-    values = {**_acquisition(spec), "voxel_size_mm": voxel}
+    values = _acquisition(spec)
+    values["voxel_size_mm"] = dict(zip("zyx", values["voxel_size_mm"], strict=True))
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 
 
@@ -203,7 +214,7 @@ def draw(spec: PhantomSpec, noise_seed: int | None = None) -> Phantom:
     if spec.tomography is not None:
         from xctrules.cylinder.phantom.tomography import tomogram
 
-        return Phantom(tomogram(spec, noise_seed), spec, truth(spec))
+        return _spoilt(tomogram(spec, noise_seed), spec)
     drawing = Drawing(spec)
     place = drawing.place
     _, dy, dx = spec.voxel_size_mm
@@ -221,7 +232,12 @@ def draw(spec: PhantomSpec, noise_seed: int | None = None) -> Phantom:
     volume = np.empty(place.shape, scanner.dtype)
     for k in range(place.shape[0]):
         volume[k] = scanner.expose(k, blurred[k])
-    return Phantom(volume, spec, truth(spec))
+    return _spoilt(volume, spec)
+
+
+def _spoilt(volume: NDArray[Any], spec: PhantomSpec) -> Phantom:
+    """A sound stack with the faults that the spec asks for."""
+    return Phantom(spoil(volume, spec.voxel_size_mm, spec.stack_faults), spec, truth(spec))
 
 
 def canister_mask(spec: PhantomSpec) -> Phantom:

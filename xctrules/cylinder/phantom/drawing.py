@@ -24,9 +24,11 @@ from xctrules.cylinder.phantom.geometry import (
     Can,
     Pose,
     Winding,
+    dent_height,
     pose,
     wrap_deg,
 )
+from xctrules.cylinder.phantom.roll_faults import Crumple, Curl
 from xctrules.cylinder.phantom.spec import EndName, PhantomSpec, Tab
 
 Image = NDArray[np.float32]
@@ -76,7 +78,9 @@ class _Pixels:
     in_tab: tuple[Image, ...]
     """For each tab: share of the pixel inside the metal strip, without regard to height."""
     opened: Image | None
-    """Share of the pixel in a gap that a tab holds open, or ``None`` without tabs."""
+    """Share of the pixel in a gap that a tab holds open, or where layers part; ``None`` without."""
+    across: tuple[Image, Image] | None
+    """Where the pixels are across the cell's axis, in mm; ``None`` where nothing needs it."""
 
 
 class Drawing:
@@ -155,15 +159,19 @@ class Drawing:
         found: dict[EndName, dict[str, Image]] = {}
         for end in self.place.edges:
             anode = self.winding.anode_edge(end)
-            shift = self.winding.tape_shift_mm * (1.0 if end == "top" else -1.0)
+            for curl in self._curls(end):  # what is bent out of its line is drawn by itself
+                first, last = self.winding.stretch(curl)
+                at = (self.winding.phases >= first) & (self.winding.phases <= last)
+                anode = np.where(at, self.winding.base_edge(end) + curl.straight_mm, anode)
             base = self.winding.base_edge(end)
+            lean = np.where(self.winding.in_line(end), self.winding.deflection_deg(end), 0.0)
             found[end] = {
                 "copper": anode.astype(np.float32),
                 "coating": np.minimum(anode, np.maximum(base, anode - margin)).astype(np.float32),
                 "separator": base.astype(np.float32),
-                "cathode": shift.astype(np.float32),
+                "cathode": self.winding.cathode_height(end).astype(np.float32),
                 "base": base.astype(np.float32),
-                "lean": np.tan(np.radians(self.winding.deflection_deg(end))).astype(np.float32),
+                "lean": np.tan(np.radians(lean)).astype(np.float32),
             }
         return found
 
@@ -280,20 +288,25 @@ class Drawing:
         within = np.float32(spec.handedness) * away
         within -= np.floor(within)
         phase = (r_roll - np.float32(spec.core_radius_mm)) * np.float32(1 / spec.pitch_mm)
-        return _Pixels(index, s, r, theta_bin, phase, within, shadow, in_tab, opened)
+        across = (u, v) if spec.particles else None
+        return _Pixels(index, s, r, theta_bin, phase, within, shadow, in_tab, opened, across)
 
     def _undisturb(self, r: Image, angle: Image) -> tuple[Image, tuple[Image, ...], Image | None]:
-        """Nominal radius of the material at each pixel (tabs, then the buckle, taken back); tabs and gaps."""
+        """Nominal radius of the material at each pixel: what displaced it is taken back in turn, the crumpled
+        core, tabs and gaps, then the buckle. Also each tab's share, and that of what gapes."""
         spec, winding = self.spec, self.winding
-        if not spec.tabs and not spec.buckle:
+        if not winding.lifters and not spec.buckle and not spec.crumple:
             return r, (), None
         theta = np.degrees(angle)
+        if spec.crumple:
+            r = self._uncrumple(spec.crumple, r, angle)
         strips: list[Image] = []
         gap: Image | None = None
-        for tab in reversed(spec.tabs):
-            seat = winding.seat_radius(tab, theta).astype(np.float32)
-            lift = winding.tab_lift(tab, theta).astype(np.float32)
-            strips.append(self._strip(tab, r, theta, seat))
+        for lifter in reversed(winding.lifters):
+            seat = winding.seat_radius(lifter, theta).astype(np.float32)
+            lift = winding.lift(lifter, theta).astype(np.float32)
+            if isinstance(lifter, Tab):
+                strips.append(self._strip(lifter, r, theta, seat))
             free = (r > seat) & (r < seat + lift)
             low = np.maximum(r - self.width_mm / 2, seat)
             high = np.minimum(r + self.width_mm / 2, seat + lift)
@@ -301,13 +314,37 @@ class Drawing:
             gap = opened if gap is None else np.minimum(gap + opened, 1)
             lifted = np.flatnonzero((lift > 0) & (r >= seat + lift))
             r = np.where(free, seat, r)
-            r[lifted] = _unlift(r[lifted], seat[lifted], lift[lifted], tab.decay_mm)
+            r[lifted] = _unlift(r[lifted], seat[lifted], lift[lifted], lifter.decay_mm)
         if spec.buckle:
             push = winding.buckle_push(spec.buckle, theta).astype(np.float32)
             pushed = np.flatnonzero(push)
             r = r.copy()
             r[pushed] = _unlift(r[pushed], spec.core_radius_mm, -push[pushed], spec.buckle.decay_mm)
         return r, tuple(reversed(strips)), gap
+
+    def _uncrumple(self, crumple: Crumple, r: Image, angle: Image) -> Image:
+        """Nominal radius of the material in a crumpled core."""
+        here = np.flatnonzero(r < crumple.radius_mm)
+        table, step = self._wander
+        middle = table.shape[0] // 2
+        column = (r[here] * np.cos(angle[here]) / np.float32(step)) + np.float32(middle)
+        row = (r[here] * np.sin(angle[here]) / np.float32(step)) + np.float32(middle)
+        dying = np.clip((crumple.radius_mm - r[here]) / np.float32(crumple.radius_mm / 4), 0, 1)
+        found = r.copy()
+        found[here] = r[here] - dying * _sample(table[..., None], row, column)[:, 0]
+        return found
+
+    @cached_property
+    def _wander(self) -> tuple[Image, float]:
+        """How far layers in a crumpled core lie from where they should, over the roll's plane; its step in
+        mm."""
+        crumple = self.spec.crumple
+        assert crumple is not None
+        step = crumple.grain_mm / 4
+        half = math.ceil(crumple.radius_mm / step) + 2
+        noise = np.random.default_rng((self.spec.seed, 6)).standard_normal((2 * half + 1,) * 2)
+        smooth = cv2.GaussianBlur(noise, (0, 0), 4.0, borderType=cv2.BORDER_REFLECT)
+        return (smooth * (crumple.amplitude_mm / smooth.std())).astype(np.float32), step
 
     def _strip(self, tab: Tab, r: Image, theta: NDArray[Any], seat: NDArray[Any]) -> Image:
         arc = np.radians(wrap_deg(theta - tab.theta_deg)) * r
@@ -350,6 +387,10 @@ class Drawing:
             low = min([*lows, -(self.spec.pin.short_mm if self.spec.pin else 0.0), 0.0])
             if outward * (s - edge) > low - half:
                 return False
+        for ball in self.spec.particles:
+            at = dent_height(ball.out_mm, ball.end, self.place)
+            if at is not None and abs(s - at) < ball.diameter_mm / 2 + 2 * half:
+                return False
         return not touches(self.spec, self.place, s - half, s + half)
 
     def _greys(self, px: _Pixels) -> Image:
@@ -366,6 +407,8 @@ class Drawing:
         metal_maps = self._add_fittings(grey, px, outward)
         self._add_roll(grey, px, outward)
         self._add_tabs_and_pin(grey, px, outward)
+        self._add_curls(grey, px, outward)
+        self._add_particles(grey, px)
         self._add_can(grey, px, metal_maps)
         return grey
 
@@ -394,7 +437,8 @@ class Drawing:
     def _add_roll(self, grey: Image, px: _Pixels, outward: dict[EndName, Any]) -> None:
         greys, stack = self.spec.greys, self.stack
         tables = self.edges
-        reach = max((float(t["copper"].max()) for t in tables.values()), default=0.0) + 1.0
+        highest = (float(max(t["copper"].max(), t["cathode"].max())) for t in tables.values())
+        reach = max(highest, default=0.0) + 1.0
         if any(float(np.min(out)) > reach for out in outward.values()):
             return
         void = grey.copy()
@@ -427,8 +471,11 @@ class Drawing:
         # anode with its separators: leans where it is free
         offset, entry, along = self._locate(self._unlean(phase, within, out), within)
         present = self._on_tape(along, 0.0, self.spec.turns)
+        foil = present
+        for fault in self.spec.missing_foils:
+            foil = foil * (1 - self._on_tape(along, *self.winding.stretch(fault)))
         for name, edge in (("copper", "copper"), ("anode_coating", "coating"), ("separator", "separator")):
-            amount = stack[name][shadow + offset] * present
+            amount = stack[name][shadow + offset] * (present if name == "separator" else foil)
             for end, o in out.items():
                 amount *= self._covers(o, tables[end][edge], entry)
             add([(name, amount)], total)
@@ -494,6 +541,88 @@ class Drawing:
                 cover = cover * share(-pin.short_mm - o, self.width_z_mm)
             grey += cover * (np.float32(greys.pin) - grey)
 
+    def _curls(self, end: EndName) -> tuple[Curl, ...]:
+        return tuple(curl for curl in self.spec.curls if curl.end == end)
+
+    def _add_curls(self, grey: Image, px: _Pixels, outward: dict[EndName, Any]) -> None:
+        """Free foil that is bent out of its line, as a thin sheet along its own curve."""
+        for end, out in outward.items():
+            for curl in self._curls(end):
+                first, last = self.winding.stretch(curl)
+                middle, pitch = (first + last) / 2, self.spec.pitch_mm
+                maps, (low, left), step = self._curl_map(curl)
+                base = self.edges[end]["copper"]  # cut off where the bend begins
+                # on the tape, at each pixel's own angle: the piece that lies nearest to the fault's middle
+                along = np.rint(np.float32(middle) - px.within) + px.within
+                around = np.float32(2 * np.pi) * (self.spec.core_radius_mm + np.float32(pitch) * along)
+                ahead = np.minimum(along - np.float32(first), np.float32(last) - along) * around
+                aside = (px.phase - along) * np.float32(pitch)
+                entry = np.clip((along * PHASES_PER_TURN).astype(int), 0, base.size - 1)
+                height = np.broadcast_to(np.asarray(out), along.shape) - base[entry]
+                row, column = (height - low) / np.float32(step), (aside - left) / np.float32(step)
+                here = np.flatnonzero(
+                    (ahead > -self.width_mm) & (row >= 0) & (row <= maps.shape[0] - 1)
+                    & (column >= 0) & (column <= maps.shape[1] - 1)
+                )  # fmt: skip
+                cover = _sample(maps[..., None], row[here], column[here])[:, 0]
+                cover = cover * share(ahead[here], self.width_mm)
+                grey[here] += cover * (np.float32(self.spec.greys.copper) - grey[here])
+
+    def _curl_map(self, curl: Curl) -> tuple[Image, tuple[float, float], float]:
+        """Share of a voxel that the bent foil fills, over (height above the bend, way outward); the map's
+        lowest
+        height and way, and its step in mm."""
+        from scipy.spatial import cKDTree
+
+        width = (self.width_mm + self.width_z_mm) / 2
+        thick = min(self.spec.layers.copper_mm, width)
+        # An end is blunt in the map, half a disc of the voxel's width: so much shorter, its area is right.
+        path = self._curl_path(curl, trim=math.pi * width / 8)
+        step = width / 8
+        low, left = path.min(axis=0) - 2 * width
+        high, right = path.max(axis=0) + 2 * width
+        rows, columns = math.ceil((high - low) / step) + 1, math.ceil((right - left) / step) + 1
+        grid = np.stack(
+            np.meshgrid(low + step * np.arange(rows), left + step * np.arange(columns), indexing="ij"), -1
+        )
+        away, _ = cKDTree(path).query(grid.reshape(-1, 2))
+        inside = np.minimum(away + width / 2, thick / 2) - np.maximum(away - width / 2, -thick / 2)
+        cover = np.clip(inside, 0.0, None) / width
+        return cover.reshape(rows, columns).astype(np.float32), (float(low), float(left)), step
+
+    def _curl_path(self, curl: Curl, trim: float) -> NDArray[np.float64]:
+        """Points (height above the bend, way outward) of a bent foil that keeps its length."""
+        end = curl.end
+        first, last = self.winding.stretch(curl)
+        entry = int(np.clip((first + last) / 2 * PHASES_PER_TURN, 0, self.winding.phases.size - 1))
+        free = float(self.winding.anode_edge(end)[entry] - self.winding.base_edge(end)[entry])
+        length = max(free - curl.straight_mm, 2.5 * trim)
+        along = np.linspace(trim, length - trim, max(2, math.ceil((length - 2 * trim) / 0.002)))
+        bend, radius = math.radians(abs(curl.bend_deg)), curl.bend_radius_mm
+        angle = np.minimum(along / radius, bend)
+        beyond = along - angle * radius
+        height = radius * np.sin(angle) + beyond * np.cos(bend)
+        outward = radius * (1 - np.cos(angle)) + beyond * np.sin(bend)
+        return np.stack([height, math.copysign(1.0, curl.bend_deg) * outward], axis=-1)
+
+    def _add_particles(self, grey: Image, px: _Pixels) -> None:
+        """Balls of another material; their volume is exact, however few voxels they fill."""
+        if px.across is None:
+            return
+        width = (2 * self.width_mm + self.width_z_mm) / 3
+        for ball in self.spec.particles:
+            at = dent_height(ball.out_mm, ball.end, self.place)
+            if at is None:
+                continue
+            theta = math.radians(ball.theta_deg)
+            across = np.hypot(
+                px.across[0] - np.float32(ball.radius_mm * math.cos(theta)),
+                px.across[1] - np.float32(ball.radius_mm * math.sin(theta)),
+            )
+            away = np.hypot(across, px.s - np.float32(at))
+            cover = share(_ramped_radius(ball.diameter_mm / 2, width) - away, width).astype(np.float32)
+            grey += cover * (np.float32(ball.grey) - grey)
+
     def _add_can(self, grey: Image, px: _Pixels, fittings: list[tuple[Any, Image, Image]]) -> None:
         greys = self.spec.greys
         kept = [(here, grey[here].copy()) for here, _, _ in fittings]
@@ -536,6 +665,18 @@ class Drawing:
         wall, taken = sheet(self.spec, self.place, theta, s, self._soft)
         pushed = outer - push(self.spec, self.place, theta, s).astype(np.float32) - taken.astype(np.float32)
         return pushed, pushed - wall.astype(np.float32)
+
+
+def _ramped_radius(radius: float, width: float) -> float:
+    """Radius at which a ball whose edge is a ramp of ``width`` has the volume of a sharp one of ``radius``.
+
+    A ramp averages balls of radii within half a width of its own R, of mean volume 4/3 pi (R^3 + R width^2 /
+    4).
+    """
+    found = radius
+    for _ in range(20):
+        found -= (found**3 + found * width**2 / 4 - radius**3) / (3 * found**2 + width**2 / 4)
+    return found
 
 
 def _take(value: Any, index: NDArray[np.int64]) -> Any:

@@ -14,11 +14,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from xctrules.cylinder.phantom.spec import Buckle, EndName, PhantomSpec, Tab
+from xctrules.cylinder.phantom.roll_faults import Curl, EdgeFault, Gap, MissingFoil
+from xctrules.cylinder.phantom.spec import Buckle, EndName, NegativeOverhang, PhantomSpec, Tab
 
 Floats = NDArray[np.float64]
 
@@ -97,22 +99,36 @@ class Winding:
             b = self.spec.buckle
             decay = np.exp(-np.maximum(nominal_mm - self.spec.core_radius_mm, 0.0) / b.decay_mm)
             r = r - b.amplitude_mm * raised_cosine(wrap_deg(theta_deg - b.theta_deg), b.width_deg) * decay
-        for tab in self.spec.tabs:
-            seat = self.seat_radius(tab, theta_deg)
-            lift = self.tab_lift(tab, theta_deg)
-            r = np.where(r > seat, r + lift * np.exp(-np.maximum(r - seat, 0.0) / tab.decay_mm), r)
+        for lifter in self.lifters:
+            seat = self.seat_radius(lifter, theta_deg)
+            lift = self.lift(lifter, theta_deg)
+            r = np.where(r > seat, r + lift * np.exp(-np.maximum(r - seat, 0.0) / lifter.decay_mm), r)
         return np.asarray(r)
 
-    def seat_radius(self, tab: Tab, theta_deg: Floats) -> Floats:
-        """Nominal radius of the surface that a tab sits on, at any angle near it."""
-        layers, pitch = self.spec.layers, self.spec.pitch_mm
-        on = layers.copper_mm / 2 if tab.electrode == "anode" else pitch / 2 + layers.aluminium_mm / 2
-        away = self.spec.handedness * wrap_deg(theta_deg - tab.theta_deg) / 360.0
-        return self.nominal_radius(self.phase(tab.turn, tab.theta_deg) + away) + on
+    @property
+    def lifters(self) -> tuple[Tab | Gap, ...]:
+        """All that pushes the turns outside it further out."""
+        return *self.spec.tabs, *self.spec.gaps
 
-    def tab_lift(self, tab: Tab, theta_deg: Floats) -> Floats:
-        """How far a tab lifts the turns outside it."""
-        return tab.thickness_mm * raised_cosine(wrap_deg(theta_deg - tab.theta_deg), tab.lift_deg)
+    def seat_radius(self, lifter: Tab | Gap, theta_deg: Floats) -> Floats:
+        """Nominal radius of the surface that a tab sits on, or a gap opens at, at any angle near it."""
+        layers, pitch = self.spec.layers, self.spec.pitch_mm
+        on = {
+            "anode": layers.copper_mm / 2,
+            "separator": pitch / 2 - layers.cathode_mm / 2,
+            "cathode": pitch / 2 + layers.aluminium_mm / 2,
+        }[lifter.electrode if isinstance(lifter, Tab) else lifter.outside]
+        away = self.spec.handedness * wrap_deg(theta_deg - lifter.theta_deg) / 360.0
+        return self.nominal_radius(self.phase(lifter.turn, lifter.theta_deg) + away) + on
+
+    def lift(self, lifter: Tab | Gap, theta_deg: Floats) -> Floats:
+        """How far a tab or a gap lifts the turns outside it."""
+        high, wide = (
+            (lifter.thickness_mm, lifter.lift_deg)
+            if isinstance(lifter, Tab)
+            else (lifter.gap_mm, lifter.width_deg)
+        )
+        return high * raised_cosine(wrap_deg(theta_deg - lifter.theta_deg), wide)
 
     def buckle_push(self, buckle: Buckle, theta_deg: Floats) -> Floats:
         """Inward push of the innermost turn over the angle."""
@@ -142,22 +158,28 @@ class Winding:
 
     def cathode_edge(self, end: EndName) -> Floats:
         """Outward height of the cathode's edge over the tape; -inf where there is no cathode."""
-        edge = self.tape_shift_mm * (1.0 if end == "top" else -1.0)
         first, last = self.cathode_range
-        return np.where((self.phases >= first) & (self.phases <= last), edge, -np.inf)
+        there = (self.phases >= first) & (self.phases <= last)
+        return np.where(there, self.cathode_height(end), -np.inf)
+
+    def cathode_height(self, end: EndName) -> Floats:
+        """The same wherever there is tape."""
+        return self.tape_shift_mm * (1.0 if end == "top" else -1.0) + self.edge_shift("cathode", end)
 
     def facing_edge(self, end: EndName) -> Floats:
         """Outward height of the nearer (worse) of the two cathode faces at the copper; -inf where none."""
-        outside = self.cathode_edge(end)
-        inside = np.full_like(outside, -np.inf)
-        inside[PHASES_PER_TURN:] = outside[:-PHASES_PER_TURN]
-        return np.maximum(outside, inside)
+        return _facing(self.cathode_edge(end))
 
     def base_edge(self, end: EndName) -> Floats:
         """Height from which the foil is free: the facing edge, or the tape's own where none faces it."""
         facing = self.facing_edge(end)
-        own = self.tape_shift_mm * (1.0 if end == "top" else -1.0)
-        return np.where(np.isfinite(facing), facing, own)
+        return np.where(np.isfinite(facing), facing, self.cathode_height(end))
+
+    def sound_base_edge(self, end: EndName) -> Floats:
+        """The same in a roll without faults of its edges, from which the anode was cut and wound."""
+        shift = self.edge_shift("cathode", end)
+        facing = _facing(self.cathode_edge(end) - shift)
+        return np.where(np.isfinite(facing), facing, self.cathode_height(end) - shift)
 
     def overhang(self, end: EndName) -> Floats:
         """Overhang over the tape, faults included."""
@@ -185,7 +207,49 @@ class Winding:
 
     def anode_edge(self, end: EndName) -> Floats:
         """Outward height of the copper's edge over the tape."""
-        return self.base_edge(end) + self.overhang(end)
+        return self.sound_base_edge(end) + self.overhang(end) + self.edge_shift("anode", end)
+
+    # faults ----------------------------------------------------------------------------------------------
+
+    def stretch(self, fault: EdgeFault | MissingFoil | Curl) -> tuple[float, float]:
+        """First and last phase of a fault's stretch of tape, shoulders left out."""
+        middle = float(self.phase(fault.turn, fault.theta_deg))
+        if isinstance(fault, EdgeFault) and fault.width_mm is not None:
+            around = 2 * math.pi * float(self.nominal_radius(middle))
+            width = fault.width_mm / around
+        else:
+            width = fault.width_deg / 360.0
+        return middle - width / 2, middle + width / 2
+
+    def edge_shift(self, electrode: Literal["anode", "cathode"], end: EndName) -> Floats:
+        """How far faults move an electrode's edge outward over the tape.
+
+        Each entry holds the mean over its own piece of tape, so that what is missing or too much has its
+        exact area, though the entries are as wide as a voxel at the outside of a large cell.
+        """
+        total = np.zeros(self.phases.size)
+        for fault in self.spec.edge_faults:
+            if fault.end == end and fault.electrode in (electrode, "both"):
+                first, last = self.stretch(fault)
+                total += fault.by_mm * _plateau(self.phases, first, last, fault.shoulder_deg / 360.0)
+        return total
+
+    def anode_there(self) -> NDArray[np.bool_]:
+        """Whether there is any anode, over the tape."""
+        there = np.ones(self.phases.size, dtype=bool)
+        for fault in self.spec.missing_foils:
+            first, last = self.stretch(fault)
+            there &= (self.phases < first) | (self.phases > last)
+        return there
+
+    def in_line(self, end: EndName) -> NDArray[np.bool_]:
+        """Whether the free foil at an end stands as wound, and is not curled."""
+        straight = np.ones(self.phases.size, dtype=bool)
+        for curl in self.spec.curls:
+            if curl.end == end:
+                first, last = self.stretch(curl)
+                straight &= (self.phases < first) | (self.phases > last)
+        return straight
 
     def deflection_deg(self, end: EndName) -> Floats:
         """Lean of the free foil over the tape, positive outward."""
@@ -194,6 +258,35 @@ class Winding:
         lean = s.deflection_inner_deg + share * (s.deflection_outer_deg - s.deflection_inner_deg)
         seed = (s.seed, 4 if end == "top" else 5)
         return lean + smooth_random(self.phases.size, s.deflection_sd_deg, PHASES_PER_TURN / 8, seed)
+
+
+def _facing(outside: Floats) -> Floats:
+    """The higher of the cathode outside each piece of foil and the one inside it, a turn earlier on the
+    tape."""
+    inside = np.full_like(outside, -np.inf)
+    inside[PHASES_PER_TURN:] = outside[:-PHASES_PER_TURN]
+    return np.maximum(outside, inside)
+
+
+def _plateau(phases: Floats, first: float, last: float, shoulder: float) -> Floats:
+    """1 from ``first`` to ``last`` and 0 beyond linear shoulders; means over the pieces of tape about
+    ``phases``.
+
+    The mean over a piece is exact: the difference of the plateau's integral at both ends of the piece.
+    """
+    half = 0.5 / PHASES_PER_TURN
+
+    def risen(x: Floats, begin: float, end: float) -> Floats:
+        """Integral up to x of a ramp from 0 at ``begin`` to 1 at ``end``."""
+        if end - begin < 1e-12:
+            return np.maximum(x - begin, 0.0)
+        on_ramp = np.clip(x - begin, 0.0, end - begin)
+        return np.asarray(on_ramp**2 / (2 * (end - begin)) + np.maximum(x - end, 0.0))
+
+    def integral(x: Floats) -> Floats:
+        return risen(x, first - shoulder, first) - risen(x, last, last + shoulder)
+
+    return np.asarray((integral(phases + half) - integral(phases - half)) / (2 * half))
 
 
 # --- the can ---------------------------------------------------------------------------------------------
@@ -372,14 +465,19 @@ def pose(spec: PhantomSpec) -> Pose:
     return Pose((nz, ny, nx), axis, (x0, y0), edges, (first, last))
 
 
+OnTape = TypeVar("OnTape", Tab, NegativeOverhang, EdgeFault, MissingFoil, Gap, Curl)
+"""What has its place at a turn and an angle."""
+
+
 def turned(spec: PhantomSpec, angle_deg: float) -> PhantomSpec:
     """The same cell turned about its own axis by ``angle_deg``, every fault going with it."""
     c, s = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     before = Winding(spec)
     after = Winding(replace(spec, start_deg=(spec.start_deg + angle_deg) % 360.0))
 
-    def turn_of(turn: int, theta_deg: float) -> int:
-        return int(after.turn(before.phase(turn, theta_deg)))
+    def turned_too(there: OnTape) -> OnTape:
+        turn = int(after.turn(before.phase(there.turn, there.theta_deg)))
+        return replace(there, theta_deg=(there.theta_deg + angle_deg) % 360.0, turn=turn)
 
     x, y = spec.roll_offset_mm
     return replace(
@@ -393,14 +491,13 @@ def turned(spec: PhantomSpec, angle_deg: float) -> PhantomSpec:
             replace(p, theta_deg=(p.theta_deg + angle_deg) % 360.0) for p in spec.wall_patches
         ),
         buckle=spec.buckle and replace(spec.buckle, theta_deg=(spec.buckle.theta_deg + angle_deg) % 360.0),
-        tabs=tuple(
-            replace(t, theta_deg=(t.theta_deg + angle_deg) % 360.0, turn=turn_of(t.turn, t.theta_deg))
-            for t in spec.tabs
-        ),
-        negative_overhangs=tuple(
-            replace(f, theta_deg=(f.theta_deg + angle_deg) % 360.0, turn=turn_of(f.turn, f.theta_deg))
-            for f in spec.negative_overhangs
-        ),
+        tabs=tuple(turned_too(t) for t in spec.tabs),
+        negative_overhangs=tuple(turned_too(f) for f in spec.negative_overhangs),
+        edge_faults=tuple(turned_too(f) for f in spec.edge_faults),
+        missing_foils=tuple(turned_too(f) for f in spec.missing_foils),
+        gaps=tuple(turned_too(f) for f in spec.gaps),
+        curls=tuple(turned_too(f) for f in spec.curls),
+        particles=tuple(replace(b, theta_deg=(b.theta_deg + angle_deg) % 360.0) for b in spec.particles),
     )
 
 

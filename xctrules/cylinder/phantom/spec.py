@@ -7,11 +7,14 @@ it is however the cell is cut or turned.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from xctrules.core.errors import ScanError
+from xctrules.cylinder.phantom.roll_faults import Crumple, Curl, EdgeFault, Gap, MissingFoil, Particle
+from xctrules.cylinder.phantom.stack_faults import UNITS, StackFault
 
 View = Literal["top", "bottom", "both", "roll", "slice"]
 EndName = Literal["top", "bottom"]
@@ -58,6 +61,13 @@ class Greys:
     tab: float = 110.0
     pin: float = 190.0
     sleeve: float = 12.0
+
+
+NMC = Greys()
+"""Cells with layered oxides, whose cathode is the brightest of the coatings."""
+LFP = Greys(cathode_coating=42.0, aluminium=37.0, anode_coating=36.0)
+"""Iron phosphate: light enough that both electrodes look alike, and only copper stands out."""
+CHEMISTRIES: Mapping[str, Greys] = {"nmc": NMC, "lfp": LFP}
 
 
 @dataclass(frozen=True)
@@ -318,6 +328,15 @@ class PhantomSpec:
     voxel_scale_relative_uncertainty: float | None = 0.0005
     seed: int = 1
 
+    # what is wrong with the roll, and with the stack of slices
+    edge_faults: tuple[EdgeFault, ...] = ()
+    missing_foils: tuple[MissingFoil, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    crumple: Crumple | None = None
+    curls: tuple[Curl, ...] = ()
+    particles: tuple[Particle, ...] = ()
+    stack_faults: tuple[StackFault, ...] = ()
+
     def __post_init__(self) -> None:
         _check(self)
 
@@ -359,6 +378,16 @@ def _check(s: PhantomSpec) -> None:
         refuse("a ring that is flat over more than its height", "Make it higher.")
     if not abs(s.taper_deg) < 5:
         refuse(f"a taper of {s.taper_deg:g} degrees", "Tapers below 5 degrees can be drawn.")
+    pushed = sum(gap.gap_mm * math.exp(-(outermost - s.core_radius_mm) / gap.decay_mm) for gap in s.gaps)
+    if outermost + pushed >= inside:
+        refuse(
+            f"gaps between layers push the roll {pushed:.2f} mm further, into the can", "Make the can wider."
+        )
+    if any(curl.width_deg > 360 or curl.bend_radius_mm <= 0 for curl in s.curls):
+        refuse("a foil curled over more than one turn, or without a bend radius", "Correct it.")
+    unknown = [fault.kind for fault in s.stack_faults if fault.kind not in UNITS]
+    if unknown:
+        refuse(f"unknown fault of the stack {unknown[0]!r}", f"Use one of {', '.join(UNITS)}.")
     if s.tomography:
         _check_tube(s.tomography, refuse)
     if s.buckle and s.buckle.amplitude_mm >= s.buckle.decay_mm:
@@ -393,6 +422,13 @@ _NESTED: Mapping[str, type] = {
     "rings": Ring,
     "wall_patches": WallPatch,
     "negative_overhangs": NegativeOverhang,
+    "edge_faults": EdgeFault,
+    "missing_foils": MissingFoil,
+    "gaps": Gap,
+    "crumple": Crumple,
+    "curls": Curl,
+    "particles": Particle,
+    "stack_faults": StackFault,
 }
 _NAMES = frozenset(f.name for f in fields(PhantomSpec))
 

@@ -214,7 +214,8 @@ class Maps:
             metal = {"anode": value["nickel_tab"], "cathode": value["tab"]}
             tabs = tuple(replace(tab, grey=metal[tab.electrode]) for tab in spec.tabs)
             greys = Greys(**{name: value[name] for name in names})
-            self._drawings.append(Drawing(replace(spec, greys=greys, tabs=tabs)))
+            balls = tuple(replace(ball, grey=value["can"]) for ball in spec.particles)  # of iron
+            self._drawings.append(Drawing(replace(spec, greys=greys, tabs=tabs, particles=balls)))
         self.place = self._drawings[0].place
         self._last: tuple[Image, Image] | None = None
 
@@ -417,7 +418,7 @@ def exposure(spec: PhantomSpec, tube: Tomography) -> Exposure:
 def _painted(spec: PhantomSpec, greys: Greys) -> Image:
     _, dy, dx = spec.voxel_size_mm
     tabs = tuple(replace(tab, grey=None) for tab in spec.tabs)
-    image = Drawing(replace(spec, greys=greys, tabs=tabs)).slice(0)
+    image = Drawing(replace(spec, greys=greys, tabs=tabs, particles=())).slice(0)
     return blur_plane(image, (spec.imaging.blur_px * dx / dy, spec.imaging.blur_px))
 
 

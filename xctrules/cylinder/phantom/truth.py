@@ -16,6 +16,7 @@ from xctrules.cylinder.phantom.can_faults import (
     sheet,
     straight_heights,
 )
+from xctrules.cylinder.phantom.fault_truth import faults
 from xctrules.cylinder.phantom.geometry import (
     PHASES_PER_TURN,
     Can,
@@ -39,7 +40,9 @@ def truth(spec: PhantomSpec) -> dict[str, Any]:
     dict
         ``measurements``: contract name -> value; ``samples``: overhang, deflection and edge heights for
         each turn and angle, per end; ``frame``: axis, origin, straight part; ``definitions``: what a name
-        leaves open.
+        leaves open; ``faults``: each with its size and place, see
+        :func:`xctrules.cylinder.phantom.fault_truth.faults`. What a fault leaves without
+        a meaning (the smallest overhang of a foil that is missing or curled) is left out.
     """
     place = pose(spec)
     measurements: dict[str, float | int] = {"canister.tilt": spec.tilt_deg}
@@ -47,6 +50,7 @@ def truth(spec: PhantomSpec) -> dict[str, Any]:
     measurements |= _winding(spec, place)
     overhang, samples = _overhang(spec, place)
     measurements |= overhang
+    measurements |= _contamination(spec, place)
     return {
         "measurements": measurements,
         "samples": samples,
@@ -58,6 +62,7 @@ def truth(spec: PhantomSpec) -> dict[str, Any]:
             "edges": {end: {"z_mm": s, "outward": out} for end, (s, out) in place.edges.items()},
             "slice_order": spec.slice_order,
         },
+        "faults": faults(spec, place),
         "definitions": {
             "winding.turns": "angle of the copper from its inner to its outer end, over 360 degrees",
             "winding.max_abs_error": "of full turns, from the undisturbed spiral; likewise rms_error",
@@ -173,15 +178,28 @@ def _winding(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
     gap = inner[:, np.rint(angle / 0.25).astype(int) % 1440] - foil[None, :]
     # a can dented into the roll hides the foil there; the drawing has no gap that could be measured
     gaps = {"winding.can_gap.min": float(gap.min()), "winding.can_gap.mean": float(gap.mean())}
-    return {
+    found = {
         "winding.turns": spec.turns,
         "winding.pitch": spec.pitch_mm,
+        "winding.concentricity": math.hypot(ox, oy),
+    } | (gaps if gap.min() > 0 else {})
+    if not spec.tabs:  # beside a tab's strip its neighbours stand apart as well
+        found["winding.delamination.largest"] = max((each.gap_mm for each in spec.gaps), default=0.0)
+    if spec.crumple:  # where its layers are no more, a path has no error
+        return found
+    return found | {
         "winding.max_abs_error": float(np.abs(drawn - nominal)[full].max(initial=0.0)),
         "winding.rms_error": float(np.sqrt(np.mean((drawn - nominal)[full] ** 2))) if full.any() else 0.0,
         "winding.core_collapse": float(max(0.0, (nominal - drawn).max())),
         "winding.spiral_rms_error": float(np.sqrt(np.mean((drawn - nominal) ** 2))),
-        "winding.concentricity": math.hypot(ox, oy),
-    } | (gaps if gap.min() > 0 else {})
+    }
+
+
+def _contamination(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
+    sizes = [
+        ball.diameter_mm for ball in spec.particles if dent_height(ball.out_mm, ball.end, place) is not None
+    ]
+    return {"contamination.count": len(sizes), "contamination.largest": max(sizes, default=0.0)}
 
 
 # --- overhang --------------------------------------------------------------------------------------------
@@ -198,16 +216,19 @@ def _overhang(spec: PhantomSpec, place: Pose) -> tuple[dict[str, float | int], d
 
     measurements: dict[str, float | int] = {}
     samples: dict[str, Any] = {"theta_deg": theta.tolist()}
+    unknown: dict[EndName, bool] = {}
     per_end: dict[EndName, tuple[Floats, Floats, Floats]] = {}
     for end, (edge, outward) in place.edges.items():
         facing = np.where(there, winding.facing_edge(end)[entry], -np.inf)
         measured = np.isfinite(facing)
-        length = np.where(measured, winding.anode_edge(end)[entry] - np.where(measured, facing, 0.0), np.nan)
+        anode_edge = np.where(winding.anode_there() & winding.in_line(end), winding.anode_edge(end), np.nan)
+        length = np.where(measured, anode_edge[entry] - np.where(measured, facing, 0.0), np.nan)
+        unknown[end] = bool(np.isnan(length[measured]).any())
         lean = np.where(measured & (length > 0), winding.deflection_deg(end)[entry], np.nan)
         cathode = np.where(there, winding.cathode_edge(end)[entry], -np.inf)
         height = np.where(np.isfinite(cathode), edge + outward * cathode, np.nan)
         per_end[end] = (length, lean, height)
-        anode = np.where(there, edge + outward * winding.anode_edge(end)[entry], np.nan)
+        anode = np.where(there, edge + outward * anode_edge[entry], np.nan)
         samples[end] = {
             "length_mm": _listed(length),
             "deflection_deg": _listed(lean),
@@ -217,11 +238,18 @@ def _overhang(spec: PhantomSpec, place: Pose) -> tuple[dict[str, float | int], d
                 np.where(there, winding.foil_radius(phase.ravel()).reshape(phase.shape), np.nan)
             ),
         }
-        measurements |= _statistics(f"overhang.{end}", [length], [lean], [height])
+        measurements |= _known(_statistics(f"overhang.{end}", [length], [lean], [height]), unknown[end])
     if per_end:
         lengths, leans, heights = (list(group) for group in zip(*per_end.values(), strict=True))
-        measurements |= _statistics("overhang", lengths, leans, heights)
+        measurements |= _known(_statistics("overhang", lengths, leans, heights), any(unknown.values()))
     return measurements, samples
+
+
+def _known(statistics: dict[str, float | int], without_some: bool) -> dict[str, float | int]:
+    """What is still true where the foil is missing or curled in places: the heights of the cathode."""
+    if not without_some:
+        return statistics
+    return {name: value for name, value in statistics.items() if ".base_height." in name}
 
 
 def _statistics(
