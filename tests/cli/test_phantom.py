@@ -90,3 +90,18 @@ def test_what_cannot_be_drawn_is_refused_in_a_line(tmp_path: Path, told: tuple[s
     result = run("phantom", tmp_path / "p", "--format", "small", *told)
     assert result.exit_code == 2 and result.stderr.count("\n") == 1, result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_faults_by_name_may_be_given_again(tmp_path: Path) -> None:
+    out = tmp_path / "cell"
+    given = ("--fault", "cathode-high:0.8,turn=3", "--fault", "slices-missing:2", "--set", "chemistry=lfp")
+    assert run("phantom", out, "--format", "small", *given).exit_code == 0
+    truth = json.loads((out / "truth.json").read_text(encoding="utf-8"))
+    assert [fault["fault"] for fault in truth["faults"]] == ["cathode high", "slices missing"]
+    assert truth["spec"]["greys"]["cathode_coating"] < 50
+
+
+def test_an_unknown_fault_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    told = run("phantom", tmp_path / "cell", "--format", "small", "--fault", "hole:1")
+    assert told.exit_code == 2
+    assert "can-hole" in told.stderr and "--fault" in told.stderr

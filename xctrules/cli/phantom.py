@@ -39,6 +39,13 @@ def phantom(
     ] = None,
     tab: Annotated[bool | None, typer.Option("--tab", help="Weld a tab to the cathode.")] = None,
     pin: Annotated[bool | None, typer.Option("--pin", help="Put a centre pin into the core.")] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A fault, as NAME:SIZE,KEY=VALUE; may be given again. docs/phantoms.md lists them all.",
+            metavar="FAULT",
+        ),
+    ] = None,
     noise: Annotated[float | None, typer.Option(help="Noise, as a share of the cathode's grey.")] = None,
     blur: Annotated[
         float | None, typer.Option(help="Standard deviation of the blur, voxels.", metavar="PX")
@@ -71,6 +78,7 @@ def phantom(
         ovality=ovality,
         tab=tab,
         pin=pin,
+        fault=None if fault is None else ";".join(fault),
         noise=noise,
         blur=blur,
         bits=bits,

@@ -98,6 +98,7 @@ class Drawing:
         self.width_mm = math.sqrt(plane * (1 + math.cos(tilt) ** 2) / 2 + (dz * math.sin(tilt)) ** 2 / 2)
         self.width_z_mm = math.sqrt((dz * math.cos(tilt)) ** 2 + plane * math.sin(tilt) ** 2)
         self._plain: tuple[_Pixels, Image] | None = None
+        self._bent_foils: dict[Curl, tuple[Image, tuple[float, float], float]] = {}
 
     # tables ----------------------------------------------------------------------------------------------
 
@@ -325,6 +326,8 @@ class Drawing:
     def _uncrumple(self, crumple: Crumple, r: Image, angle: Image) -> Image:
         """Nominal radius of the material in a crumpled core."""
         here = np.flatnonzero(r < crumple.radius_mm)
+        if not here.size:
+            return r
         table, step = self._wander
         middle = table.shape[0] // 2
         column = (r[here] * np.cos(angle[here]) / np.float32(step)) + np.float32(middle)
@@ -384,7 +387,8 @@ class Drawing:
         for end, (edge, outward) in self.place.edges.items():
             tables = self.edges[end]
             lows = [float(table.min()) for name, table in tables.items() if name != "lean"]
-            low = min([*lows, -(self.spec.pin.short_mm if self.spec.pin else 0.0), 0.0])
+            hanging = [float(tables["copper"].min()) + self._curl_map(c)[1][0] for c in self._curls(end)]
+            low = min([*lows, *hanging, -(self.spec.pin.short_mm if self.spec.pin else 0.0), 0.0])
             if outward * (s - edge) > low - half:
                 return False
         for ball in self.spec.particles:
@@ -449,11 +453,11 @@ class Drawing:
         out = {end: _take(o, in_roll) for end, o in outward.items()}
 
         if out:  # within the roll the liquid ends where the winding does
-            _, entry, _ = self._locate(phase, within)
+            _, entry, along = self._locate(phase, within)
             wet = np.ones_like(phase)
             nominally: Any = np.float32(1.0)
             for end, o in out.items():
-                wet *= self._covers(o, tables[end]["base"], entry)
+                wet *= self._covers(o, tables[end]["base"], entry, along, end)
                 nominally = nominally * share(-o, self.width_z_mm)
             under = under + np.float32(greys.electrolyte - greys.void) * (wet - nominally)
 
@@ -466,7 +470,7 @@ class Drawing:
         offset, entry, along = self._locate(phase - np.float32(0.5), within)
         present = self._on_tape(along, *self.winding.cathode_range)
         for end, o in out.items():
-            present *= self._covers(o, tables[end]["cathode"], entry)
+            present *= self._covers(o, tables[end]["cathode"], entry, along, end)
         add([(n, stack[n][shadow + offset] * present) for n in ("cathode_coating", "aluminium")], total)
         # anode with its separators: leans where it is free
         offset, entry, along = self._locate(self._unlean(phase, within, out), within)
@@ -477,7 +481,7 @@ class Drawing:
         for name, edge in (("copper", "copper"), ("anode_coating", "coating"), ("separator", "separator")):
             amount = stack[name][shadow + offset] * (present if name == "separator" else foil)
             for end, o in out.items():
-                amount *= self._covers(o, tables[end][edge], entry)
+                amount *= self._covers(o, tables[end][edge], entry, along, end)
             add([(name, amount)], total)
         if px.opened is not None:
             total *= 1 - px.opened[in_roll]
@@ -501,11 +505,56 @@ class Drawing:
         begun, ended = (along - np.float32(first)) * arc, (np.float32(last) - along) * arc
         return np.asarray(share(np.minimum(begun, ended), self.width_mm), dtype=np.float32)
 
-    def _covers(self, out: Any, edge: Image, entry: NDArray[np.int32]) -> Any:
-        """Share of the voxel's height inside an edge; 1 without a look at the table where far inside."""
+    def _covers(self, out: Any, edge: Image, entry: NDArray[np.int32], along: Image, end: EndName) -> Any:
+        """Share of the voxel inside an edge; 1 without a look at the table where far inside."""
         if float(np.max(out)) < float(edge.min()) - self.width_z_mm:
             return np.float32(1.0)
-        return share(edge[entry] - out, self.width_z_mm)
+        cover = share(edge[entry] - out, self.width_z_mm)
+        for group in self._steps[end]:
+            self._step(cover, group, out, edge, along)
+        return cover
+
+    @cached_property
+    def _steps(self) -> dict[EndName, list[list[tuple[float, int, int]]]]:
+        """At each end: where faults make edges jump, as (phase, entry before, entry after), in groups of
+        those so near to each other that a pixel may hold several."""
+        groups: dict[EndName, list[list[tuple[float, int, int]]]] = {}
+        for end in self.place.edges:
+            phases = self.winding.steps(end)
+            groups[end] = []
+            for i, p in enumerate(phases):
+                before = phases[i - 1] if i else p - 1.0
+                after = phases[i + 1] if i + 1 < len(phases) else p + 1.0
+                entry = 1.0 / PHASES_PER_TURN
+                left, right = p - min(entry, (p - before) / 2), p + min(entry, (after - p) / 2)
+                size = self.winding.phases.size
+                last_in, first_out = (min(max(int(q / entry), 0), size - 1) for q in (left, right))
+                step = (p, last_in, first_out)
+                if i and (p - before) * self._around(p) < 3 * self.width_mm:
+                    groups[end][-1].append(step)
+                else:
+                    groups[end].append([step])
+        return groups
+
+    def _around(self, phase: Any) -> Any:
+        """Length of one turn of the tape at a phase."""
+        return np.float32(2 * np.pi) * (self.spec.core_radius_mm + np.float32(self.spec.pitch_mm) * phase)
+
+    def _step(
+        self, cover: Image, group: list[tuple[float, int, int]], out: Any, edge: Image, along: Image
+    ) -> None:
+        """Replace shares where an edge jumps: a pixel has its part of the height on either side."""
+        reach = max(self.width_mm / float(self._around(group[0][0])), 1.0 / PHASES_PER_TURN)
+        near = np.flatnonzero((along > group[0][0] - reach) & (along < group[-1][0] + reach))
+        if not near.size:
+            return
+        here, around = _take(out, near), self._around(along[near])
+        total = share(edge[group[0][1]] - here, self.width_z_mm)
+        for phase, before, after in group:
+            past = share((along[near] - np.float32(phase)) * around, self.width_mm)
+            jump = share(edge[after] - here, self.width_z_mm) - share(edge[before] - here, self.width_z_mm)
+            total = total + past * jump
+        cover[near] = total
 
     def _unlean(self, phase: Image, within: Image, out: dict[EndName, Any]) -> Image:
         """Phase that the material had before its foil leaned."""
@@ -564,11 +613,19 @@ class Drawing:
                     (ahead > -self.width_mm) & (row >= 0) & (row <= maps.shape[0] - 1)
                     & (column >= 0) & (column <= maps.shape[1] - 1)
                 )  # fmt: skip
+                if not here.size:
+                    continue
                 cover = _sample(maps[..., None], row[here], column[here])[:, 0]
                 cover = cover * share(ahead[here], self.width_mm)
                 grey[here] += cover * (np.float32(self.spec.greys.copper) - grey[here])
 
     def _curl_map(self, curl: Curl) -> tuple[Image, tuple[float, float], float]:
+        """:meth:`_bent`, made once."""
+        if curl not in self._bent_foils:
+            self._bent_foils[curl] = self._bent(curl)
+        return self._bent_foils[curl]
+
+    def _bent(self, curl: Curl) -> tuple[Image, tuple[float, float], float]:
         """Share of a voxel that the bent foil fills, over (height above the bend, way outward); the map's
         lowest
         height and way, and its step in mm."""
@@ -606,22 +663,27 @@ class Drawing:
         return np.stack([height, math.copysign(1.0, curl.bend_deg) * outward], axis=-1)
 
     def _add_particles(self, grey: Image, px: _Pixels) -> None:
-        """Balls of another material; their volume is exact, however few voxels they fill."""
+        """Balls of another material; each voxel is cut into 27 parts, so that their volume is right."""
         if px.across is None:
             return
-        width = (2 * self.width_mm + self.width_z_mm) / 3
+        sides = (self.width_mm / 3, self.width_mm / 3, self.width_z_mm / 3)
         for ball in self.spec.particles:
             at = dent_height(ball.out_mm, ball.end, self.place)
             if at is None:
                 continue
-            theta = math.radians(ball.theta_deg)
-            across = np.hypot(
-                px.across[0] - np.float32(ball.radius_mm * math.cos(theta)),
-                px.across[1] - np.float32(ball.radius_mm * math.sin(theta)),
+            theta, radius = math.radians(ball.theta_deg), ball.diameter_mm / 2
+            u = px.across[0] - np.float32(ball.radius_mm * math.cos(theta))
+            v = px.across[1] - np.float32(ball.radius_mm * math.sin(theta))
+            s = np.broadcast_to(np.asarray(px.s - np.float32(at)), u.shape)
+            here = np.flatnonzero(
+                u * u + v * v + s * s < (radius + 2 * max(self.width_mm, self.width_z_mm)) ** 2
             )
-            away = np.hypot(across, px.s - np.float32(at))
-            cover = share(_ramped_radius(ball.diameter_mm / 2, width) - away, width).astype(np.float32)
-            grey += cover * (np.float32(ball.grey) - grey)
+            cover = np.zeros(here.size, np.float32)
+            for i, j, k in np.ndindex(3, 3, 3):
+                du, dv, ds = (np.float32((n - 1) * side) for n, side in zip((i, j, k), sides, strict=True))
+                away = np.sqrt((u[here] + du) ** 2 + (v[here] + dv) ** 2 + (s[here] + ds) ** 2)
+                cover += share(_ramped_radius(radius, self.width_mm / 3) - away, self.width_mm / 3)
+            grey[here] += cover / 27 * (np.float32(ball.grey) - grey[here])
 
     def _add_can(self, grey: Image, px: _Pixels, fittings: list[tuple[Any, Image, Image]]) -> None:
         greys = self.spec.greys

@@ -74,7 +74,7 @@ def _of_edges(spec: PhantomSpec, place: Pose) -> Iterator[dict[str, Any]]:
     for fault in spec.edge_faults:
         if fault.end in place.edges:
             first, last = winding.stretch(fault)
-            yield _entry(_edge_word(fault), abs(fault.by_mm), at(fault, (last - first) * 360.0))
+            yield _entry(_edge_word(fault), abs(fault.by_mm), at(fault, round((last - first) * 360.0, 6)))
     for curl in spec.curls:
         if curl.end in place.edges:
             yield _entry("foil curled", abs(curl.bend_deg), at(curl, curl.width_deg), "deg")
@@ -101,6 +101,10 @@ def _of_roll(spec: PhantomSpec, place: Pose) -> Iterator[dict[str, Any]]:
     for gap in spec.gaps:
         seat = winding.seat_radius(gap, np.asarray(gap.theta_deg))
         yield _entry("delamination", gap.gap_mm, at(gap, float(seat)))
+    bare = 360.0 * (1.0 - spec.lead_out_turns)
+    if bare > 0:
+        ends: dict[str, float | None] = {"theta_deg": float(winding.theta_deg(spec.turns)), "width_deg": bare}
+        yield _entry("cathode bare", bare, ends, "deg")
     if spec.crumple:
         yield _entry("core crumpled", spec.crumple.radius_mm, {"radius_mm": 0.0})
     if spec.buckle:

@@ -222,17 +222,29 @@ class Winding:
         return middle - width / 2, middle + width / 2
 
     def edge_shift(self, electrode: Literal["anode", "cathode"], end: EndName) -> Floats:
-        """How far faults move an electrode's edge outward over the tape.
-
-        Each entry holds the mean over its own piece of tape, so that what is missing or too much has its
-        exact area, though the entries are as wide as a voxel at the outside of a large cell.
-        """
+        """How far faults move an electrode's edge outward over the tape."""
         total = np.zeros(self.phases.size)
         for fault in self.spec.edge_faults:
             if fault.end == end and fault.electrode in (electrode, "both"):
                 first, last = self.stretch(fault)
-                total += fault.by_mm * _plateau(self.phases, first, last, fault.shoulder_deg / 360.0)
+                total[(self.phases >= first) & (self.phases <= last)] += fault.by_mm
         return total
+
+    def steps(self, end: EndName) -> tuple[float, ...]:
+        """Phases at which faults make an edge at an end jump, in order.
+
+        A cathode's fault shows at the foil inside it, and a turn further on at the one outside it.
+        """
+        found: set[float] = set()
+        for edge in self.spec.edge_faults:
+            if edge.end == end:
+                found.update(self.stretch(edge))
+                if edge.electrode != "anode":
+                    found.update(p + 1.0 for p in self.stretch(edge))
+        for curl in self.spec.curls:
+            if curl.end == end:
+                found.update(self.stretch(curl))
+        return tuple(sorted(p for p in found if 0.0 < p < self.spec.turns))
 
     def anode_there(self) -> NDArray[np.bool_]:
         """Whether there is any anode, over the tape."""
@@ -266,27 +278,6 @@ def _facing(outside: Floats) -> Floats:
     inside = np.full_like(outside, -np.inf)
     inside[PHASES_PER_TURN:] = outside[:-PHASES_PER_TURN]
     return np.maximum(outside, inside)
-
-
-def _plateau(phases: Floats, first: float, last: float, shoulder: float) -> Floats:
-    """1 from ``first`` to ``last`` and 0 beyond linear shoulders; means over the pieces of tape about
-    ``phases``.
-
-    The mean over a piece is exact: the difference of the plateau's integral at both ends of the piece.
-    """
-    half = 0.5 / PHASES_PER_TURN
-
-    def risen(x: Floats, begin: float, end: float) -> Floats:
-        """Integral up to x of a ramp from 0 at ``begin`` to 1 at ``end``."""
-        if end - begin < 1e-12:
-            return np.maximum(x - begin, 0.0)
-        on_ramp = np.clip(x - begin, 0.0, end - begin)
-        return np.asarray(on_ramp**2 / (2 * (end - begin)) + np.maximum(x - end, 0.0))
-
-    def integral(x: Floats) -> Floats:
-        return risen(x, first - shoulder, first) - risen(x, last, last + shoulder)
-
-    return np.asarray((integral(phases + half) - integral(phases - half)) / (2 * half))
 
 
 # --- the can ---------------------------------------------------------------------------------------------

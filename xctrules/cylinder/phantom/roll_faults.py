@@ -19,9 +19,8 @@ class EdgeFault:
     """A stretch of an electrode whose edge stands ``by_mm`` further out (negative: further in) than it
     should.
 
-    ``both`` moves anode and cathode together, as where a roll has telescoped. The stretch has sharp corners
-    but for ``shoulder_deg`` on each side, over which the edge leads back. ``width_mm``, where given, is the
-    width along the foil in place of ``width_deg``.
+    ``both`` moves anode and cathode together, as where a roll has telescoped. The stretch has sharp corners.
+    ``width_mm``, where given, is the width along the foil in place of ``width_deg``.
     """
 
     electrode: Electrode = "cathode"
@@ -31,7 +30,6 @@ class EdgeFault:
     theta_deg: float = 60.0
     width_deg: float = 30.0
     width_mm: float | None = None
-    shoulder_deg: float = 0.5
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from xctrules.core.voxel_size import parse_voxel_size
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.phantom import Phantom, case_facts, draw, spec_from_options
 from xctrules.cylinder.phantom import ensemble as cases
-from xctrules.cylinder.phantom.spec import PRESETS
+from xctrules.cylinder.phantom.named_faults import with_faults
+from xctrules.cylinder.phantom.spec import CHEMISTRIES, PRESETS
 from xctrules.cylinder.phantom.targets import TARGETS
 from xctrules.cylinder.surfaces import Segmentation
 
@@ -41,6 +42,15 @@ class CylinderPhantoms:
         Option("ovality", float, "major minus minor axis of the can", unit="mm"),
         Option("tab", bool, "weld a tab to the cathode", default=False),
         Option("pin", bool, "put a centre pin into the core", default=False),
+        Option("tabs", int, "tabs welded to the cathode, each a turn further out", low=0, high=20),
+        Option("chemistry", str, "greys of layered oxides, or of iron phosphate", choices=tuple(CHEMISTRIES)),
+        Option("pitch", float, "radial advance of each turn; the coatings follow", unit="mm"),
+        Option("core_radius", float, "radius of the copper's inner end", unit="mm"),
+        Option("diameter", float, "outer diameter of the can", unit="mm"),
+        Option("handedness", int, "1: wound outward with growing angle; -1: the other way", low=-1, high=1),
+        Option(
+            "fault", str, "faults, separated by semicolons: NAME:SIZE,KEY=VALUE (docs/phantoms.md lists them)"
+        ),
         Option("noise", float, "noise, as a share of the cathode's grey"),
         Option("blur", float, "standard deviation of the blur", unit="voxels"),
         Option("bits", int, "8, 16, or 32 for floating point"),
@@ -56,11 +66,14 @@ class CylinderPhantoms:
         units = {
             "overhang": "overhang_mm", "negative_overhang": "negative_overhang_mm", "dent": "dent_mm",
             "tilt": "tilt_deg", "buckle": "buckle_mm", "ovality": "ovality_mm", "blur": "blur_px",
-            "voxel_size": "voxel_size_mm", "roll_in_view": "roll_in_view_mm",
+            "voxel_size": "voxel_size_mm", "roll_in_view": "roll_in_view_mm", "pitch": "pitch_mm",
+            "core_radius": "core_radius_mm", "diameter": "diameter_mm",
         }  # fmt: skip
+        faults = str(values.get("fault") or "")
+        values = {name: value for name, value in values.items() if name != "fault"}
         named = {units.get(name, name): value for name, value in values.items()}
         named["voxel_size_mm"] = parse_voxel_size(values.get("voxel_size"))
-        return draw(spec_from_options(format, **named))
+        return draw(with_faults(spec_from_options(format, **named), faults))
 
     def identity(self, ensemble: Ensemble) -> dict[str, Any]:
         """What must agree for cases to belong to the same ensemble."""

@@ -370,6 +370,8 @@ def _check(s: PhantomSpec) -> None:
             f"{s.turns:g} turns reach a radius of {outermost:.2f} mm in a can of {inside:.2f} mm",
             "Ask for fewer turns, a narrower pitch or a wider can.",
         )
+    if s.handedness not in (1, -1):
+        refuse(f"a handedness of {s.handedness}", "Use 1 or -1.")
     if not 0 <= s.tilt_deg < 30:
         refuse(f"a tilt of {s.tilt_deg:g} degrees", "Tilts from 0 to below 30 degrees can be drawn.")
     if any(patch.wall_mm < 0 or patch.width_mm <= 0 or patch.height_mm <= 0 for patch in s.wall_patches):
@@ -536,6 +538,18 @@ def small(**changes: Any) -> PhantomSpec:
     return preset("small", **changes)
 
 
+def scaled_layers(layers: Layers, factor: float) -> Layers:
+    """Layers of thinner or thicker electrodes: the coatings change, foils and separator stay what they are.
+
+    ``factor`` is that of the pitch; the anode's coating takes up what is left, and keeps its share about.
+    """
+    fixed = layers.copper_mm + 2 * layers.separator_mm + layers.aluminium_mm
+    coated = 2 * layers.cathode_coating_mm
+    # the anode's coating is about as thick as the cathode's: both share what foils and separators leave
+    more = (factor - 1.0) * (fixed + 2 * coated)
+    return replace(layers, cathode_coating_mm=layers.cathode_coating_mm + more / 4)
+
+
 def spec_from_options(
     format: str = "21700",
     *,
@@ -550,7 +564,13 @@ def spec_from_options(
     buckle_mm: float | None = None,
     ovality_mm: float | None = None,
     tab: bool = False,
+    tabs: int | None = None,
     pin: bool = False,
+    chemistry: str | None = None,
+    pitch_mm: float | None = None,
+    core_radius_mm: float | None = None,
+    diameter_mm: float | None = None,
+    handedness: int | None = None,
     noise: float | None = None,
     blur_px: float | None = None,
     bits: int | None = None,
@@ -559,13 +579,19 @@ def spec_from_options(
 ) -> PhantomSpec:
     """A spec from the options of ``xctrules phantom``; ``None`` leaves the preset's value.
 
-    Faults take a middling place: the negative overhang on a middle turn over 20 degrees, the dent over the
-    middle of the roll in view. ``bits`` is 8, 16 or 32 (float). ``formation`` is ``painted``, or
-    ``projected`` with the tube and detector of :class:`Tomography`.
+    ``chemistry`` is one of :data:`CHEMISTRIES`. Faults take a middling place: the negative overhang on a
+    middle turn over 20 degrees, the dent over the middle of the roll in view. ``bits`` is 8, 16 or 32
+    (float). ``formation`` is ``painted``, or ``projected`` with the tube and detector of :class:`Tomography`.
     """
     base = preset(format)
     changes: dict[str, Any] = {}
+    if pitch_mm is not None:
+        changes["layers"] = scaled_layers(base.layers, pitch_mm / base.pitch_mm)
+    if chemistry is not None:
+        changes["greys"] = CHEMISTRIES[chemistry]
     for name, value in (
+        ("pitch_mm", pitch_mm), ("core_radius_mm", core_radius_mm), ("outer_diameter_mm", diameter_mm),
+        ("handedness", handedness),
         ("view", view), ("roll_in_view_mm", roll_in_view_mm), ("turns", turns),
         ("overhang_mm", overhang_mm), ("tilt_deg", tilt_deg), ("ovality_mm", ovality_mm), ("seed", seed),
     ):  # fmt: skip
@@ -586,10 +612,15 @@ def spec_from_options(
         changes["dents"] = (dent,)
     if buckle_mm is not None:
         changes["buckle"] = Buckle(amplitude_mm=buckle_mm)
-    if tab:
-        changes["tabs"] = (Tab(turn=max(1, middle - 4), end=end),)
+    count = int(tab) if tabs is None else tabs
+    if count:  # from one turn inside the middle outward, a third of a turn apart
+        first = max(1, middle - 4)
+        changes["tabs"] = tuple(
+            Tab(turn=first + i, theta_deg=(180.0 + 120 * i) % 360, end=end) for i in range(count)
+        )
     if pin:
-        changes["pin"] = CentrePin(outer_diameter_mm=2 * base.core_radius_mm * 0.7)
+        core = base.core_radius_mm if core_radius_mm is None else core_radius_mm
+        changes["pin"] = CentrePin(outer_diameter_mm=2 * core * 0.7)
     if formation == "projected":
         changes["tomography"] = Tomography()
     imaging = base.imaging
