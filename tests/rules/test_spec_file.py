@@ -32,8 +32,16 @@ def changed(old: str, new: str) -> str:
         (changed("value: 20.9", "value: 22"), 9, ["min 22", "max 21.25"]),
         (changed("max: 21.25", "max: .nan"), 10, ["finite number"]),
         (changed("max: 21.25", "max: -.inf"), 10, ["finite number"]),
-        (changed("max: 21.25", "max: 21,25"), 10, ["21,25"]),
-        (changed("max: 21.25", "max: true"), 10, ["True"]),
+        (changed("max: 21.25", "max: 21,25"), 10, ["'21,25'", "decimals with a point"]),
+        (changed("max: 21.25", "max: {value: 21,25}"), 10, ["'25'", "decimals with a point"]),
+        (changed("max: 21.25", "max: 1:30"), 10, ["'1:30' is not a number"]),
+        (changed("max: 21.25", "max: 0_21"), 10, ["'0_21' is not a number"]),
+        (changed("max: 21.25", "max: yes"), 10, ["'yes' is not a number"]),
+        (changed("max: 21.25", "max: 21.25 mm"), 10, ["'21.25 mm' is not a number"]),
+        (changed("max: 21.25", "tolerance: 21.25"), 10, ["'tolerance'; limits are `min:` and `max:`"]),
+        (changed("max: 21.25", "colour: red"), 10, ["'colour'; known are id, title"]),
+        (changed("canister.outer_diameter", "outer_diameter"), 8, ["'canister.outer_diameter'? See"]),
+        (changed("max: 21.25", "max: true"), 10, ["'true' is not a number"]),
         (changed("max: 21.25", "max: 2001-01-01"), 10, ["max"]),
         (changed("    source: datasheet B\n", ""), 10, ["no source", "datasheet"]),
         (changed("status: datasheet", "status: datashet"), 13, ["datashet", "datasheet"]),
@@ -77,6 +85,10 @@ def test_all_complaints_of_a_file_are_told_at_once():
 def test_a_bare_unit_one_is_a_text():
     text = HEAD + "rules:\n  - {id: n, measurement: winding.turns, min: 19, unit: 1}\n"
     assert parse_spec(text).rules[0]["unit"] == "1"
+
+
+def test_numbers_that_begin_with_zero_are_decimal():
+    assert parse_spec(GOOD.replace("max: 21.25", "max: 022")).rules[0]["max"]["value"] == 22
 
 
 def test_plain_exponents_are_numbers():

@@ -22,7 +22,8 @@ class XctrulesError(Exception):
         self.todo = todo
         message = what if self.where is None else f"{self.where}: {what}"
         if todo:
-            message = f"{message.rstrip('.')}. {todo}"
+            ended = message.endswith(("?", "!"))
+            message = f"{message if ended else message.rstrip('.') + '.'} {todo}"
         super().__init__(message)
 
 

@@ -175,6 +175,14 @@ def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.5) -> str | 
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the nearest of ``candidates``, or nothing."""
-    near = nearest(name, candidates)
+    """``"; did you mean 'x'?"`` for the nearest of ``candidates``, or nothing.
+
+    Where none is spelt alike, it is the one that has all of ``name`` among its words: ``dent`` of
+    ``canister.dent_depth``.
+    """
+    known = list(candidates)
+    # Below 0.6 every word has something in common with another ("tolerance" with "source").
+    near = nearest(name, known, cutoff=0.6) or next(
+        (known_one for known_one in known if name and name in known_one.replace("_", ".").split(".")), None
+    )
     return f"; did you mean {near!r}?" if near else ""

@@ -1,4 +1,9 @@
-"""YAML with line numbers: plain values, and where each of them stands in the file."""
+"""YAML with line numbers: plain values, and where each of them stands in the file.
+
+Scalars are read as YAML 1.2 reads them (its core schema), since that is what their writers expect: ``010``
+is ten and ``no`` a word. The library that parses them follows YAML 1.1, which makes 8 of ``010``, 90 of
+``1:30``, 5 of ``0_05``, a truth value of ``no`` and an object of a date.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +19,72 @@ from xctrules.core.errors import XctrulesError
 Location = tuple[str | int, ...]
 """Keys and list indices that lead to a value."""
 
-_MAX_NODES = 20_000
-_NULL, _TEXT = "tag:yaml.org,2002:null", "tag:yaml.org,2002:str"
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_MAX_NODES, _MAX_DEPTH = 20_000, 20
+_NULL, _TEXT, _BOOL, _INT, _FLOAT = (
+    f"tag:yaml.org,2002:{kind}" for kind in ("null", "str", "bool", "int", "float")
+)
+
+
+class _TooMuch(Exception):
+    """More, or more deeply nested, than anybody writes; with the line from which on it is."""
+
+    def __init__(self, what: str, line: int) -> None:
+        super().__init__(what)
+        self.line = line
+
+
+class _Loader(yaml.SafeLoader):
+    """Composes nodes whose scalars are resolved as in YAML 1.2 (section 10.3.2), within bounds."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - as the library has it
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._depth = self._nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._depth += 1
+        self._nodes += 1
+        line = self.peek_event().start_mark.line + 1  # type: ignore[no-untyped-call]
+        if self._depth > _MAX_DEPTH:
+            raise _TooMuch(f"lists and mappings are nested more than {_MAX_DEPTH} deep", line)
+        if self._nodes > _MAX_NODES:
+            raise _TooMuch(f"the file holds more than {_MAX_NODES} values", line)
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+for _tag, _pattern, _first in (
+    (_NULL, r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    (_BOOL, r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    (_INT, r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", list("-+0123456789")),
+    (
+        _FLOAT,
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+.0123456789"),
+    ),
+):
+    _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def _integer(text: str) -> int:
+    """A whole number: decimal, whatever zeros it begins with, unless it begins with 0o or 0x."""
+    base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+    return int(text.replace("_", "?"), base)  # Python's underscores are not YAML's
+
+
+def _decimal(text: str) -> float:
+    infinite = re.fullmatch(r"([-+]?)\.(inf|nan)", text.lower())
+    return float(infinite[1] + infinite[2] if infinite else text.replace("_", "?"))
+
+
+_READ: Mapping[str, Callable[[str], Any]] = {
+    _TEXT: str,
+    _BOOL: lambda text: {"true": True, "false": False}[text.lower()],
+    _INT: _integer,
+    _FLOAT: _decimal,
+}
 
 
 @dataclass(frozen=True)
@@ -64,14 +132,14 @@ def read_yaml(
     error
         Their class.
     as_text
-        For which locations a scalar is the text that stands there: YAML itself reads ``012`` as ten, ``no``
-        as false and a date as an object. ``null`` and nothing at all stay ``None``.
+        For which locations a scalar is the text that stands there, such as ``18650`` where it is a name.
+        ``null`` and nothing at all stay ``None``.
 
     Raises
     ------
     error
         With ``file:line``, for what is not YAML, a key that is given twice or is no text, and aliases that
-        contain themselves or multiply without end.
+        contain themselves or multiply without end, and what is nested more deeply than anybody writes.
     """
     builder = _Builder(str(file), error, as_text)
     node = builder.composed(text)
@@ -89,8 +157,10 @@ class _Builder:
 
     def composed(self, text: str) -> yaml.Node | None:
         try:
-            node: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
-        except (yaml.YAMLError, RecursionError) as error:
+            node: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+        except _TooMuch as error:
+            raise self._refusal(str(error), error.line, "Is this the right file?") from error
+        except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
             problem = getattr(error, "problem", None) or getattr(error, "context", None) or error
             raise self._refusal(
@@ -118,6 +188,12 @@ class _Builder:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._refusal("a key must be plain text", line)
             key = str(key_node.value)
+            if node.flow_style and key.isdigit() and value_node.value == "" and values:
+                raise self._refusal(
+                    f"in braces a comma ends a value, so that {key!r} stands by itself",
+                    line,
+                    "Write decimals with a point.",
+                )
             if key in values:
                 first = self.lines[(*location, key)]
                 raise self._refusal(
@@ -132,14 +208,12 @@ class _Builder:
             return None
         if self._as_text(location):
             return node.value
-        if node.tag == _TEXT:
-            # YAML 1.1 takes 1e-3 for text, since it has no dot.
-            plain = getattr(node, "style", None) is None and _FLOAT.fullmatch(node.value)
-            return float(node.value) if plain else node.value
+        line = node.start_mark.line + 1
+        if node.tag not in _READ:
+            raise self._refusal(f"the tag {node.tag!r} is not known", line, "Write the plain value.")
         try:
-            return yaml.SafeLoader("").construct_object(node, deep=True)
-        except (yaml.YAMLError, ValueError) as error:
-            line = node.start_mark.line + 1
+            return _READ[node.tag](node.value)
+        except (ValueError, KeyError) as error:
             raise self._refusal(f"the value {node.value!r} cannot be read", line) from error
 
     def _refusal(self, what: str, line: int, todo: str | None = None) -> XctrulesError:

@@ -8,11 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, model_validator
-from pydantic_core import CoreSchema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
 
 from xctrules.core.errors import SpecError
-from xctrules.core.wording import did_you_mean, nearest
+from xctrules.core.wording import did_you_mean, joined, nearest
 from xctrules.core.yaml_lines import Location, Yaml, read_yaml
 from xctrules.rules.deciding import DecisionRule, Severity
 
@@ -43,7 +50,9 @@ class LimitEntry(_Model):
     @model_validator(mode="before")
     @classmethod
     def _from_number(cls, data: Any) -> Any:
-        return {"value": data} if isinstance(data, int | float) and not isinstance(data, bool) else data
+        if isinstance(data, str | bool):
+            raise PydanticCustomError("number_or_mapping", "not a number")
+        return {"value": data} if isinstance(data, int | float) else data
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -231,6 +240,14 @@ def _is_text(location: Location) -> bool:
 
 # --- errors ----------------------------------------------------------------------------------------------
 
+_WORDS_FOR_LIMITS = {
+    "tolerance", "tol", "limit", "limits", "lower", "upper", "minimum", "maximum", "threshold", "target",
+    "range", "value", "low", "high",
+}  # fmt: skip
+"""What people write for ``min`` and ``max``."""
+
+_NUMBER_WANTED = ("float_type", "int_type", "finite_number", "number_or_mapping")
+
 
 def _nearest_key(wanted: str, present: Iterable[object]) -> str:
     near = nearest(wanted, map(str, present), cutoff=0.6)
@@ -265,13 +282,24 @@ def _complaint(item: Any, location: Location) -> str:
     if item["type"] == "missing":
         return f"the key {location[-1]!r} is missing"
     if item["type"] == "extra_forbidden":
-        return f"unknown key {location[-1]!r}{did_you_mean(str(location[-1]), _fields_at(location))}"
+        return _unknown_key(str(location[-1]), location)
     return f"{_dotted(location)}: {_in_words(item)}"
+
+
+def _unknown_key(key: str, location: Location) -> str:
+    fields = _fields_at(location)
+    if key.lower() in _WORDS_FOR_LIMITS and {"min", "max"} <= set(fields):
+        return f"unknown key {key!r}; limits are `min:` and `max:`"
+    return f"unknown key {key!r}{did_you_mean(key, fields) or f'; known are {joined(fields)}'}"
 
 
 def _in_words(item: Any) -> str:
     given, context = item.get("input"), item.get("ctx") or {}
     kind = item["type"]
+    if kind in _NUMBER_WANTED and isinstance(given, str | bool):
+        given = str(given).lower() if isinstance(given, bool) else given
+        comma = re.fullmatch(r"\s*[-+]?\d+,\d+\s*", given)
+        return f"{given!r} is not a number" + ("; write decimals with a point" if comma else "")
     if kind == "literal_error":
         near = did_you_mean(str(given), re.findall(r"'([^']*)'", str(context.get("expected", ""))))
         return f"{given!r} is not one of {context.get('expected')}{near}"
@@ -288,7 +316,7 @@ def _in_words(item: Any) -> str:
     if kind in ("string_type", "string_too_short"):
         return f"{given!r} is not a text"
     if kind in ("bool_type", "bool_parsing"):
-        return f"{given!r} is neither true nor false"
+        return f"{given!r} is neither `true` nor `false`"
     return f"{item['msg']} (given: {given!r})"
 
 
