@@ -76,6 +76,12 @@ def sound(tmp: Path) -> Path:
     return slices(tmp / "sound", *[image()] * 3)
 
 
+def bad_id(tmp: Path) -> Path:
+    folder = sound(tmp)
+    (folder / "acquisition.yaml").write_text("cell_id: a/b\n")
+    return folder
+
+
 def wide(tmp: Path) -> Path:
     """Wide enough for a cell at 0.034 mm."""
     return slices(tmp / "wide", *[image((200, 200))] * 3)
@@ -110,6 +116,10 @@ SCANS: list[tuple[Callable[[Path], Path], tuple[str, ...], str]] = [
     (sound, (*VOXEL, "--acquisition", "no-such.yaml"), "no-such.yaml"),
     (sound, (*VOXEL, "--plugins-dir", "no-such-folder"), "no-such-folder"),
     (sound, (*VOXEL, "--cell-id", "../escape"), "--cell-id"),
+    (sound, (*VOXEL, "--cell-id", ""), "--cell-id: the cell id '' is empty"),
+    (bad_id, VOXEL, "acquisition.yaml: the cell id 'a/b' holds '/'"),
+    (sound, ("--voxel-size", "0,034"), "decimals with a point"),
+    (sound, ("--voxel-size", "0.0_5"), "Z,Y,X"),
     (sound, (*VOXEL, "--mask-of", "canister"), "mask"),
 ]
 

@@ -82,6 +82,16 @@ def test_values_are_the_text_that_stands_there(tmp_path: Path) -> None:
         ("voxel_size_mm:\n  z: 0.06\n  y: -1\n  x: 0.05\n", 3, r"voxel_size_mm\.y: .*greater than 0"),
         ("voxel_size_mm:\n  z: 0.06\n  y: nan\n  x: 0.05\n", 3, "voxel_size_mm.y"),
         ("voxel_size_mm: 0,034\n", 1, "decimals with a point"),
+        ("voxel_size_mm: [0,068, 0,034, 0,034]\n", 1, "decimals with a point"),
+        ("voxel_size_mm: {z: 0,068, y: 0,034, x: 0,034}\n", 1, "decimals with a point"),
+        ("cell_id: A\nvoxel_size_mm: 0_05\n", 2, "plain number .*'0_05'"),
+        ("voxel_size_mm: 1:30\n", 1, "valid number"),
+        ("projections: 1_000\n", 1, "plain number"),
+        ("calibration:\n  date: 2026-02-30\n", 2, "no such day .*YYYY-MM-DD"),
+        ("calibration: {date: 31.11.2025}\n", 1, "no such day"),
+        ("calibration: {date: 2925-11-02}\n", 1, "not come yet"),
+        ("calibration: {date: 0025-11-02}\n", 1, "before X-rays"),
+        ("scanned_at: 2026-13-01 10:00\n", 1, "no such day"),
         ("calibration:\n  artefact: a\n  certificat: b\n", 3, "'certificate'"),
         ("cell_id: A\noperator: x\ncell_id: B\n", 3, "twice .*line 1"),
         ("field_of_view: upper\n", 1, "'top'"),
@@ -126,6 +136,14 @@ def test_phantoms_sidecar_is_read_back(tmp_path: Path) -> None:
     told = next(found[0] for found in scans if found)
     assert told.values["voxel_size_mm"] == (0.2, 0.2, 0.2)
     assert told.values["field_of_view"] == "top"
+
+
+@pytest.mark.parametrize(
+    "day",
+    ["2025-11-02", "2025-11-02T10:30:00", "02.11.2025", "11/30/2025", "30/11/2025", "12 Dec 2017", "2025"],
+)
+def test_days_as_people_write_them(tmp_path: Path, day: str) -> None:
+    assert read_sidecar(sidecar(tmp_path, f"scanned_at: {day}\n")).values == {"scanned_at": day}
 
 
 @pytest.mark.parametrize("value", ["0", "-0.001", "0.06", "2", "nan", "0.1 %"])

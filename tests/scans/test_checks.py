@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from xctrules.core.errors import ScanError
-from xctrules.scans.checks import checked_voxel_size
+from xctrules.scans.checks import check_export, checked_voxel_size
 
 
 def test_slip_on_one_axis() -> None:
@@ -65,3 +66,39 @@ def test_a_slip_of_the_unit_is_always_refused(diameter_mm: float, pixels: int, p
         checked_voxel_size((wrong,) * 3, (n, pixels, pixels), Path("s"))
     if x * n < 500 and power in (3, -3) and x >= 0.0005:
         assert f"{x:g}, {x:g}, {x:g} mm?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("told", "shape"),
+    [
+        ((5, 80, 90), (5, 80, 90)),
+        ((None, 80, 90), (5, 80, 90)),
+        ((None, None, None), (5, 80, 90)),
+        ((90, 80, 5), (5, 80, 90)),  # the same cubes along other axes
+    ],
+)
+def test_as_many_voxels_as_the_file_tells(told: Any, shape: Any) -> None:
+    assert check_export(told, shape, "a.vgi", Path("scan")) is None
+
+
+@pytest.mark.parametrize("told", [(7, 80, 90), (5, 100, 95), (5, 81, 92)])
+def test_a_part_that_was_cut_out_is_told(told: Any) -> None:
+    warning = check_export(told, (5, 80, 90), "a.vgi", Path("scan"))
+    assert warning is not None and "a.vgi tells of a volume of" in warning and "cut out" in warning
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        (10, 160, 180),  # binned
+        (5, 160, 180),  # scaled in the slice alone
+        (5, 107, 120),  # by three quarters, rounded
+        (10, 80, 90),  # every other slice
+        (14, 80, 90),  # every third one, the last one not whole
+        (4, 80, 90),  # another volume
+        (5, 70, 90),
+    ],
+)
+def test_a_volume_that_was_scaled_or_thinned_is_refused(told: Any) -> None:
+    with pytest.raises(ScanError, match=r"a\.vgi tells of a volume .*--voxel-size Z,Y,X"):
+        check_export(told, (5, 80, 90), "a.vgi", Path("scan"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from scanner_files import NIKON, PHOENIX, SKYSCAN, scanner, sidecar
 
+from xctrules.core.errors import ScanError
 from xctrules.scans.companions import find_sidecar, gather, read_scanner_file
 
 
@@ -172,3 +173,74 @@ def test_skyscan_reconstruction_log_before_the_scans(tmp_path: Path) -> None:
     scanner(scan, "x.log", SKYSCAN.partition("[Reconstruction]")[0])
     scanner(scan, "x_rec.log", SKYSCAN)
     assert [f.origin for f in gather(scan).scanner] == ["x_rec.log"]
+
+
+XTEK_VOLUME = (
+    "[XTekCT]\nVoxelsX=90\nVoxelSizeX=0.04\nVoxelsY=80\nVoxelSizeY=0.05\nVoxelsZ=5\nVoxelSizeZ=0.06\n"
+)
+PCR = "[VolumeData]\nVolume_SizeX=90\nVolume_SizeY=80\nVolume_SizeZ=5\nVoxelSizeRec=0.0500\n"
+VGI = (
+    "{volume1}\n[representation]\nsize = 90 80 5\ndatatype = unsigned integer\nbitsperelement = 8\n"
+    "{volumeprimitive1}\n[geometry]\nresolution = 40 50 60\nunit = um\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "voxel"),
+    [
+        ("a.xtekVolume", XTEK_VOLUME, (0.06, 0.05, 0.04)),
+        ("a.xtekVolume", "[Volume]\nVoxel size = 0,05\n", (0.05, 0.05, 0.05)),
+        ("a.pcr", PCR, (0.05, 0.05, 0.05)),
+        ("a.vgi", VGI, (0.06, 0.05, 0.04)),
+    ],
+)
+def test_files_of_the_reconstruction(
+    tmp_path: Path, name: str, text: str, voxel: tuple[float, float, float]
+) -> None:
+    scan = folder(tmp_path, "cell")
+    scanner(scan, name, text)
+    (found,) = gather(scan).scanner
+    assert found.origin == name
+    assert found.values["voxel_size_mm"] == pytest.approx(voxel)
+    assert found.voxels in ((5, 80, 90), (None, None, None))
+
+
+def test_the_reconstructions_file_wins_over_the_scanners(tmp_path: Path) -> None:
+    scan = folder(tmp_path, "cell")
+    scanner(scan, "a.xtekct", NIKON)
+    scanner(scan, "a.vgi", VGI)
+    assert [found.origin for found in gather(scan).scanner] == ["a.xtekct", "a.vgi"]
+
+
+@pytest.mark.parametrize("name", ["acquisition.yml", "Acquisition.YAML", "acquisition.YML"])
+def test_other_spellings_of_the_sidecar(tmp_path: Path, name: str) -> None:
+    scan = folder(tmp_path, "cell")
+    (scan / name).write_text("cell_id: A\n")
+    assert gather(scan).sidecar[0].values["cell_id"] == "A"
+
+
+def test_two_sidecars_side_by_side(tmp_path: Path) -> None:
+    scan = folder(tmp_path, "cell")
+    for name in ("acquisition.yaml", "acquisition.yml"):
+        (scan / name).write_text("cell_id: A\n")
+    with pytest.raises(ScanError, match=r"acquisition\.yaml, acquisition\.yml stand side by side"):
+        gather(scan)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["aquisition.yaml", "acquisition.yaml.txt", "acquisition.json", "acquisition (1).yaml", "acquisition"],
+)
+def test_a_slip_of_the_sidecars_name_is_told(tmp_path: Path, name: str) -> None:
+    scan = folder(tmp_path, "cell")
+    (scan / name).write_text("cell_id: A\n")
+    told = gather(scan)
+    assert told.sidecar == ()
+    assert told.warnings == (f"{name} is not read; if it tells of the scan, call it acquisition.yaml",)
+
+
+def test_other_files_are_no_slips(tmp_path: Path) -> None:
+    scan = folder(tmp_path, "cell")
+    for name in ("notes.txt", "acquired.tif", "calibration.yaml", "README"):
+        (scan / name).write_text("x")
+    assert gather(scan).warnings == ()

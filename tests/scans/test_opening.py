@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -48,8 +49,8 @@ def test_empty_folder(tmp_path: Path) -> None:
 
 
 def test_folder_of_other_files(tmp_path: Path) -> None:
-    (tmp_path / "im1.png").touch()
-    refused(tmp_path, r"only \.png")
+    (tmp_path / "im1.txt").touch()
+    refused(tmp_path, r"only \.txt")
 
 
 def test_folder_around_the_slices_is_told_where_they_are(tmp_path: Path) -> None:
@@ -457,3 +458,74 @@ def test_scan_is_plain_data() -> None:
     assert scan.shape == (3, 80, 90)
     assert not scan.scale.stated
     assert scan.digest_text == ""
+
+
+# --- what is no scan at all ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.dcm", b"", "DICOM"),
+        ("IM0001", bytes(128) + b"DICM", "DICOM"),
+        ("a.txm", bytes.fromhex("d0cf11e0a1b11ae1"), "Xradia"),
+        ("a.dat", b"\x89HDF\r\n\x1a\n", "HDF5"),
+        ("a.nii.gz", b"", "NIfTI"),
+        ("a.npy", b"", "NumPy"),
+        ("a.nrrd", b"NRRD0004\n", "NRRD with its data inside"),
+        ("a.mha", b"", "MetaImage with its data inside"),
+        ("a.zip", b"PK", "archive is a format that is not read here. Unpack it first"),
+    ],
+)
+def test_formats_that_are_known_and_not_read(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    (folder / name).write_bytes(data)
+    refused(folder / name, said)
+    refused(folder, said)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_pipes_and_devices_are_refused_at_once(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    refused(pipe, "a pipe or device")
+    refused(Path("/dev/zero"), "a pipe or device")
+    folder = slices(tmp_path / "s", grey())
+    with pytest.raises(ScanError, match="pipe: is a pipe or device"):
+        open_scan(folder, voxel_size_mm=VOXEL, acquisition_file=pipe)
+    os.mkfifo(folder / "im009.tif")
+    assert "im009.tif" in refused(folder, "no ordinary file")
+    raw = tmp_path / "r"
+    raw.mkdir()
+    os.mkfifo(raw / "a.raw")
+    refused(raw, "holds no scan")
+
+
+def test_link_to_a_slice_that_is_gone(tmp_path: Path) -> None:
+    folder = slices(tmp_path / "s", grey())
+    (folder / "im001.tif").unlink()
+    (folder / "im001.tif").symlink_to("nowhere.tif")
+    assert "im001.tif" in refused(folder, "a link to nothing")
+
+
+def test_file_that_may_hold_the_missing_voxel_size_is_named(tmp_path: Path) -> None:
+    folder = slices(tmp_path / "s", grey())
+    (folder / "aquisition.yaml").write_text("voxel_size_mm: 0.05\n")
+    refused(folder, r"no voxel size \(aquisition.yaml is not read", voxel_size_mm=None)
+
+
+def test_export_of_another_size_needs_a_voxel_size_of_its_own(tmp_path: Path) -> None:
+    folder = slices(tmp_path / "s", grey((3, 80, 90)))
+    told = (
+        "{volume1}\n[representation]\nsize = 180 160 6\n[geometry]\nresolution = 0.04 0.05 0.06\nunit = mm\n"
+    )
+    (folder / "a.vgi").write_text(told)
+    refused(folder, "6 x 160 x 180 voxels .* 3 x 80 x 90", voxel_size_mm=None)
+    scan = open_scan(folder, voxel_size_mm=(0.12, 0.1, 0.08))
+    assert scan.voxel_size_mm == (0.12, 0.1, 0.08)
+    (folder / "acquisition.yaml").write_text("voxel_size_mm: [0.12, 0.1, 0.08]\n")
+    assert open_scan(folder).voxel_size_mm == (0.12, 0.1, 0.08)
+    (folder / "a.vgi").write_text(told.replace("180 160 6", "120 100 3"))
+    (folder / "acquisition.yaml").unlink()
+    assert "cut out" in open_scan(folder).warnings[0]

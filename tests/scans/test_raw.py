@@ -183,3 +183,29 @@ def test_broken_header(tmp_path: Path, old: str, new: str) -> None:
     (tmp_path / "v.mhd").write_text(mhd(data, "v.raw").replace(old, new))
     with pytest.raises(ScanError):
         open_scan(tmp_path / "v.mhd")
+
+
+@pytest.mark.parametrize(
+    ("lines", "voxel"),
+    [
+        ('spacings: 0.04 0.05 60\nunits: "mm" "mm" "um"\n', VOXEL),
+        ('space directions: (0.04,0,0) (0,0.05,0) (0,0,60)\nspace units: "mm" "mm" "um"\n', VOXEL),
+        # The units are those of the space: here its first axis is the array's last.
+        ('space directions: (0,0,0.04) (0,0.05,0) (60,0,0)\nspace units: "um" "mm" "mm"\n', VOXEL),
+        ('spacings: 0.04 0.05 0.06\nunits: "" "" ""\n', VOXEL),
+        ("spacings: 0.04 0.05 0.06\n", VOXEL),
+        ('spacings: 0.04 0.05 0.06\nunits: "mm" "mm" "pixel"\n', None),
+    ],
+)
+def test_nrrd_has_a_unit_for_each_axis(tmp_path: Path, lines: str, voxel: Any) -> None:
+    data = volume("uint8")
+    (tmp_path / "v.raw").write_bytes(data.tobytes())
+    nz, ny, nx = data.shape
+    (tmp_path / "v.nhdr").write_text(
+        f"NRRD0004\ntype: uint8\nsizes: {nx} {ny} {nz}\nencoding: raw\n{lines}data file: v.raw\n"
+    )
+    if voxel is None:
+        with pytest.raises(ScanError, match="no voxel size along z"):
+            open_scan(tmp_path / "v.nhdr")
+    else:
+        assert open_scan(tmp_path / "v.nhdr").voxel_size_mm == pytest.approx(voxel)

@@ -13,7 +13,7 @@ import tifffile
 from conftest import shared_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scan_files import DTYPES, VOXEL, counted_opens, is_mapped, opened, volume, write_slices
+from scan_files import DTYPES, VOXEL, counted_opens, is_mapped, opened, refused, volume, write_slices
 
 from xctrules.core.errors import ScanError
 from xctrules.scans.opening import open_scan
@@ -273,3 +273,86 @@ def test_real_single_slices(name: str, dtype: str, levels: list[int] | None) -> 
     assert scan.slices.dtype == np.dtype(dtype)
     if levels:
         assert np.unique(scan.slices[:]).tolist() == levels
+
+
+# --- units, and stacks that were cut or split ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("units", "per_unit_mm"),
+    [
+        ({"unit": "mm", "zunit": "um"}, (1e-3, 1.0, 1.0)),
+        ({"unit": "inch", "yunit": "inch", "zunit": "cm"}, (10.0, 25.4, 25.4)),
+        ({"unit": "micron", "yunit": "mm"}, (1e-3, 1.0, 1e-3)),
+    ],
+    ids=str,
+)
+def test_imagej_has_a_unit_for_each_axis(
+    tmp_path: Path, units: dict[str, str], per_unit_mm: tuple[float, float, float]
+) -> None:
+    z, y, x = (edge / unit for edge, unit in zip(VOXEL, per_unit_mm, strict=True))
+    tifffile.imwrite(
+        tmp_path / "v.tif", volume(), imagej=True, resolution=(1 / x, 1 / y),
+        metadata={"axes": "ZYX", "spacing": z, **units},
+    )  # fmt: skip
+    assert open_scan(tmp_path / "v.tif").voxel_size_mm == pytest.approx(VOXEL, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("told", "tag", "missing"),
+    [
+        ({"unit": "mm", "yunit": "pixel"}, None, "along y "),
+        ({"unit": "mm", "zunit": "slices"}, None, "along z "),
+        ({"unit": "cm"}, "INCH", "along y and x"),  # whose resolution is it?
+    ],
+    ids=str,
+)
+def test_imagej_axis_whose_unit_is_not_known(
+    tmp_path: Path, told: dict[str, str], tag: Any, missing: str
+) -> None:
+    tifffile.imwrite(
+        tmp_path / "v.tif", volume(), imagej=True, resolution=(25, 20), resolutionunit=tag,
+        metadata={"axes": "ZYX", "spacing": 0.06, **told},
+    )  # fmt: skip
+    refused(tmp_path / "v.tif", missing, voxel_size_mm=None)
+
+
+@pytest.mark.parametrize("keep", [0.25, 0.5, 0.99])
+def test_imagej_stack_with_one_directory_that_is_cut_off(tmp_path: Path, keep: float) -> None:
+    file = tmp_path / "v.tif"
+    tifffile.imwrite(file, volume(), imagej=True, truncate=True, metadata={"axes": "ZYX"})
+    data = file.read_bytes()
+    file.write_bytes(data[: int(keep * len(data))])
+    refused(file, "cut off: ImageJ wrote 5 slices, 1 can be read")
+
+
+def test_stack_that_tiffsplit_took_apart(tmp_path: Path) -> None:
+    """Names without a number; the first file still says what ImageJ wrote of all."""
+    data = volume()
+    for k, image in enumerate(data):
+        told = "ImageJ=1.53t\nimages=5\nslices=5\nunit=mm\nspacing=0.06\n" if k == 0 else None
+        tifffile.imwrite(
+            tmp_path / f"xaa{'abcde'[k]}.tif", image, description=told, metadata=None, resolution=(25, 20)
+        )
+    scan = open_scan(tmp_path)
+    np.testing.assert_array_equal(scan.slices[:], data)
+    assert scan.voxel_size_mm == pytest.approx(VOXEL)
+    assert scan.warnings == ()
+    (tmp_path / "xaac.tif").unlink()
+    assert "xaab.tif to xaad.tif" in open_scan(tmp_path).warnings[0]
+
+
+def test_other_names_of_letters_are_no_series(tmp_path: Path) -> None:
+    for name in ("top", "mid", "low"):
+        tifffile.imwrite(tmp_path / f"{name}.tif", volume()[0])
+    refused(tmp_path, "mixes 3 series")
+
+
+def test_compression_whose_library_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tifffile.imwrite(tmp_path / "v.tif", volume(), compression="zlib")
+
+    def missing(*args: Any, **kwargs: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'compression'")
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", missing)
+    refused(tmp_path / "v.tif", r"imagecodecs. Install it with: pip install 'xctrules\[compressed\]'")

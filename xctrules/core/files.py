@@ -10,6 +10,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,15 @@ from pathlib import Path
 from xctrules.core.errors import OutputError
 
 _ASIDE = ".replaced"
+
+
+def is_pipe_or_device(path: Path) -> bool:
+    """Whether something is there that is neither file nor folder: to read it may never end."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def safe_file_stem(text: str) -> str:

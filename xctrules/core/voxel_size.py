@@ -16,9 +16,13 @@ def parse_voxel_size(text: str | None) -> tuple[float, float, float] | None:
     if text is None:
         return None
     try:
-        numbers = [float(part) for part in text.replace("x", ",").split(",")]
+        numbers = [float(part.replace("_", "?")) for part in text.replace("x", ",").split(",")]
     except ValueError:
         numbers = []
+    if len(numbers) in (2, 6) and numbers[::2] == [0] * (len(numbers) // 2):
+        raise XctrulesError(
+            f"{text!r} is no voxel size", where="--voxel-size", todo="Write decimals with a point."
+        )
     if len(numbers) == 1:
         numbers *= 3
     if len(numbers) != 3:

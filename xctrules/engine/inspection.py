@@ -34,7 +34,7 @@ from xctrules.engine.planning import Plan, for_geometry, plan_inspection
 from xctrules.engine.registry import PluginInfo, Registry, load_plugins
 from xctrules.pages.environment import prepare
 from xctrules.pages.report import notebook_html, render_report
-from xctrules.records.folder import cell_files, cell_folder, write_cell
+from xctrules.records.folder import cell_files, cell_folder, check_cell_id, write_cell
 from xctrules.records.record import build_record
 from xctrules.rules.cellspec import CellSpec
 from xctrules.scans.opening import open_scan
@@ -164,7 +164,7 @@ def inspect(
         )
         with clock("reading the scan"):
             scan = open_for(scan_path, acquisition, voxel_size_mm, plan, clock)
-            name = str(cell_id or scan.acquisition.get("cell_id") or name_of_scan(scan.path))
+            name = _checked_name(cell_id, scan)
             if out is not None:
                 _check_output(Path(out), name, replace)  # before the long part, not after it
             labels = None if segmentation is None else _open_labels(segmentation, scan, plan)
@@ -310,6 +310,16 @@ def name_of_scan(path: Path) -> str:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             name = name[: -len(suffix)]
     return safe_file_stem(name)
+
+
+def _checked_name(cell_id: str | None, scan: Scan) -> str:
+    """The cell's name: as asked for, else as the acquisition has it, else the scan's own."""
+    told = scan.acquisition.get("cell_id")
+    name, where = (told, scan.sources.get("cell_id", "")) if cell_id is None else (cell_id, "--cell-id")
+    if name is None:
+        return name_of_scan(scan.path)
+    check_cell_id(str(name), where)
+    return str(name)
 
 
 def _check_output(out: Path, cell_id: str, replace: bool) -> None:

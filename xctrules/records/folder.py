@@ -34,16 +34,18 @@ _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{i}" for d in ("com", "lpt") for i in range(1, 10))}
 
 
-def check_cell_id(cell_id: str) -> None:
-    """Refuse an id that cannot name a folder on every system.
+def check_cell_id(cell_id: str, where: str = "--cell-id") -> None:
+    """Refuse an id that cannot name a folder on every system; ``where`` it was given.
 
     Raises
     ------
     OutputError
     """
     problem = None
-    if not cell_id or cell_id != cell_id.strip():
-        problem = "is empty, or begins or ends with a space"
+    if not cell_id.strip():
+        problem = "is empty"
+    elif cell_id != cell_id.strip():
+        problem = "begins or ends with a space"
     elif cell_id.startswith(".") or cell_id.endswith("."):
         problem = "begins or ends with a dot"
     elif unsafe := _UNSAFE.search(cell_id):
@@ -57,7 +59,7 @@ def check_cell_id(cell_id: str) -> None:
     if problem:
         raise OutputError(
             f"the cell id {cell_id!r} {problem}",
-            where="--cell-id",
+            where=where,
             todo="Give one that can be a folder's name.",
         )
 

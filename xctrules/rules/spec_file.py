@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from xctrules.core.errors import SpecError
+from xctrules.core.files import is_pipe_or_device
 from xctrules.core.wording import did_you_mean, joined, nearest
 from xctrules.core.yaml_lines import Location, Yaml, read_yaml
 from xctrules.rules.deciding import DecisionRule, Severity
@@ -166,6 +167,8 @@ class Source:
     @classmethod
     def read(cls, path: Path) -> Source:
         """The text of a file; SpecError where it cannot be read."""
+        if is_pipe_or_device(path):
+            raise SpecError("is a pipe or device", where=path, todo="Give an ordinary file.")
         try:
             text = path.read_bytes().decode("utf-8")
         except UnicodeDecodeError as error:

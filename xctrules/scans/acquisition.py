@@ -1,22 +1,26 @@
 """How a scan was acquired: one flat set of named values, gathered from every file that tells of it.
 
 The sources, each winning over those before it: the scanner's own file (Nikon ``.xtekct``, phoenix ``.pca``,
-SkyScan ``.log``), the image's metadata or header, ``acquisition.yaml``, the command line. Where two of them
-disagree on the voxel size, or the geometry contradicts it, a warning names both.
+SkyScan ``.log``), the reconstruction's (``.xtekVolume``, ``.pcr``, ``.vgi``), the image's metadata or header,
+``acquisition.yaml``, the command line. Where two of them disagree on the voxel size, or the geometry
+contradicts it, a warning names both.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from xctrules.core.errors import ScanError
+from xctrules.core.files import is_pipe_or_device
 from xctrules.core.yaml_lines import Yaml, read_yaml
 from xctrules.scans.units import Voxel
 
@@ -24,9 +28,17 @@ COMMAND_LINE = "command line"
 DISAGREEMENT = 0.005
 """Relative difference from which two sources of one voxel size are said to disagree."""
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Count = Annotated[int, Field(gt=0)]
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str) and "_" in value:  # Python would read 5 in 0_05
+        raise ValueError("a plain number is expected")
+    return value
+
+
+Plain = BeforeValidator(_plain)
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Plain]
+Finite = Annotated[float, Field(allow_inf_nan=False), Plain]
+Count = Annotated[int, Field(gt=0), Plain]
 
 _VIEWS = {"both": "whole", "full": "whole", "none": "middle"}  # other words that people use
 
@@ -36,6 +48,32 @@ def _view(value: Any) -> Any:
 
 
 FieldOfView = Annotated[Literal["top", "bottom", "whole", "middle"], BeforeValidator(_view)]
+
+ROENTGEN = date(1895, 11, 8)
+"""No scan, and no calibration of a scanner, is older than X-rays."""
+
+
+def _possible(text: str) -> str:
+    """A date as it was written, if there is such a day and it has come already."""
+    found = re.match(r"(\d+)([-./])(\d+)\2(\d+)(?!\d)", text.strip())
+    if found is None:
+        return text  # a month's name, an hour beside it: whoever reads it knows
+    a, b, c = int(found[1]), int(found[3]), int(found[4])
+    orders = [(a, b, c)] if len(found[1]) == 4 else [(c, b, a)] + ([(c, a, b)] if found[2] == "/" else [])
+    days = []
+    for order in orders:
+        try:
+            days.append(date(*order))
+        except ValueError:
+            continue
+    if not days:
+        raise ValueError("there is no such day")
+    if not any(ROENTGEN <= day <= datetime.now().date() + timedelta(days=1) for day in days):
+        raise ValueError("the day has not come yet, or lies before X-rays were known")
+    return text
+
+
+Day = Annotated[str, AfterValidator(_possible)]
 SliceOrder = Literal["top_to_bottom", "bottom_to_top"]
 
 
@@ -53,15 +91,15 @@ class Acquisition(BaseModel):
     field_of_view: FieldOfView | None = None
     slice_order: SliceOrder | None = None
     voxel_size_mm: tuple[Positive, Positive, Positive] | None = None
-    voxel_scale_relative_uncertainty: Annotated[float, Field(gt=0, le=0.05)] | None = None
+    voxel_scale_relative_uncertainty: Annotated[float, Field(gt=0, le=0.05), Plain] | None = None
     calibration_artefact: str | None = None
     calibration_certificate: str | None = None
-    calibration_date: str | None = None
-    scanned_at: str | None = None
+    calibration_date: Day | None = None
+    scanned_at: Day | None = None
     operator: str | None = None
     temperature_c: Finite | None = None
-    state_of_charge_percent: Annotated[float, Field(ge=0, le=100)] | None = None
-    cycle_count: Annotated[int, Field(ge=0)] | None = None
+    state_of_charge_percent: Annotated[float, Field(ge=0, le=100), Plain] | None = None
+    cycle_count: Annotated[int, Field(ge=0), Plain] | None = None
     sleeve: bool | None = None
     instrument: str | None = None
     software: str | None = None
@@ -84,7 +122,7 @@ class Acquisition(BaseModel):
     shape: tuple[Count, Count, Count] | None = None
     dtype: str | None = None
     byte_order: Literal["little", "big"] | None = None
-    header_bytes: Annotated[int, Field(ge=0)] | None = None
+    header_bytes: Annotated[int, Field(ge=0), Plain] | None = None
 
 
 LAYOUT_KEYS = ("shape", "dtype", "byte_order", "header_bytes")
@@ -100,6 +138,8 @@ class Found:
 
     origin: str
     values: Mapping[str, Any]
+    voxels: tuple[int | None, int | None, int | None] = (None, None, None)
+    """Numbers of voxels (z, y, x) of the volume that it tells of; ``None`` where it does not say."""
     nominal_geometry: bool = False
     """Whether distances and detector pixel are round figures that do not give the voxel size exactly."""
 
@@ -111,6 +151,8 @@ class Merged:
     values: Mapping[str, Any]
     sources: Mapping[str, str]
     voxel_size_mm: Voxel
+    voxel_origins: tuple[str | None, str | None, str | None] = (None, None, None)
+    """Where the voxel size along z, y and x came from."""
     warnings: tuple[str, ...] = ()
 
 
@@ -142,6 +184,8 @@ def read_sidecar(file: Path, origin: str | None = None) -> Found:
     ScanError
         With ``file:line``, when it is no YAML mapping, a key is unknown or given twice, or a value cannot be.
     """
+    if is_pipe_or_device(file):
+        raise ScanError("is a pipe or device", where=file, todo="Give an ordinary file.")
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -242,10 +286,20 @@ def _invalid(
     todo = None
     if key == "voxel_scale_relative_uncertainty":
         todo = "Give the standard uncertainty of the length scale as a fraction, above 0 and up to 0.05."
-    elif isinstance(given, str) and "," in given and given.replace(",", ".", 1).replace(".", "", 1).isdigit():
+    elif _with_comma(given):
         todo = "Write decimals with a point."
-    what = first["msg"][0].lower() + first["msg"][1:]
+    elif key in ("calibration_date", "scanned_at"):
+        todo = "Write the day as YYYY-MM-DD."
+    what = first["msg"].removeprefix("Value error, ")
+    what = what[0].lower() + what[1:]
     return ScanError(f"{shown}: {what} (found {given!r})", where=f"{file}:{line}", todo=todo)
+
+
+def _with_comma(given: Any) -> bool:
+    """Whether a number has a decimal comma; in a list such numbers fall into two."""
+    if isinstance(given, list):
+        return len(given) > 3 and all(isinstance(part, str) and part.isdigit() for part in given)
+    return isinstance(given, str) and re.fullmatch(r"\s*[-+]?\d+,\d+\s*", given) is not None
 
 
 # --- putting them together -------------------------------------------------------------------------------
@@ -262,12 +316,16 @@ def merge(found: Sequence[Found]) -> Merged:
     values: dict[str, Any] = {key: None for key in Acquisition.model_fields if key not in LAYOUT_KEYS}
     sources: dict[str, str] = {}
     voxel: list[float | None] = [None, None, None]
+    origins: list[str | None] = [None, None, None]
     nominal: set[str] = set()
     for source in found:
         for key, value in source.values.items():
             if value is None or key not in values:
                 continue  # the layout of a raw volume is no part of its acquisition
             if key == "voxel_size_mm":
+                origins = [
+                    old if new is None else source.origin for new, old in zip(value, origins, strict=True)
+                ]
                 voxel = [old if new is None else float(new) for new, old in zip(value, voxel, strict=True)]
             else:
                 values[key] = value
@@ -279,7 +337,8 @@ def merge(found: Sequence[Found]) -> Merged:
     warnings += _orphaned_uncertainty(found, values, sources, (z, y, x))
     if not nominal & set(_GEOMETRY):
         warnings += _geometry_disagreement(values, sources, (y, x))
-    return Merged(values, sources, (z, y, x), tuple(warnings + _rotation_disagreement(values, sources)))
+    warnings += _rotation_disagreement(values, sources)
+    return Merged(values, sources, (z, y, x), (origins[0], origins[1], origins[2]), tuple(warnings))
 
 
 def _voxel_disagreements(found: Sequence[Found]) -> list[str]:

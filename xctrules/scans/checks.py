@@ -17,6 +17,9 @@ VOXEL_RANGE_MM = (0.0005, 0.5)
 FIELD_OF_VIEW_RANGE_MM = (3.0, 500.0)
 """Width and height of what a scan may show: from less than the smallest pin cell to more than any cell."""
 
+TRIMMED = 2
+"""Voxels that programs leave out at a border: nobody scales by so little."""
+
 _DTYPES = ("u1", "u2", "u4", "i1", "i2", "i4", "f2", "f4", "f8")
 
 
@@ -106,6 +109,54 @@ def _likely(voxel_mm: Sequence[float]) -> Iterator[tuple[float, ...]]:
     for factor in (1e-3, 1e3, 1e-6):
         yield tuple(v * factor for v in voxel_mm)
         yield tuple(v if low <= v <= high else v * factor for v in voxel_mm)
+
+
+def check_export(
+    told: Sequence[int | None], shape: tuple[int, int, int], origin: str, path: Path
+) -> str | None:
+    """A warning where a scan has fewer voxels than the volume whose voxel size it takes; else ``None``.
+
+    A part that was cut out has the volume's voxels; what was scaled or thinned out has others.
+
+    Parameters
+    ----------
+    told
+        Numbers of voxels (z, y, x) in the file that gives the voxel size; ``None`` where it does not say.
+
+    Raises
+    ------
+    ScanError
+        When the numbers are those of a scaled or thinned volume, or of another one altogether.
+    """
+    known = [k for k, n in enumerate(told) if n is not None]
+    if all(told[k] == shape[k] for k in known) or sorted(n or 0 for n in told) == sorted(shape):
+        return None  # axes in another order are the same cubes
+    there = " x ".join("?" if n is None else str(n) for n in told)
+    here = " x ".join(map(str, shape))
+    what = f"{origin} tells of a volume of {there} voxels (z, y, x), the scan has {here}"
+    if any(shape[k] > (told[k] or 0) for k in known) or _may_be_scaled(told, shape):
+        raise ScanError(
+            f"{what}: its voxel size need not be that of these slices",
+            where=path,
+            todo="Give the voxel size of the slices as they are, by --voxel-size Z,Y,X in mm or in an "
+            "acquisition.yaml: the one of the file if they were cut out of it, else another.",
+        )
+    return f"{what}: it is taken for a part that was cut out, with the same voxels"
+
+
+def _may_be_scaled(told: Sequence[int | None], shape: Sequence[int]) -> bool:
+    """Whether one factor gives the scan's width and height, or every second, third... slice its height."""
+    z, y, x = told
+    in_slice = (shape[1], shape[2])
+    if y is not None and x is not None and (y, x) != in_slice:
+        if y - shape[1] <= TRIMMED and x - shape[2] <= TRIMMED:
+            return False
+        # Rounding to whole voxels moves each by one at most.
+        return abs(shape[1] * x - shape[2] * y) <= max(x, y)
+    if z is None or z == shape[0]:
+        return False
+    every = round(z / shape[0])
+    return every > 1 and abs(shape[0] * every - z) < every
 
 
 class Values:

@@ -1,23 +1,31 @@
 """The files in and beside a scan that tell how it was acquired: ``acquisition.yaml``, the scanner's own.
 
-Keys are those seen in files of Nikon X-Tek (``.xtekct``), phoenix datos|x (``.pca``) and SkyScan (``.log``).
+Keys are those seen in files of Nikon X-Tek (``.xtekct``, ``.xtekVolume``), phoenix datos|x (``.pca``,
+``.pcr``), SkyScan (``.log``) and VGStudio (``.vgi``).
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xctrules.core.errors import ScanError
 from xctrules.scans.acquisition import LAYOUT_KEYS, Found, read_sidecar
-from xctrules.scans.units import known_voxel, length_mm
+from xctrules.scans.units import Voxel, known_voxel, length_mm, millimetres_in
 
 SIDECAR = "acquisition.yaml"
-SCANNER_SUFFIXES = (".xtekct", ".pca", ".log")
+SIDECAR_NAME = re.compile(r"acquisition\.ya?ml", re.IGNORECASE)
+ALIKE = 0.8
+"""Likeness of a file's name to :data:`SIDECAR` (difflib's ratio) from which it is taken for a slip of it."""
+
+SCANNER_SUFFIXES = (".log", ".pca", ".xtekct", ".xtekvolume", ".pcr", ".vgi")
+"""In the order of trust: what tells of the reconstructed volume wins over what tells of the projections."""
+
 _SCAN_SUFFIXES = (".tif", ".tiff", ".raw", ".vol", ".bin", ".zarr")
 
 
@@ -52,7 +60,8 @@ def gather(scan: Path, sidecar: Path | None = None) -> Gathered:
     """
     file = sidecar if sidecar is not None else find_sidecar(scan)
     told = () if file is None else (read_sidecar(file, _shown(file, scan)),)
-    scanner, warnings = [], []
+    scanner: list[Found] = []
+    warnings = [] if file is not None else _unread(scan)
     for suffix in SCANNER_SUFFIXES:
         found, warning = _companion(scan, suffix)
         warnings += [warning] if warning else []
@@ -62,10 +71,46 @@ def gather(scan: Path, sidecar: Path | None = None) -> Gathered:
 
 
 def find_sidecar(scan: Path) -> Path | None:
-    """The ``acquisition.yaml`` in the scan's folder, or beside the scan (one of its own name comes first)."""
-    places = [scan / SIDECAR] if scan.is_dir() else []
-    places += [scan.parent / f"{scan.stem}.{SIDECAR}", scan.parent / SIDECAR]
-    return next((p for p in places if p.is_file()), None)
+    """The ``acquisition.yaml`` in the scan's folder, or beside the scan (one of its own name comes first).
+
+    ``.yml`` and capitals will do.
+
+    Raises
+    ------
+    ScanError
+        When there are two in one place.
+    """
+    own = re.compile(rf"{re.escape(scan.stem)}\.{SIDECAR_NAME.pattern}", re.IGNORECASE)
+    places = [(scan, SIDECAR_NAME)] if scan.is_dir() else []
+    for folder, name in (*places, (scan.parent, own), (scan.parent, SIDECAR_NAME)):
+        found = [p for p in _files(folder) if name.fullmatch(p.name)]
+        if len(found) > 1:
+            raise ScanError(
+                f"{_listed(found)} stand side by side", where=folder, todo=f"Keep one of them, as {SIDECAR}."
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def _unread(scan: Path) -> list[str]:
+    """A warning for each file whose name looks like a slip of :data:`SIDECAR`."""
+    told = []
+    for folder in [scan, scan.parent] if scan.is_dir() else [scan.parent]:
+        for file in _files(folder):
+            stem, _, rest = file.name.lower().partition(".")
+            written = rest.split(".")[0] in ("yaml", "yml", "json", "txt", "")
+            like = difflib.SequenceMatcher(None, stem, "acquisition").ratio()
+            if written and like >= ALIKE:
+                told.append(f"{file.name} is not read; if it tells of the scan, call it {SIDECAR}")
+    return told
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_file() and not p.name.startswith("."))
+    except OSError:  # a folder around the scan need not be ours to read
+        return []
 
 
 def _shown(file: Path, scan: Path) -> str:
@@ -113,11 +158,7 @@ def _companion(scan: Path, suffix: str) -> tuple[Path | None, str | None]:
 
 
 def _of_kind(folder: Path, suffix: str) -> list[Path]:
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError:  # a folder around the scan need not be ours to read
-        return []
-    found = [p for p in entries if p.suffix.lower() == suffix and p.is_file() and not p.name.startswith(".")]
+    found = [p for p in _files(folder) if p.suffix.lower() == suffix]
     # Many programs write .log files; a SkyScan's is told by its sections.
     return [p for p in found if suffix != ".log" or "acquisition" in _sections(_text(p))]
 
@@ -142,18 +183,71 @@ Sections = Mapping[str, Mapping[str, str]]
 
 
 def read_scanner_file(file: Path, origin: str | None = None) -> Found:
-    """What a ``.xtekct``, ``.pca`` or ``.log`` tells, by the names of an ``acquisition.yaml``.
+    """What a file of :data:`SCANNER_SUFFIXES` tells, by the names of an ``acquisition.yaml``.
 
     Raises
     ------
     ScanError
         When it cannot be read or is none of these.
     """
-    read = {".xtekct": _nikon, ".pca": _phoenix, ".log": _skyscan}.get(file.suffix.lower())
+    kind = file.suffix.lower()
+    read = _READ.get(kind)
     if read is None:
         raise ScanError("not a scanner's file", where=file, todo=f"Known are {', '.join(SCANNER_SUFFIXES)}.")
-    values = {key: value for key, value in read(_sections(_text(file))).items() if value is not None}
-    return Found(origin or file.name, values, nominal_geometry=file.suffix.lower() == ".log")
+    said = read_sections(file)
+    values = {key: value for key, value in read(said).items() if value is not None}
+    get = _Lookup(said)
+    z, y, x = (get.counted(names) for names in _COUNTS[kind])
+    if kind == ".vgi":
+        z, y, x = vgi_counts(said)
+    return Found(origin or file.name, values, (z, y, x), nominal_geometry=kind == ".log")
+
+
+_XTEK_COUNTS = (("voxelsz",), ("voxelsy",), ("voxelsx",))
+_COUNTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
+    ".xtekct": _XTEK_COUNTS,
+    ".xtekvolume": _XTEK_COUNTS,
+    ".pcr": (("volume_sizez",), ("volume_sizey",), ("volume_sizex",)),
+    ".log": (("sections count",), ("result image height (pixels)",), ("result image width (pixels)",)),
+    ".pca": ((), (), ()),
+    ".vgi": ((), (), ()),
+}
+"""Keys of the numbers of voxels along z, y and x."""
+
+
+def vgi_counts(said: Sections) -> tuple[int | None, int | None, int | None]:
+    """Numbers of voxels (z, y, x) of a ``.vgi``, whose first volume counts."""
+    sizes = next((place["size"] for place in said.values() if "size" in place), "").split()
+    if len(sizes) != 3 or not all(size.isdigit() for size in sizes):
+        return None, None, None
+    x, y, z = (int(size) for size in sizes)
+    return z, y, x
+
+
+def vgi_voxel(said: Sections) -> Voxel | None:
+    """Edges of the voxel (z, y, x) in mm that a ``.vgi`` gives."""
+    place = next((place for place in said.values() if "resolution" in place), {})
+    edges = place.get("resolution", "").replace(",", ".").split()
+    unit = place.get("unit") or next((p["unit"] for p in said.values() if "unit" in p), "mm")
+    if len(edges) != 3 or millimetres_in(unit) is None:
+        return None
+    x, y, z = (length_mm(edge, unit) for edge in edges)
+    return known_voxel(z, y, x)
+
+
+def _vgi(said: Sections) -> dict[str, Any]:
+    return {"voxel_size_mm": vgi_voxel(said)}
+
+
+def _pcr(said: Sections) -> dict[str, Any]:
+    edge = _Lookup(said).number("voxelsizerec", "volumedata")  # cubes
+    return {"voxel_size_mm": known_voxel(edge, edge, edge)}
+
+
+def _nikon_volume(said: Sections) -> dict[str, Any]:
+    edge = _Lookup(said).number("voxel size")  # some versions give one edge for all
+    told = {key: value for key, value in _nikon(said).items() if value is not None}
+    return {"voxel_size_mm": known_voxel(edge, edge, edge), **told}
 
 
 def _nikon(said: Sections) -> dict[str, Any]:
@@ -236,6 +330,16 @@ def _skyscan(said: Sections) -> dict[str, Any]:
     }
 
 
+_READ: Mapping[str, Callable[[Sections], Mapping[str, Any]]] = {
+    ".log": _skyscan,
+    ".pca": _phoenix,
+    ".xtekct": _nikon,
+    ".xtekvolume": _nikon_volume,
+    ".pcr": _pcr,
+    ".vgi": _vgi,
+}
+
+
 class _Lookup:
     """Values by key, from one section or from whichever has it first; ``None`` for what says nothing."""
 
@@ -262,6 +366,10 @@ class _Lookup:
         except ValueError:
             return None
         return value if value >= least else None
+
+    def counted(self, keys: Sequence[str]) -> int | None:
+        """The first of these counts that is there."""
+        return next((found for key in keys if (found := self.count(key)) is not None), None)
 
 
 def read_sections(file: Path) -> Sections:

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from xctrules.core.errors import ScanError
+from xctrules.core.files import is_pipe_or_device
 from xctrules.core.progress import Progress, silent
 from xctrules.core.slices import Originated, Reader, Scan, VolumeSource, Warned
 from xctrules.scans import acquisition, companions, reading
 from xctrules.scans.bundled import bundled
-from xctrules.scans.checks import checked_shape, checked_voxel_size
+from xctrules.scans.checks import check_export, checked_shape, checked_voxel_size
+from xctrules.scans.formats import Format, common_format, format_of
 
 
 def open_scan(
@@ -66,7 +68,14 @@ def open_scan(
         origin = source.origin if isinstance(source, Originated) else path.name
         found = [*told.scanner, acquisition.found_in_image(origin, source.metadata), *told.sidecar]
     merged = acquisition.merge([*found, *_asked(voxel_size_mm)])
-    voxel = checked_voxel_size(merged.voxel_size_mm, shape, path, merged.sources.get("voxel_size_mm"))
+    try:
+        voxel = checked_voxel_size(merged.voxel_size_mm, shape, path, merged.sources.get("voxel_size_mm"))
+    except ScanError as error:
+        unread = "; ".join((*told.warnings, *warnings))  # perhaps the voxel size stands there
+        raise ScanError(
+            f"{error.what} ({unread})" if unread else error.what, where=error.where, todo=error.todo
+        ) from error
+    warnings += _other_volumes(told.scanner, merged, shape, path)
     slices = reading.read(source, shape, path, mask, progress, memory_limit_bytes, empty)
     with _blamed_on(reader, path):
         digests = tuple((str(sha256), str(name)) for sha256, name in source.digests())
@@ -87,12 +96,28 @@ def open_scan(
     )
 
 
+def _other_volumes(
+    scanner: Sequence[acquisition.Found], merged: acquisition.Merged, shape: tuple[int, int, int], path: Path
+) -> list[str]:
+    """Warnings of scanners' files that tell of another number of voxels, where their voxel size is in use."""
+    told = (
+        check_export(s.voxels, shape, s.origin, path) for s in scanner if s.origin in merged.voxel_origins
+    )
+    return [warning for warning in told if warning]
+
+
 def _require_there(path: Path) -> None:
     try:
         path.stat()
     except (OSError, ValueError) as error:
         what = "no such file or folder" if isinstance(error, FileNotFoundError | ValueError) else str(error)
         raise ScanError(what, where=path, todo="Check the path.") from error
+    if is_pipe_or_device(path):
+        raise ScanError(
+            "is neither a file nor a folder, but a pipe or device",
+            where=path,
+            todo="Give the scan's own path.",
+        )
 
 
 def _asked(voxel_size_mm: Sequence[float] | None) -> list[acquisition.Found]:
@@ -133,6 +158,9 @@ def _opened(
 def _unknown_format(path: Path) -> ScanError:
     known = "TIFF, OME-Zarr or Zarr, or a raw volume beside its header"
     if not path.is_dir():
+        unread = format_of(path)
+        if unread is not None:
+            return _not_read(unread, path)
         return ScanError("not a scan that any reader knows", where=path, todo=f"Give {known}.")
     entries = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
     inner = [p for p in entries if any(p.glob("*.[tT][iI][fF]*"))]
@@ -142,11 +170,22 @@ def _unknown_format(path: Path) -> ScanError:
         )
     if not entries:
         return ScanError("the folder is empty", where=path, todo="Give the folder that holds the slices.")
+    unread = common_format([p for p in entries if p.is_file()])
+    if unread is not None:
+        return _not_read(unread, path)
     kinds = sorted({p.suffix or p.name for p in entries if p.is_file()})
     return ScanError(
         f"the folder holds no scan, only {', '.join(kinds[:6]) or 'folders'}",
         where=path,
         todo=f"Give {known}.",
+    )
+
+
+def _not_read(unread: Format, path: Path) -> ScanError:
+    return ScanError(
+        f"{unread.name} is a format that is not read here",
+        where=path,
+        todo=f"{unread.way} Or install a plugin that reads it.",
     )
 
 

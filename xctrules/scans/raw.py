@@ -17,7 +17,7 @@ from xctrules.core.errors import ScanError
 from xctrules.core.slices import Volume
 from xctrules.scans.acquisition import LAYOUT_KEYS, read_sidecar
 from xctrules.scans.companions import SIDECAR, read_scanner_file, read_sections
-from xctrules.scans.units import length_mm, millimetres_in
+from xctrules.scans.units import Voxel, known_voxel, length_mm, millimetres_in
 
 DATA_SUFFIXES = (".raw", ".vol", ".bin")
 _HOW = (
@@ -97,7 +97,9 @@ class RawReader:
 
 def _data_files(folder: Path) -> list[Path]:
     return sorted(
-        p for p in folder.iterdir() if p.suffix.lower() in DATA_SUFFIXES and not p.name.startswith(".")
+        p
+        for p in folder.iterdir()
+        if p.suffix.lower() in DATA_SUFFIXES and p.is_file() and not p.name.startswith(".")
     )
 
 
@@ -231,8 +233,7 @@ def _xtekct(header: Path) -> Layout:
 def _pcr(header: Path) -> Layout:
     values = read_sections(header).get("volumedata", {})
     shape = _counts([values.get(f"volume_size{axis}") for axis in "zyx"], header)
-    voxel = _number(values.get("voxelsizerec"))
-    return Layout(shape, None, metadata={"voxel_size_mm": (voxel, voxel, voxel)} if voxel else {})
+    return Layout(shape, None, metadata=read_scanner_file(header).values)
 
 
 def _vgi(header: Path) -> Layout:
@@ -246,12 +247,7 @@ def _vgi(header: Path) -> Layout:
     letter = "f" if "float" in kind else "i" if kind.startswith("signed") else "u"
     dtype = _checked_dtype(f"<{letter}{int(bits) // 8}", header, f"{kind} of {bits:g} bits")
     skip = _number(values.get("skipheader")) or 0
-    edges = [_number(v) for v in (values.get("resolution") or "").split()]
-    unit = values.get("unit", "mm")
-    metadata = {}
-    if len(edges) == 3 and millimetres_in(unit):
-        metadata["voxel_size_mm"] = tuple(length_mm(edge, unit) for edge in reversed(edges))
-    return Layout(shape, dtype, int(skip), metadata, values.get("name"))
+    return Layout(shape, dtype, int(skip), read_scanner_file(header).values, values.get("name"))
 
 
 _MET = {
@@ -299,24 +295,48 @@ def _nhdr(header: Path) -> Layout:
     kind = values.get("type", "").lower()
     big = values.get("endian", "little").lower() == "big"
     dtype = _checked_dtype((">" if big else "<") + _NRRD.get(kind, "?"), header, kind)
-    vectors = re.findall(r"\(([^)]*)\)", values.get("space directions", ""))
-    if vectors:
-        edges = [math.hypot(*(_number(c) or 0.0 for c in v.split(","))) for v in vectors]
-    else:
-        edges = [_number(v) or 0.0 for v in values.get("spacings", "").split()]
-    units = re.findall(r'"([^"]*)"', values.get("space units") or values.get("units") or "")
-    unit = units[0] if units else "mm"
-    metadata = {}
-    if len(edges) == 3 and millimetres_in(unit):
-        metadata["voxel_size_mm"] = tuple(length_mm(edge, unit) for edge in reversed(edges))
+    voxel = _nrrd_voxel(values)
+    metadata = {} if voxel is None else {"voxel_size_mm": voxel}
     skip = int(values.get("byte skip") or values.get("byteskip") or 0)
     return Layout(
         shape, dtype, None if skip < 0 else skip, metadata, values.get("data file") or values.get("datafile")
     )
 
 
+def _nrrd_voxel(values: Mapping[str, str]) -> Voxel | None:
+    """(z, y, x) in mm. Each axis has its own unit: of the space, where directions are given in it, or of the
+    array's axis."""
+    vectors = re.findall(r"\(([^)]*)\)", values.get("space directions", ""))
+    units = re.findall(r'"([^"]*)"', values.get("space units" if vectors else "units", ""))
+    units = units or re.findall(r'"([^"]*)"', values.get("space units") or values.get("units") or "")
+    units = [unit.strip() or "mm" for unit in (units * 3 if len(units) == 1 else units or ["mm"] * 3)]
+    factors = [millimetres_in(unit) for unit in units]
+    if len(factors) != 3:
+        return None
+    edges: list[float | None]
+    if vectors:
+        parts = [[_number(c) or 0.0 for c in vector.split(",")] for vector in vectors]
+        edges = [_length_of(part, factors) for part in parts]
+    else:
+        spacings = values.get("spacings", "").split()
+        edges = [length_mm(s.replace(",", "."), u) for s, u in zip(spacings, units, strict=False)]
+    if len(edges) != 3:
+        return None
+    x, y, z = edges
+    return known_voxel(z, y, x)
+
+
+def _length_of(vector: Sequence[float], factors: Sequence[float | None]) -> float | None:
+    """Length in mm of a vector with a unit for each component; ``None`` without a unit that it needs."""
+    if len(vector) != len(factors) or any(c and f is None for c, f in zip(vector, factors, strict=True)):
+        return None
+    length = math.hypot(*(c * (f or 0.0) for c, f in zip(vector, factors, strict=True)))
+    return length or None
+
+
 _HEADERS: Mapping[str, Callable[[Path], Layout]] = {
-    ".yaml": _own, ".mhd": _mhd, ".nhdr": _nhdr, ".vgi": _vgi, ".xtekct": _xtekct, ".pcr": _pcr
+    ".yaml": _own, ".mhd": _mhd, ".nhdr": _nhdr, ".vgi": _vgi, ".xtekct": _xtekct, ".xtekvolume": _xtekct,
+    ".pcr": _pcr,
 }  # fmt: skip
 
 

@@ -27,6 +27,8 @@ def in_order(files: Sequence[Path], folder: Path) -> list[Path]:
         When they are not one series: the running number must tell them apart.
     """
     files = sorted(files, key=lambda p: natural_key(p.name))
+    if _lettered(files):
+        return files
     patterns: dict[str, list[Path]] = {}
     for file in files:
         patterns.setdefault(pattern(file), []).append(file)
@@ -50,6 +52,18 @@ def in_order(files: Sequence[Path], folder: Path) -> list[Path]:
     return files
 
 
+def _lettered(files: Sequence[Path]) -> bool:
+    """Whether the files are a stack that ``tiffsplit`` took apart: xaaa.tif, xaab.tif and so on."""
+    stems = [file.stem for file in files]
+    begin = stems[0][:-3]
+    return (
+        len(stems) > 1
+        and stems[0] == f"{begin}aaa"
+        and all(s[:-3] == begin and re.fullmatch(r"[a-z]{3}", s[-3:]) for s in stems)
+        and len({file.suffix for file in files}) == 1
+    )
+
+
 def pattern(file: Path) -> str:
     """The name with each number replaced by ``#``: the same for all files of a series."""
     return re.sub(r"\d+", "#", file.name.casefold())
@@ -71,5 +85,14 @@ def numbering_warnings(files: Sequence[Path]) -> tuple[str, ...]:
 
 def _running_numbers(files: Sequence[Path]) -> list[tuple[int, ...]]:
     """The numbers in the names that differ from file to file: tuples of one value for each file."""
+    if _lettered(files):
+        return [tuple(_letters_value(file.stem[-3:]) for file in files)]
     rows = [[int(n) for n in re.findall(r"\d+", file.stem)] for file in files]
     return [column for column in zip(*rows, strict=True) if len(set(column)) == len(files)]
+
+
+def _letters_value(letters: str) -> int:
+    value = 0
+    for letter in letters:
+        value = 26 * value + ord(letter) - ord("a")
+    return value

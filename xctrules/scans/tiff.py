@@ -27,7 +27,7 @@ import tifffile
 from xctrules.core.errors import ScanError
 from xctrules.core.slices import Volume
 from xctrules.scans.series import in_order, numbering_warnings, pattern
-from xctrules.scans.units import Voxel, known_voxel, length_mm, millimetres_in
+from xctrules.scans.units import Voxel, known_voxel, length_mm
 
 # What tifffile logs about a broken file is said by the ScanError that follows.
 logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -74,7 +74,11 @@ def slice_files(folder: Path) -> list[Path]:
     ScanError
         When there are none, or when they are not one series.
     """
-    files = [p for p in folder.iterdir() if is_tiff(p) and p.is_file()]
+    files = [p for p in folder.iterdir() if is_tiff(p) and not p.is_dir()]
+    for file in files:
+        if not file.is_file():
+            what = "a link to nothing" if file.is_symlink() else "no ordinary file"
+            raise ScanError(f"the slice is {what}", where=file, todo="Copy the slices again.")
     if not files:
         raise ScanError("the folder holds no TIFF slices", where=folder)
     return in_order(files, folder)
@@ -173,7 +177,9 @@ def _read_file(file: Path) -> _Slice:
     with _opened(io.BytesIO(data), file) as tiff:
         _check_directories(tiff, data, file)
         page, pages = _first_page(tiff, file), len(tiff.pages)
-        if pages > 1 or (tiff.imagej_metadata or {}).get("images", 1) > 1:
+        # Where a stack was split by others' programs its first page still speaks of all; its pixels do not.
+        more = _images_told(tiff) > 1 and len(data) > 2 * page.size * page.dtype.itemsize
+        if pages > 1 or more:
             raise ScanError(
                 "the file holds several pages, but stands in a folder of slices",
                 where=file,
@@ -246,6 +252,12 @@ class TiffStack:
             return len(series), None
         count = leading[0] if leading else 1
         _check_ome_planes(tiff, count, file)
+        if _images_told(tiff) > count:
+            raise ScanError(
+                f"the file is cut off: ImageJ wrote {_images_told(tiff)} slices, {count} can be read",
+                where=file,
+                todo="Copy it again from its origin.",
+            )
         offset = series[0].dataoffset
         if offset is not None:
             needed = offset + count * page.shape[0] * page.shape[1] * np.dtype(page.dtype).itemsize
@@ -422,7 +434,8 @@ def _truncated(where: object, needed: int, size: int) -> ScanError:
 def _unreadable(file: Path, error: Exception, index: int | None = None) -> ScanError:
     place = "the TIFF file" if not index else f"page {index + 1} of the TIFF file"
     text = str(error) or type(error).__name__
-    if "imagecodecs" in text:
+    # Which is missing depends on the compression and on what Python itself brings.
+    if "imagecodecs" in text or isinstance(error, ImportError):
         return ScanError(
             f"{place} is compressed in a way that needs the package imagecodecs",
             where=file,
@@ -494,20 +507,37 @@ def _ome_voxel(tiff: Any) -> Voxel | None:
 
 def _imagej_voxel(tiff: Any, slices: int) -> Voxel | None:
     described = tiff.imagej_metadata
-    unit = _unescaped(str((described or {}).get("unit", "")))
-    if not described or millimetres_in(unit) is None:  # "pixel" and "" say that there is no calibration
+    if not described:
         return None
+    # The unit is that of x; y and z have their own where it differs. "pixel" and "" say: not calibrated.
+    unit = _unescaped(str(described.get("unit", "")))
+    along_y, along_z = (_unescaped(str(described.get(key, unit))) for key in ("yunit", "zunit"))
     tags = tiff.pages[0].tags
+    by_tag = _UNIT_OF_TAG.get(tags.valueof("ResolutionUnit"))
 
-    def length(tag: str) -> float | None:
+    def length(tag: str, unit: str) -> float | None:
         ratio = tags.valueof(tag)  # pixels in one unit, as a fraction
         if not ratio or not ratio[0] or not ratio[1]:
             return None
+        if by_tag and unit.lower() in _UNIT_OF_TAG.values() and unit.lower() != by_tag:
+            return None  # inch or centimetre: the file says both
         return length_mm(ratio[1] / ratio[0], unit)
 
     return known_voxel(
-        length_mm(described.get("spacing"), unit), length("YResolution"), length("XResolution")
+        length_mm(described.get("spacing"), along_z),
+        length("YResolution", along_y),
+        length("XResolution", unit),
     )
+
+
+_UNIT_OF_TAG = {2: "inch", 3: "cm"}
+"""TIFF's own units of resolution; 1 is none."""
+
+
+def _images_told(tiff: Any) -> int:
+    """How many slices ImageJ says that it wrote into the file."""
+    told = (tiff.imagej_metadata or {}).get("images", 1)
+    return told if isinstance(told, int) else 1
 
 
 def _unescaped(unit: str) -> str:
