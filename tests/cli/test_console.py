@@ -177,3 +177,17 @@ def test_settings_that_mean_nothing_are_refused(settings: list[str], words: str)
     with pytest.raises(XctrulesError, match=words) as error:
         console.geometry_options(settings, tilt=0.5)
     assert error.value.where == "--set"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize("words", [["specs", "list"], ["specs", "show", "21700"], ["--version"], ["--help"]])
+def test_a_full_disk_behind_stdout_is_told(words):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "xctrules", *words], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith("xctrules: stdout: ") and "No space left" in done.stderr
+        assert done.stderr.count("\n") == 1
+        nobody = subprocess.run([sys.executable, "-m", "xctrules", *words], stdout=full, stderr=full)
+        assert nobody.returncode == 2

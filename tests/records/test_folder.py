@@ -139,3 +139,105 @@ def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(OutputError, match="cannot be written"):
         write_cell(tmp_path / "file", record, files, "x")
+
+
+def test_of_two_writers_without_replace_one_wins(tmp_path, monkeypatch):
+    """Both found the place free; the second is told, and the first one's record stays."""
+    old, files = example()
+    new, _ = example(diameter=21.3)
+    sync = files_module._sync_tree
+
+    def meanwhile(folder):
+        monkeypatch.setattr(files_module, "_sync_tree", sync)
+        write_cell(tmp_path, old, files, "first")
+        sync(folder)
+
+    monkeypatch.setattr(files_module, "_sync_tree", meanwhile)
+    with pytest.raises(OutputError, match=r"a record of this cell already.*--replace"):
+        write_cell(tmp_path, new, files, "second")
+    assert (tmp_path / "cell-1" / "report.html").read_text() == "first"
+    assert json.loads((tmp_path / "cell-1" / "record.json").read_text()) == json.loads(canonical_bytes(old))
+    assert [p.name for p in tmp_path.iterdir()] == ["cell-1"]
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+@pytest.mark.parametrize("links", [True, False])
+def test_replacing_leaves_files_of_others_alone(tmp_path, monkeypatch, exchange, links):
+    if not exchange:
+        monkeypatch.setattr(files_module, "_exchange", lambda a, b: False)
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *args, **options: (_ for _ in ()).throw(OSError))
+    old, files = example()
+    folder = write_cell(tmp_path, old, files, "old")
+    (folder / "notes.txt").write_text("mine")
+    (folder / "photos").mkdir()
+    (folder / "photos" / "a.jpg").write_bytes(b"jpg")
+    (folder / "samples" / "mine.csv").write_text("1")
+    (folder / "link").symlink_to("elsewhere")
+    new, _ = example(diameter=21.3)
+    write_cell(tmp_path, new, files, "new", replace=True)
+    assert (folder / "report.html").read_text() == "new"
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "photos" / "a.jpg").read_bytes() == b"jpg"
+    assert (folder / "samples" / "mine.csv").read_text() == "1"
+    assert (folder / "link").readlink() == Path("elsewhere")
+    assert [p.name for p in tmp_path.iterdir()] == ["cell-1"]
+
+
+def test_what_the_old_record_listed_goes_with_it(tmp_path):
+    old, files = example()
+    listed = [*old["files"], {"name": "samples/gone.csv", "sha256": "0" * 64}]
+    folder = write_cell(tmp_path, {**old, "files": listed}, {**files, "samples/gone.csv": b"1"}, "old")
+    write_cell(tmp_path, old, files, "new", replace=True)
+    assert not (folder / "samples" / "gone.csv").exists()
+
+
+def test_a_file_of_others_in_the_way_is_not_lost(tmp_path):
+    old, files = example()
+    folder = write_cell(tmp_path, old, files, "old")
+    record = json.loads((folder / "record.json").read_text())
+    name = record["files"].pop(0)["name"]
+    (folder / "record.json").write_text(json.dumps(record))
+    (folder / name).write_bytes(b"mine")
+    with pytest.raises(OutputError, match="in the way"):
+        write_cell(tmp_path, old, files, "new", replace=True)
+    assert (folder / name).read_bytes() == b"mine"
+    assert (folder / "report.html").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["cell-1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_what_a_killed_run_left_behind_is_removed_and_what_a_live_one_writes_is_not(tmp_path):
+    record, files = example()
+    ready, go = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:  # a writer of another cell, in the midst of its work
+        with files_module.whole_folder(tmp_path / "other") as temporary:
+            (temporary / "half").write_bytes(b"1")
+            os.write(ready[1], b".")
+            os.read(go[0], 1)
+        os._exit(0)
+    os.read(ready[0], 1)
+    write_cell(tmp_path, record, files, "x")
+    left = [p for p in tmp_path.iterdir() if p.name != "cell-1"]
+    assert len(left) == 1 and (left[0] / "half").read_bytes() == b"1"  # it is at work
+    os.kill(pid, 9)
+    os.waitpid(pid, 0)
+    (tmp_path / ".mine.tmp").mkdir()  # nobody's who writes here
+    write_cell(tmp_path, record, files, "y", replace=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".mine.tmp", "cell-1"]
+
+
+def test_a_writer_whose_folder_was_taken_for_left_behind_makes_another(tmp_path, monkeypatch):
+    lock, taken = files_module._locked, []
+
+    def late(folder, *, wait):
+        if wait and not taken:
+            taken.append(folder)
+            folder.rmdir()  # by another run, before the lock was there
+        return lock(folder, wait=wait)
+
+    monkeypatch.setattr(files_module, "_locked", late)
+    record, files = example()
+    write_cell(tmp_path, record, files, "x")
+    assert taken and [p.name for p in tmp_path.iterdir()] == ["cell-1"]

@@ -53,7 +53,7 @@ def command(function: Callable[P, int]) -> Callable[P, None]:
             complain("interrupted")
             code = INTERRUPTED
         except BrokenPipeError:
-            _silence(sys.stdout)
+            silence(sys.stdout)
             code = UNUSABLE
         except MemoryError:
             complain("there is not enough memory for this. Crop the scan, or save it with 8 bits")
@@ -89,11 +89,24 @@ def group(help: str, epilog: str | None = None) -> typer.Typer:
 
 
 def say(text: str = "") -> None:
-    """Print a result. When the reader has gone (``| head``), the exit code still tells the verdict."""
+    """Print a result. When the reader has gone (``| head``), the exit code still tells the verdict.
+
+    Raises
+    ------
+    XctrulesError
+        When it cannot be written: the disk is full, perhaps.
+    """
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        _silence(sys.stdout)
+        silence(sys.stdout)
+    except OSError as error:
+        silence(sys.stdout)
+        raise XctrulesError(
+            f"the results cannot be printed ({error.strerror or error})",
+            where="stdout",
+            todo="See to where they are sent; what was written to files is whole.",
+        ) from error
 
 
 def say_json(value: Any) -> None:
@@ -111,12 +124,19 @@ def say_table(rows: Sequence[Sequence[str]]) -> None:
 
 def complain(message: str) -> None:
     """Tell what keeps a command from its work, or what it is about, on stderr."""
-    print(f"xctrules: {message}", file=sys.stderr)
+    _to_stderr(f"xctrules: {message}")
 
 
 def warn(message: str) -> None:
     """Tell what the reader of a result should know, on stderr."""
-    print(f"warning: {message}", file=sys.stderr)
+    _to_stderr(f"warning: {message}")
+
+
+def _to_stderr(text: str) -> None:
+    try:
+        print(text, file=sys.stderr, flush=True)
+    except OSError:  # nobody can be told; the exit code still is
+        silence(sys.stderr)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -126,7 +146,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def _silence(stream: TextIO) -> None:
+def silence(stream: TextIO) -> None:
     """Let all that is still written to ``stream`` vanish, the flush at the interpreter's end included."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from xctrules.cli import demo, inspect, phantom, planes, plugins, specs, study, train, validate, verify
-from xctrules.cli.console import INTERRUPTED, VERDICT_CODES, group, say
+from xctrules.cli.console import INTERRUPTED, UNUSABLE, VERDICT_CODES, complain, group, say, silence
+from xctrules.core.errors import XctrulesError
 from xctrules.core.version import __version__
 
 app = group(
@@ -54,3 +55,10 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except XctrulesError as error:  # help and version, which are no command's
+        complain(str(error))
+        sys.exit(UNUSABLE)
+    except OSError as error:
+        complain(f"stdout: the text cannot be printed ({error.strerror or error})")
+        silence(sys.stdout)
+        sys.exit(UNUSABLE)

@@ -7,17 +7,24 @@ program or the machine stops, what stands under the final name is the old or the
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import secrets
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from xctrules.core.errors import OutputError
 
 _ASIDE = ".replaced"
+_LEFT_BEHIND = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
+
+
+class AlreadyThere(OutputError):
+    """Something stands where a folder was to be written that must not be replaced."""
 
 
 def is_pipe_or_device(path: Path) -> bool:
@@ -63,23 +70,49 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
             stack.enter_context(whole_file(path)).write_bytes(data)
 
 
-def write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+def write_folder(
+    folder: Path, contents: Mapping[str, bytes], *, replace: bool = True, keep: Sequence[Path] = ()
+) -> None:
     """Make ``folder`` hold just ``contents`` (bytes by name, one folder deep), whole or not at all.
+
+    Parameters
+    ----------
+    replace
+        Whether a folder that is there may be replaced.
+    keep
+        Files of the folder that stay, by their path in it.
 
     Raises
     ------
-    OutputError
-        When it cannot be written.
+    AlreadyThere, OutputError
+        As :func:`whole_folder`.
     ValueError
         When a name leads out of the folder.
     """
-    with whole_folder(folder) as temporary:
+    with whole_folder(folder, replace=replace) as temporary:
         for name, data in contents.items():
             path = temporary / name
             if not path.resolve().is_relative_to(temporary.resolve()):
                 raise ValueError(f"the file name {name!r} leads out of the folder {folder.name}")
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(data)
+        for kept in keep:
+            _take_over(folder / kept, temporary / kept)
+
+
+def _take_over(old: Path, new: Path) -> None:
+    """Have a file in both folders: one file with two names where the system can, else a copy."""
+    if os.path.lexists(new):
+        raise OutputError(
+            "a file of this name, which is not the record's, is in the way of one that is",
+            where=old,
+            todo="Move it elsewhere.",
+        )
+    new.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(old, new, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(old, new, follow_symlinks=False)
 
 
 @contextlib.contextmanager
@@ -106,24 +139,84 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(folder: Path, *, durable: bool = True) -> Iterator[Path]:
+def whole_folder(folder: Path, *, durable: bool = True, replace: bool = True) -> Iterator[Path]:
     """A new, empty folder to fill, which takes the place of ``folder`` once the block has ended well.
 
     As :func:`whole_file`; a folder that is there already is removed only when the new one stands. Without
-    ``durable``, a stop of the machine may leave files in it cut off: for what can be made anew.
+    ``durable``, a stop of the machine may leave files in it cut off: for what can be made anew. What writers
+    left beside it that were stopped is removed.
+
+    Raises
+    ------
+    AlreadyThere
+        Without ``replace``, when another writer's folder stands there by then: the first one wins.
+    OutputError
+        When it cannot be written.
     """
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     with _reported(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         finish_interrupted_swap(folder)
-        try:
-            temporary.mkdir()
+        remove_left_behind(folder.parent)
+        with _own_folder(folder) as temporary:
             yield temporary
             if durable:
                 _sync_tree(temporary)
-            _put_in_place(temporary, folder)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            _put_in_place(temporary, folder, replace)
+
+
+@contextlib.contextmanager
+def _own_folder(folder: Path) -> Iterator[Path]:
+    """A new folder beside ``folder``, locked as long as this process lives and the block lasts."""
+    while True:
+        temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
+        temporary.mkdir()
+        lock = _locked(temporary, wait=True)
+        if temporary.is_dir():  # else it was taken for left behind before it was locked
+            break
+        _unlocked(lock)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        _unlocked(lock)
+
+
+def remove_left_behind(parent: Path) -> None:
+    """Remove the temporary folders in ``parent`` whose writers were stopped; those at work hold a lock."""
+    with contextlib.suppress(OSError):
+        for path in parent.iterdir():
+            if not _LEFT_BEHIND.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+                continue
+            lock = _locked(path, wait=False)
+            if lock is not None:
+                shutil.rmtree(path, ignore_errors=True)
+                _unlocked(lock)
+
+
+def _locked(folder: Path, *, wait: bool) -> int | None:
+    """A handle that locks a folder; ``None`` where another holds it, or the system has no such locks.
+
+    The lock goes with the process, however that ends.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        return None
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _unlocked(lock: int | None) -> None:
+    if lock is not None:
+        os.close(lock)
 
 
 def finish_interrupted_swap(folder: Path) -> None:
@@ -146,10 +239,15 @@ def _reported(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _put_in_place(temporary: Path, folder: Path) -> None:
+def _put_in_place(temporary: Path, folder: Path, replace: bool) -> None:
     """Rename ``temporary`` to ``folder``; a folder that is in the way is removed only afterwards."""
-    if not folder.exists():
-        temporary.rename(folder)
+    if not replace or not folder.exists():
+        try:
+            temporary.rename(folder)  # of two that try, the system lets one
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES) or not folder.exists():
+                raise
+            raise AlreadyThere("something was written there meanwhile", where=folder) from error
     elif _exchange(temporary, folder):
         pass  # the old folder now has the temporary name and is removed by the caller
     else:
@@ -185,9 +283,11 @@ def _exchange(a: Path, b: Path) -> bool:
 
 def _sync_tree(folder: Path) -> None:
     for path in folder.iterdir():
+        if path.is_symlink():
+            continue
         if path.is_dir():
             _sync_tree(path)
-        else:
+        elif os.access(path, os.W_OK):  # else it is not ours, and was there before
             _sync(path)
     _sync_folder(folder)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import OutputError
 from xctrules.core.figures import Samples
-from xctrules.core.files import finish_interrupted_swap, safe_file_stem, write_folder
+from xctrules.core.files import AlreadyThere, finish_interrupted_swap, safe_file_stem, write_folder
 from xctrules.records.samples import samples_csv
 
 RECORD_NAME = "record.json"
@@ -80,11 +81,7 @@ def cell_folder(out_dir: Path, cell_id: str, *, replace: bool = False) -> Path:
         raise OutputError("the cell's folder is something else", where=folder, todo="Choose another --out.")
     if (folder / RECORD_NAME).exists():
         if not replace:
-            raise OutputError(
-                "there is a record of this cell already",
-                where=folder,
-                todo="Give --replace to replace it, or another --out or --cell-id.",
-            )
+            raise _there_already(folder)
     elif folder.is_dir() and any(folder.iterdir()):
         raise OutputError(
             "the folder holds files that are no record",
@@ -115,8 +112,31 @@ def write_cell(
         As :func:`cell_folder`, and when something cannot be written.
     """
     folder = cell_folder(out_dir, str(record["cell_id"]), replace=replace)
-    write_folder(
-        folder,
-        {**files, RECORD_NAME: canonical_bytes(record), REPORT_NAME: report_html.encode("utf-8")},
-    )
+    contents = {**files, RECORD_NAME: canonical_bytes(record), REPORT_NAME: report_html.encode("utf-8")}
+    try:
+        write_folder(folder, contents, replace=replace, keep=_others_files(folder))
+    except AlreadyThere as error:
+        raise _there_already(folder) from error
     return folder
+
+
+def _there_already(folder: Path) -> OutputError:
+    return OutputError(
+        "there is a record of this cell already",
+        where=folder,
+        todo="Give --replace to replace it, or another --out or --cell-id.",
+    )
+
+
+def _others_files(folder: Path) -> list[Path]:
+    """Files in a cell's folder, by their path in it, of which its record knows nothing."""
+    if not folder.is_dir():
+        return []
+    own = {RECORD_NAME, REPORT_NAME}
+    try:
+        record = json.loads((folder / RECORD_NAME).read_bytes())
+        own |= {str(entry["name"]) for entry in record["files"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # a record that cannot be read knows of nothing: all else stays
+    held = (p for p in sorted(folder.rglob("*")) if p.is_symlink() or not p.is_dir())
+    return [p.relative_to(folder) for p in held if p.relative_to(folder).as_posix() not in own]
