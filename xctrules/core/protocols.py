@@ -299,6 +299,19 @@ class DrawsCases(Protocol):
         ...
 
 
+@runtime_checkable
+class DrawsAdversaries(DrawsCases, Protocol):
+    """Draws sound cells of all kinds and faulty ones, for ``xctrules validate --part adversarial``."""
+
+    def adversary(self, ensemble: Ensemble, index: int) -> Case:
+        """Case ``index``, from 0, with what is :class:`~xctrules.core.validation.Expected` of it."""
+        ...
+
+    def adversaries_identity(self) -> Mapping[str, Any]:
+        """What must agree for cases to be of one ensemble; plain JSON."""
+        ...
+
+
 # --- what a segmenter may have ---------------------------------------------------------------------------
 
 

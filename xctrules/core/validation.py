@@ -10,6 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+Side = Literal["min", "max"]
+"""A lower or an upper limit."""
+
+Part = Literal["accuracy", "adversarial"]
+"""Parts of a validation."""
+
+Place = Mapping[str, tuple[float, float]]
+"""Where something must be found: coordinates of a measurement's ``worst_at``, each with the farthest distance
+from it. Those in degrees go round."""
+
 Row = Mapping[str, Any]
 """One line of ``cases.jsonl``: a case that was drawn, and all that was measured of it."""
 
@@ -31,7 +41,7 @@ class SpecLimit:
 
     spec: str
     measurement: str
-    side: Literal["min", "max"]
+    side: Side
     value: float
     unit: str
 
@@ -48,11 +58,14 @@ class JudgedBy:
         Measurements whose rules are left out.
     upper_limits
         By measurement, in the rule's unit: what takes the place of the spec's own upper limit.
+    further
+        Limits of the case's own beside them; those on a measurement that no plugin makes are left out.
     """
 
     spec: str
     leave_out: tuple[str, ...] = ()
     upper_limits: Mapping[str, float] = field(default_factory=dict)
+    further: tuple[SpecLimit, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +78,48 @@ class Ensemble:
         Whether all cells are to be small, for a quick look.
     limits
         All limits that specs for the geometry set, for cells that lie near them.
+    part
+        What the cases are for: how well is measured, or whether anything faulty passes.
     """
 
     seed: int = 1
     short: bool = False
     limits: tuple[SpecLimit, ...] = ()
+    part: Part = "accuracy"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What must come of an adversarial case.
+
+    Attributes
+    ----------
+    fault
+        Its kind in words; empty for a sound cell.
+    outcome
+        ``pass``: it is sound. ``no pass``: its fault is large enough that it must not pass. ``graded``: the
+        fault is smaller than that, and counts for the curve of detection alone.
+    size, unit
+        Of the fault; mm, deg, slices or share.
+    stated
+        The detection size that is stated for this kind.
+    drawn
+        The fault as it was asked for.
+    words
+        Of these the first reason must have one, if it is to name the fault.
+    place
+        Where it is: of these coordinates the first reason must have one, and have it right; none where the
+        fault is in no one place.
+    """
+
+    fault: str
+    outcome: Literal["pass", "no pass", "graded"]
+    size: float | None = None
+    unit: str = ""
+    stated: float | None = None
+    drawn: str = ""
+    words: tuple[str, ...] = ()
+    place: Place = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -97,6 +147,8 @@ class Case:
         Which cell is scanned repeatedly; ``None`` for a cell scanned once.
     unfit
         What is wrong with a scan that must not be judged; see :attr:`Targets.refusal_words`.
+    expected
+        What must come of an adversarial case; ``None`` for others.
     """
 
     index: int
@@ -109,6 +161,7 @@ class Case:
     noise_seed: int | None = None
     group: int | None = None
     unfit: str | None = None
+    expected: Expected | None = None
 
     @property
     def told_voxel_mm(self) -> tuple[float, float, float]:
@@ -213,10 +266,6 @@ class Targets:
 
 
 # --- what is known of a case -----------------------------------------------------------------------------
-
-Place = Mapping[str, tuple[float, float]]
-"""Where something must be found: coordinates of a measurement's ``worst_at``, each with the farthest distance
-from it. Those in degrees go round."""
 
 
 @dataclass(frozen=True)

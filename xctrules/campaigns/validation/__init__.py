@@ -16,6 +16,10 @@ here knows a geometry.
     decisions   wrong verdicts at limits, and scans that must be refused
     criteria    what is asked, what came out, whether it holds
     findings    all of these together
+    adversarial whether anything faulty passes: wrong passes, wrong fails, sound cells without a decision
+    hit_miss    probability of detection against size, after MIL-HDBK-1823A
+    drawing     one case written out, to be looked at
     statistics  the formulas
-    page        the page, drawn from the figures alone
+    page, adversarial_page
+                the pages, drawn from the figures alone
 """

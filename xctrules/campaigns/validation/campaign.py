@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from xctrules.core.errors import PluginError, XctrulesError
-from xctrules.core.protocols import DrawsCases
-from xctrules.core.validation import Case, CaseFacts, Ensemble, Row, SpecLimit
+from xctrules.core.protocols import DrawsAdversaries, DrawsCases
+from xctrules.core.validation import Case, CaseFacts, Ensemble, Part, Row, SpecLimit
 from xctrules.engine.faults import happened
 from xctrules.engine.planning import spec_of
 from xctrules.engine.registry import Provided, Registry, load_plugins
@@ -35,12 +35,15 @@ class Wanted:
         Whether all cells are to be small.
     plugins_dir
         A folder with further plugins.
+    part
+        Whether cells are drawn to measure them, or to see whether anything faulty passes.
     """
 
     geometry: str
     seed: int = 1
     short: bool = False
     plugins_dir: Path | None = None
+    part: Part = "accuracy"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,8 @@ class Campaign:
 
     def case(self, index: int) -> Case:
         """Case ``index``; it follows from geometry, seed and index alone."""
+        if isinstance(self.source, DrawsAdversaries) and self.ensemble.part == "adversarial":
+            return self.source.adversary(self.ensemble, index)
         return self.source.case(self.ensemble, index)
 
     def identity(self) -> dict[str, Any]:
@@ -82,6 +87,10 @@ class Campaign:
             When the plugin that draws them breaks.
         """
         asked = {"geometry": self.wanted.geometry, "seed": self.ensemble.seed, "short": self.ensemble.short}
+        source = self.source
+        if isinstance(source, DrawsAdversaries) and self.ensemble.part == "adversarial":
+            told = self._told("the adversarial ensemble", source.adversaries_identity)
+            return {**asked, "part": self.ensemble.part, **told}
         return {**asked, **self._told("the ensemble", lambda: self.source.identity(self.ensemble))}
 
     def facts(self, row: Row) -> CaseFacts:
@@ -124,11 +133,17 @@ def open_campaign(wanted: Wanted) -> Campaign:
                 where="--geometry",
                 todo=f"Geometries that can be validated: {drawn}.",
             )
+        if wanted.part == "adversarial" and not isinstance(provided.value, DrawsAdversaries):
+            raise PluginError(
+                f"the plugin {provided.plugin} draws no faulty {wanted.geometry} cells",
+                where="--part",
+                todo="Use --part accuracy.",
+            )
         limits = tuple(limits_of_specs(registry, wanted.geometry))
     except BaseException:
         registry.close()
         raise
-    return Campaign(wanted, registry, provided, Ensemble(wanted.seed, wanted.short, limits))
+    return Campaign(wanted, registry, provided, Ensemble(wanted.seed, wanted.short, limits, wanted.part))
 
 
 def _plugins_for(wanted: Wanted) -> Registry:

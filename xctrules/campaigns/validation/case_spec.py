@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from xctrules.core.validation import Case
+from xctrules.core.validation import Case, SpecLimit
 from xctrules.engine.planning import spec_of
 from xctrules.engine.registry import Registry
 from xctrules.rules.case import iter_limits
@@ -47,9 +47,28 @@ def case_spec_text(case: Case, registry: Registry) -> str:
         "scope": spec.scope,
         **({} if spec.segmenter is None else {"segmenter": spec.segmenter}),
         "nominal": {name: {"value": float(size), "unit": "mm"} for name, size in case.nominal_mm.items()},
-        "rules": [_rule_entry(rule) for rule in _rules_for(case, spec)],
+        "rules": [
+            *(_rule_entry(rule) for rule in _rules_for(case, spec)),
+            *(
+                _own_rule(limit)
+                for limit in case.judged_by.further
+                if limit.measurement in registry.measurements
+            ),
+        ],
     }
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
+
+
+def _own_rule(limit: SpecLimit) -> dict[str, Any]:
+    """A limit of the case's own as a rule."""
+    drawn = {"value": limit.value, "source": "the cell as it was drawn", "status": "drawing"}
+    return {
+        "id": f"own-{limit.measurement.replace('.', '-').replace('_', '-')}",
+        "title": limit.measurement,
+        "measurement": limit.measurement,
+        "unit": limit.unit,
+        limit.side: drawn,
+    }
 
 
 def _rules_for(case: Case, spec: CellSpec) -> Iterator[Mapping[str, Any]]:

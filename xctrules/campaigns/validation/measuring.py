@@ -46,6 +46,7 @@ def measure_case(case: Case, campaign: Campaign) -> Row:
             "kind": case.kind,
             "group": case.group,
             "unfit": case.unfit,
+            **({} if case.expected is None else {"expected": dataclasses.asdict(case.expected)}),
             "scale_error": case.scale_error,
             "spec": case.drawn,
             "shape": scan.shape,
@@ -62,11 +63,17 @@ def measure_case(case: Case, campaign: Campaign) -> Row:
 
 
 def judged(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What a line keeps of a record's judgement: verdict, reasons, outcome under each decision rule."""
+    """What a line keeps of a record's judgement: verdict, reasons, warnings, the largest unexplained place of
+    each part, and the outcome under each decision rule."""
     return {
         "verdict": record["verdict"],
         "reasons": record["reasons"],
         "rejections": record["rejections"],
+        "warnings": record["warnings"],
+        "unexplained": {
+            part: {key: account[key] for key in ("unit", "largest", "allowed", "unaccounted")}
+            for part, account in record["completeness"].items()
+        },
         "checks": {
             check["measurement"]: {check["decision_rule"]: check["outcome"], **check["under_other_rules"]}
             for check in record["checks"]

@@ -71,10 +71,7 @@ def page(found: Json) -> dict[str, Any]:
         "holds": found["holds"],
         "title": "Validation holds" if found["holds"] else "Validation does not hold",
         "summary": _summary(found, failing, open_),
-        "criteria": [
-            (c["id"], typeset(c["asked"]), typeset(c["found"]), _MARKS[c["holds"]], _CSS[c["holds"]])
-            for c in found["criteria"]
-        ],
+        "criteria": requirements(found),
         "cases": found["cases"],
         "length_unit_note": found["asked"]["length_unit_note"],
         "conditions": joined(found["asked"]["conditions"]),
@@ -94,8 +91,16 @@ def page(found: Json) -> dict[str, Any]:
         "unfit": _unfit_table(found["unfit"]),
         "worst": _worst_table(found["worst"]),
         "errors": [(str(e["index"]), e["error"]) for e in found["errors"]],
-        "provenance": _provenance(found),
+        "provenance": provenance_of(found, {"Cases by kind": _by_kind(found["cases"]["kinds"])}),
     }
+
+
+def requirements(found: Json) -> list[tuple[str, str, str, tuple[str, str], str]]:
+    """Each requirement with what was asked and found, its mark and its style."""
+    return [
+        (c["id"], typeset(c["asked"]), typeset(c["found"]), _MARKS[c["holds"]], _CSS[c["holds"]])
+        for c in found["criteria"]
+    ]
 
 
 _MARKS = {True: ("✓", "holds"), False: ("✕", "does not hold"), None: ("○", "too few cases to say")}
@@ -415,7 +420,12 @@ def _worst_table(worst: Sequence[Json]) -> FigureView:
     )
 
 
-def _provenance(found: Json) -> list[tuple[str, str]]:
+def _by_kind(kinds: Json) -> str:
+    return ", ".join(f"{n} {kind}" for kind, n in kinds.items())
+
+
+def provenance_of(found: Json, cases: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Which cases were measured, and by what software."""
     ensemble = found["ensemble"]
     asked = f"{ensemble['geometry']} cells, seed {ensemble['seed']}" + (
         ", short" if ensemble["short"] else ""
@@ -424,7 +434,7 @@ def _provenance(found: Json) -> list[tuple[str, str]]:
     return [
         ("Ensemble", asked),
         *((f"Ensemble, {key.replace('_', ' ')}", _flat(ensemble[key])) for key in own),
-        ("Cases by kind", ", ".join(f"{n} {kind}" for kind, n in found["cases"]["kinds"].items())),
+        *cases.items(),
         *((f"Plugin {p['name']} {p['version']}, SHA-256", p["sha256"] or NONE) for p in found["plugins"]),
         *((name.replace("_sha256", ", SHA-256"), text) for name, text in found["software"].items()),
     ]

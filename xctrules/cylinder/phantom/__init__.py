@@ -168,6 +168,7 @@ def _acquisition(spec: PhantomSpec) -> dict[str, Any]:
         "slice_order": spec.slice_order,
         "voxel_size_mm": told_voxel_size_mm(spec.voxel_size_mm, spec.stack_faults),
         "voxel_scale_relative_uncertainty": spec.voxel_scale_relative_uncertainty,
+        **_calibration(spec),
         "sleeve": spec.sleeve_mm > 0,
         "instrument": "xctrules phantom",
         **_tube(spec),
@@ -175,11 +176,24 @@ def _acquisition(spec: PhantomSpec) -> dict[str, Any]:
     }
 
 
+def _calibration(spec: PhantomSpec) -> dict[str, Any]:
+    """By what the voxel size is known, where its uncertainty is stated: the drawing's own scale."""
+    if spec.voxel_scale_relative_uncertainty is None:
+        return {}
+    return {
+        "calibration_artefact": "the drawing",
+        "calibration_certificate": "truth.json",
+        "calibration_date": "2026-01-01",
+    }
+
+
 def _sidecar(spec: PhantomSpec) -> str:
     """The same as the text of the file that inspect reads beside a scan."""
     import yaml
 
-    values = _acquisition(spec)
+    values = {k: v for k, v in _acquisition(spec).items() if not k.startswith("calibration_")}
+    if calibration := _calibration(spec):
+        values["calibration"] = {k.removeprefix("calibration_"): v for k, v in calibration.items()}
     values["voxel_size_mm"] = dict(zip("zyx", values["voxel_size_mm"], strict=True))
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
 

@@ -151,7 +151,9 @@ def _sometimes(rng: np.random.Generator, share: float, low: float, high: float) 
     return value if rng.random() < share else 0.0
 
 
-def _cell(rng: np.random.Generator, voxel_mm: tuple[float, float, float], imaging: Imaging) -> PhantomSpec:
+def random_cell(
+    rng: np.random.Generator, voxel_mm: tuple[float, float, float], imaging: Imaging
+) -> PhantomSpec:
     """A sound cell of random geometry, cropped to one end.
 
     Fine voxels get fewer turns, which keeps the number of voxels within bounds; the wall is at least four
@@ -229,7 +231,7 @@ def _mixed(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSp
         grey_scale=grey_scale,
         clip_outside=bool(rng.random() < 0.5),
     )
-    spec = _cell(rng, (min(voxel * ratio, 0.08), voxel, voxel), imaging)
+    spec = random_cell(rng, (min(voxel * ratio, 0.08), voxel, voxel), imaging)
     if rng.random() < 0.15:
         tab = Tab(
             turn=int(rng.integers(2, max(3, int(spec.turns) - 2))),
@@ -253,7 +255,7 @@ def _published(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> Phant
     """Sound cells, imaged as a published scan: what the limits on bias speak of."""
     imaging = replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.3)))
     step = PUBLISHED_VOXEL_MM * (2.0 if rank % 2 else 1.0)
-    spec = _cell(rng, (step, PUBLISHED_VOXEL_MM, PUBLISHED_VOXEL_MM), imaging)
+    spec = random_cell(rng, (step, PUBLISHED_VOXEL_MM, PUBLISHED_VOXEL_MM), imaging)
     return replace(spec, ovality_mm=0.0, wall_variation_mm=0.0)
 
 
@@ -265,7 +267,7 @@ def _faults(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomS
     """
     voxel = _log_uniform(rng, 0.028, 0.042)
     imaging = replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.2)))
-    spec = _cell(rng, (voxel * float(rng.choice([1.0, 1.0, 2.0])), voxel, voxel), imaging)
+    spec = random_cell(rng, (voxel * float(rng.choice([1.0, 1.0, 2.0])), voxel, voxel), imaging)
     spec = replace(spec, ovality_mm=_sometimes(rng, 0.5, 0.0, 2.0) * voxel)
     return _with_faults(rng, spec, (rng.random() < 5 / 6, rng.random() < 5 / 6, rng.random() < 5 / 6))
 
@@ -325,7 +327,7 @@ def _repeat(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomS
     """A sound cell that is scanned several times, each time with other noise."""
     voxel = _log_uniform(rng, 0.03, 0.045)
     imaging = replace(PUBLISHED, noise=_log_uniform(rng, 0.015, 0.06), blur_px=float(rng.uniform(0.7, 1.2)))
-    spec = _cell(rng, (voxel, voxel, voxel), imaging)
+    spec = random_cell(rng, (voxel, voxel, voxel), imaging)
     return replace(spec, view="top" if spec.view == "both" else spec.view)
 
 
@@ -351,7 +353,7 @@ def _full(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpe
 def _projected(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSpec:
     """A sound cell, projected with a polychromatic beam and reconstructed: artefacts that are not painted."""
     voxel = _log_uniform(rng, 0.036, 0.045)
-    spec = _cell(rng, (voxel, voxel, voxel), replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.0))))
+    spec = random_cell(rng, (voxel, voxel, voxel), replace(PUBLISHED, blur_px=float(rng.uniform(0.7, 1.0))))
     return replace(
         spec,
         view="top" if spec.view == "both" else spec.view,
@@ -373,7 +375,7 @@ def _unfit(rng: np.random.Generator, rank: int, ensemble: Ensemble) -> PhantomSp
         imaging = replace(imaging, noise=float(rng.uniform(0.9, 1.4)), dtype="uint16", grey_offset=30000.0)
     if what == "saturated":  # the cathode is some 45 % of the roll
         imaging = replace(imaging, grey_scale=float(rng.uniform(4.0, 5.0)))
-    spec = _cell(rng, (voxel, voxel, voxel), imaging)
+    spec = random_cell(rng, (voxel, voxel, voxel), imaging)
     spec = replace(spec, view="top", wall_mm=0.25, voxel_scale_relative_uncertainty=0.0005)
     if what == "cut off":
         spec = replace(spec, field_of_view_mm=spec.outer_diameter_mm * float(rng.uniform(0.6, 0.85)))

@@ -10,7 +10,7 @@ from xctrules.core.protocols import DrawnPhantom, Option
 from xctrules.core.validation import Case, CaseFacts, Ensemble, Row
 from xctrules.core.voxel_size import parse_voxel_size
 from xctrules.cylinder.frame import GEOMETRY
-from xctrules.cylinder.phantom import Phantom, case_facts, draw, spec_from_options
+from xctrules.cylinder.phantom import Phantom, adversaries, case_facts, draw, spec_from_options
 from xctrules.cylinder.phantom import ensemble as cases
 from xctrules.cylinder.phantom.named_faults import with_faults
 from xctrules.cylinder.phantom.spec import CHEMISTRIES, PRESETS
@@ -82,6 +82,14 @@ class CylinderPhantoms:
     def case(self, ensemble: Ensemble, index: int) -> Case:
         """Case ``index`` of an ensemble."""
         return cases.case_of(ensemble, index)
+
+    def adversary(self, ensemble: Ensemble, index: int) -> Case:
+        """Case ``index`` of the adversarial ensemble."""
+        return adversaries.case_of(ensemble, index)
+
+    def adversaries_identity(self) -> dict[str, Any]:
+        """What must agree for adversarial cases to belong to the same ensemble."""
+        return adversaries.identity()
 
     def draw_case(self, case: Case) -> Phantom:
         """Draw a case."""
