@@ -140,3 +140,17 @@ def location_of_the_outlines(voxel_mm: float) -> Contribution:
 def location_of_the_edge(voxel_mm: float, nominal_mm: float) -> Contribution:
     """:data:`EDGE_VOXELS`, over the nominal diameter. Type B."""
     return Contribution("location of the edge", EDGE_VOXELS * voxel_mm / nominal_mm, type="B")
+
+
+# --- by the stack ------------------------------------------------------------------------------------------
+
+
+def agreement_of_the_rings(sigma: float) -> Contribution:
+    """Of a motion between two slices: least squares, scaled up to the rings' own scatter and to that of the
+    scan's other pairs. Type A."""
+    return Contribution("agreement of the rings", sigma)
+
+
+def scatter_between_pairs(sigma: float) -> Contribution:
+    """Of a step of brightness: robust scatter of the wall over the pairs and of the blocks of one. Type A."""
+    return Contribution("scatter between pairs", sigma)

@@ -38,4 +38,25 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "screening.voxel_scale": Description(
         "1", "Voxel scale", "measured over nominal outer diameter", "nominal"
     ),
+    "screening.repeated_slices": Description(
+        "1", "Repeated slices", "slices that repeat the one before them", "smaller"
+    ),
+    "screening.missing_slices": Description(
+        "1", "Missing slices", "places in the stack at which slices are missing", "smaller"
+    ),
+    "screening.misplaced_slices": Description(
+        "1", "Misplaced slices", "slices that do not belong between their neighbours", "smaller"
+    ),
+    "screening.slice_shift": Description(
+        "mm", "Slice shift", "largest shift between neighbouring slices, beyond the usual one", "smaller"
+    ),
+    "screening.slice_turn": Description(
+        "deg", "Slice turn", "largest turn between neighbouring slices, beyond the usual one", "smaller"
+    ),
+    "screening.slice_scale": Description(
+        "1", "Slice scale", "largest relative change of scale between neighbouring slices", "smaller"
+    ),
+    "screening.brightness_step": Description(
+        "1", "Brightness step", "largest relative step of brightness between neighbouring slices", "smaller"
+    ),
 }  # fmt: skip

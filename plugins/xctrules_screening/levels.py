@@ -48,6 +48,8 @@ class Level:
 
 
 _LESS_NOISE = "average more frames, expose longer, or take more projections"
+_EXPORT_AGAIN = "export or reconstruct the slices again"
+_HOLD = "see that the cell stands firm and the parts of the scan are joined rightly; scan again"
 _FINER = "scan with smaller voxels, a smaller focal spot, or a sharper reconstruction filter"
 
 LEVELS: Mapping[str, Level] = {
@@ -89,7 +91,29 @@ LEVELS: Mapping[str, Level] = {
         "high", None, None, "the measured diameter is not the nominal one",
         "check the spec and the voxel size (and its unit), and calibrate the length scale",
     ),
+    "screening.repeated_slices": Level(
+        "high", None, 0.0, "slices repeat their neighbours", _EXPORT_AGAIN,
+    ),
+    "screening.missing_slices": Level(
+        "high", None, 0.0, "slices are missing",
+        f"{_EXPORT_AGAIN}, or inspect the parts as scans of their own",
+    ),
+    "screening.misplaced_slices": Level(
+        "high", None, 0.0, "slices stand in the wrong place",
+        f"put the slices in their order, or {_EXPORT_AGAIN}",
+    ),
+    "screening.slice_shift": Level("high", None, None, "slices are shifted against each other", _HOLD),
+    "screening.slice_turn": Level("high", None, 0.1, "slices are turned against each other", _HOLD),
+    "screening.slice_scale": Level("high", None, None, "slices are scaled against each other", _HOLD),
+    "screening.brightness_step": Level(
+        "high", 0.02, 0.05, "slices are brighter or darker than those before them",
+        "join the parts with equal grey scales, or inspect them as scans of their own",
+    ),
 }  # fmt: skip
+
+SHIFT_REJECT_VOXELS = 0.3
+"""A slice's shift, at the can's edge also its scale, in voxels: the edges of can and layers are located to a
+tenth, and a whole part of the scan that is off by three times as much is no longer one cell."""
 
 VOXEL_SCALE_WARN, VOXEL_SCALE_REJECT = 0.01, 0.12
 """Relative departure of the diameter from the nominal one. No scanner is off by the latter; the nearest

@@ -15,6 +15,7 @@ from xctrules.cylinder.surfaces import CylinderCell, Followed
 from xctrules_screening.by_geometry import GEOMETRIC, geometric_figures
 from xctrules_screening.by_greys import roll_saturation, why_no_layers
 from xctrules_screening.by_layers import LAYERED, layer_figures
+from xctrules_screening.by_stack import stack_figures
 from xctrules_screening.descriptions import DESCRIPTIONS
 from xctrules_screening.field import Saturation, undersampling
 from xctrules_screening.figures import levels_table
@@ -42,7 +43,7 @@ class Screening:
 
     def measure(self, cell: CylinderCell) -> MetricResult:
         """All figures that the scan allows; a mask is judged by its geometry alone."""
-        parts = [*_by_grey(cell), geometric_figures(cell)]
+        parts = [*_of_the_stack(cell), *_by_grey(cell), geometric_figures(cell)]
         by_name = {figure.measurement.name: figure for part in parts for figure in part.judged}
         judged = [by_name[name] for name in self.declares]
         conclusion = _of_a_mask(parts) if cell.settings.mask_of else conclude(parts, _waived(cell))
@@ -69,6 +70,11 @@ def _of_a_mask(parts: Sequence[Findings]) -> Conclusion:
     """Whoever drew the mask has judged the scan: nothing rejects it."""
     conclusion = conclude(parts, {})
     return Conclusion((), (*conclusion.warnings, *conclusion.rejections))
+
+
+def _of_the_stack(cell: CylinderCell) -> list[Findings]:
+    """Whether the slices are one scan at rest; what is said of a mask stands in :func:`_by_grey`."""
+    return [] if cell.settings.mask_of else [stack_figures(cell)]
 
 
 def _by_grey(cell: CylinderCell) -> list[Findings]:

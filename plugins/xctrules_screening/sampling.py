@@ -57,13 +57,7 @@ def slice_greys(scan: Scan, frame: CellFrame, k: int, theta_deg: Floats, r_mm: F
     theta_deg : (nt,)
     r_mm : (nt, nr)
     """
-    direction = frame.directions(theta_deg)  # (nt, 3)
-    ax, ay, az = frame.axis
-    dz, dy, dx = frame.voxel_mm
-    # Height along the axis at which the ray at radius r lies in the slice's plane.
-    height = (k * dz - r_mm * direction[:, 2:3]) / az
-    map_x = ((frame.origin_mm[0] + height * ax + r_mm * direction[:, 0:1]) / dx).astype(np.float32)
-    map_y = ((frame.origin_mm[1] + height * ay + r_mm * direction[:, 1:2]) / dy).astype(np.float32)
+    map_x, map_y = ray_maps(frame, k, theta_deg, r_mm)
     image = np.ascontiguousarray(scan.slices[k], dtype=np.float32)
     inside = (
         (map_x >= 0) & (map_x <= image.shape[1] - 1) & (map_y >= 0) & (map_y <= image.shape[0] - 1)
@@ -76,6 +70,18 @@ def slice_greys(scan: Scan, frame: CellFrame, k: int, theta_deg: Floats, r_mm: F
         borderMode=cv2.BORDER_REPLICATE,
     )
     return np.where(inside, grey, np.float32(np.nan))
+
+
+def ray_maps(frame: CellFrame, k: int, theta_deg: Floats, r_mm: Floats) -> tuple[Greys, Greys]:
+    """Column and row (nt, nr) at which the rays (theta, r) of :func:`slice_greys` meet slice ``k``."""
+    direction = frame.directions(theta_deg)  # (nt, 3)
+    ax, ay, az = frame.axis
+    dz, dy, dx = frame.voxel_mm
+    # Height along the axis at which the ray at radius r lies in the slice's plane.
+    height = (k * dz - r_mm * direction[:, 2:3]) / az
+    map_x = ((frame.origin_mm[0] + height * ax + r_mm * direction[:, 0:1]) / dx).astype(np.float32)
+    map_y = ((frame.origin_mm[1] + height * ay + r_mm * direction[:, 1:2]) / dy).astype(np.float32)
+    return map_x, map_y
 
 
 def nearest_slices(frame: CellFrame, z_mm: Floats, at_most: int) -> NDArray[np.intp]:
