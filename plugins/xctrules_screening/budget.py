@@ -43,6 +43,10 @@ WALL_SHARE = 0.02
 SATURATED_WALL = 0.3
 """Clipping at half of the wall's grey takes this share off the edge's width."""
 
+LAYERS_SHARE = 0.1
+"""What layers that begin or end seem to move a whole slice by, as a share of the motion that rejects. From
+drawn scans."""
+
 OUTLINE_VOXELS, EDGE_VOXELS = 0.02, 0.1
 """How well the frame's outlines are placed against each other, and the can's edge altogether, in voxels."""
 
@@ -149,6 +153,14 @@ def agreement_of_the_rings(sigma: float) -> Contribution:
     """Of a motion between two slices: least squares, scaled up to the rings' own scatter and to that of the
     scan's other pairs. Type A."""
     return Contribution("agreement of the rings", sigma)
+
+
+def own_ways_of_layers(level: float) -> Contribution:
+    """:data:`LAYERS_SHARE` of the level that a motion is held against. Type B.
+
+    Layers that begin, end or begin to lean within a few slices move by themselves.
+    """
+    return Contribution("own ways of layers", LAYERS_SHARE * level, type="B")
 
 
 def scatter_between_pairs(sigma: float) -> Contribution:

@@ -16,6 +16,7 @@ from xctrules.cylinder.surfaces import CylinderCell, Floats
 from xctrules_screening import budget
 from xctrules_screening.brightness import brightness_steps
 from xctrules_screening.continuity import SURE, Continuity, continuity
+from xctrules_screening.descriptions import DESCRIPTIONS
 from xctrules_screening.displacement import NEAR, Departures, Motion, aligning_motion, departures
 from xctrules_screening.findings import Findings, Judged, absent, judged
 from xctrules_screening.levels import LEVELS, SHIFT_REJECT_VOXELS
@@ -25,8 +26,8 @@ STACKED = (
     "screening.repeated_slices",
     "screening.missing_slices",
     "screening.misplaced_slices",
-    "screening.slice_shift",
     "screening.slice_turn",
+    "screening.slice_shift",
     "screening.slice_scale",
     "screening.brightness_step",
 )
@@ -216,42 +217,35 @@ def _motions(
             continue
         usual = float(np.median(u[pairs, i])) if pairs.size else math.inf
         at = np.flatnonzero(moved[:, i])
-        known = pairs[u[pairs, i] <= WELL_KNOWN * usual] if not at.size else at
-        k = int(known[np.argmax(sizes[known, i])])
+        sure = pairs[sizes[pairs, i] > SURE * u[pairs, i]]
+        known = pairs[u[pairs, i] <= WELL_KNOWN * usual]
+        among = at if at.size else sure if sure.size else known
+        k = int(among[np.argmax(sizes[among, i])])
+        sigma = min(float(u[k, i]), WELL_KNOWN * usual)
         figures.append(
-            _motion(name, verb, k, float(sizes[k, i]), min(u[k, i], usual), level[i], n, bool(at.size), usual)
+            _motion(name, verb, k + n.first + 2, float(sizes[k, i]), sigma, usual, level[i], bool(at.size))
         )
-    return tuple(figures)
+    shift, turn, scale = figures
+    return turn, shift, scale  # a turn about any other axis than the cell's is a shift as well
 
 
 def _motion(
-    name: str,
-    verb: str,
-    pair: int,
-    size: float,
-    sigma: float,
-    reject: float,
-    n: Neighbours,
-    found: bool,
-    usual: float,
+    name: str, verb: str, k: int, size: float, sigma: float, usual: float, reject: float, found: bool
 ) -> Judged:
-    unit = LEVELS_UNIT[name]
-    k = pair + n.first + 2
-    shown = (
-        f"{100 * size:.2g} %" if name == "screening.slice_scale" else with_unit(significant(size, 2), unit)
-    )
-    meaning = f"from slice {k} on the content is {verb} by {shown} against the slices before"
+    """The figure of one kind of motion, from slice ``k`` on; ``usual`` is the usual standard uncertainty."""
+    unit = DESCRIPTIONS[name].unit
+
+    def shown(value: float) -> str:
+        return f"{100 * value:.2g} %" if unit == "1" else with_unit(significant(value, 2), unit)
+
+    meaning = f"from slice {k} on the content is {verb} by {shown(size)} against the slices before"
     level = dataclasses.replace(LEVELS[name], reject=reject, meaning=meaning)
-    told = None
-    if SURE * usual > reject:
-        told = f"less than {with_unit(significant(SURE * usual, 2), unit)} does not show in this scan"
-    m = Measurement(
-        name, unit, value=size, n=len(n.change), budget=(budget.agreement_of_the_rings(sigma),), reason=told
+    hidden = SURE * usual
+    told = f"less than {shown(hidden)} does not show in this scan" if hidden > reject else None
+    lines = (budget.agreement_of_the_rings(sigma), budget.own_ways_of_layers(reject))
+    return judged(
+        Measurement(name, unit, value=size, budget=lines, reason=told), level, away=size if found else 0.0
     )
-    return judged(m, level, away=size if found else min(size, reject))
-
-
-LEVELS_UNIT = {"screening.slice_shift": "mm", "screening.slice_turn": "deg", "screening.slice_scale": "1"}
 
 
 # --- brightness --------------------------------------------------------------------------------------------

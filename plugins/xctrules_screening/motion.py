@@ -114,4 +114,6 @@ def _solve(rows: Greys, change: Greys) -> tuple[Floats, Floats]:
     found = np.asarray(inverse @ np.asarray(rows @ change, dtype=np.float64))
     left = change - found.astype(np.float32) @ rows
     variance = ALIKE * float(np.mean(left * left))
-    return found, np.asarray(np.sqrt(variance * np.diag(inverse)))
+    spread = variance * np.diag(inverse)
+    # Rounding leaves nothing of an unknown that hardly differs from another.
+    return found, np.sqrt(np.where(spread > 0, spread, np.inf))
