@@ -115,10 +115,8 @@ def validate(
         rows = [row for index, row in done.items() if index < count]
         missing = [index for index in range(count) if index not in done]
         rows += run_cases(campaign, missing, folder, workers=many, progress=progress, before=len(rows))
-        if adversarial:
-            found = find_adversarial(rows, head)
-        else:
-            found = find(rows, head, campaign.source.targets, campaign.facts)
+        figures = find_adversarial if adversarial else find
+        found = figures(rows, head, campaign.source.targets, campaign.facts)
     page = render_adversarial(found) if adversarial else render(found)
     write_files({folder / RESULT_NAME: canonical_bytes(found), folder / REPORT_NAME: page.encode()})
     if as_json:

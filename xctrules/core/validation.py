@@ -110,6 +110,9 @@ class Expected:
     place
         Where it is: of these coordinates the first reason must have one, and have it right; none where the
         fault is in no one place.
+    scan_is_true
+        Whether the scan shows the cell as it is, so that what is measured may be held against the truth: not
+        where the fault is the scan's own.
     """
 
     fault: str
@@ -120,6 +123,7 @@ class Expected:
     drawn: str = ""
     words: tuple[str, ...] = ()
     place: Place = field(default_factory=dict)
+    scan_is_true: bool = True
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from xctrules.campaigns.validation.adversarial_page import render_adversarial
 from xctrules.campaigns.validation.campaign import Wanted, open_campaign
 from xctrules.campaigns.validation.folder import SCHEMA
 from xctrules.core.errors import PluginError
+from xctrules.core.validation import CaseFacts
+from xctrules.cylinder.phantom.targets import TARGETS
 
 HEADER: dict[str, Any] = {
     "schema": SCHEMA,
@@ -44,11 +47,17 @@ def case(
             "stated": 0.1,
             "drawn": "dent:0.4",
             "words": ["dent", "can"],
+            "scan_is_true": True,
             "place": {"theta_deg": (350.0, 20.0), "turn": (4.0, 1.5)} if place is None else place,
         },
         "judged": {"verdict": verdict, "reasons": [reason] if reason else [], "warnings": []},
         "measurements": {},
     }  # fmt: skip
+
+
+def found_in(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    nothing = replace(TARGETS, covered=())  # these cases were never measured
+    return find_adversarial(rows, HEADER, nothing, lambda row: CaseFacts("", {}, {}))
 
 
 def criterion(found: dict[str, Any], name: str) -> bool | None:
@@ -66,7 +75,7 @@ def many(faulty: str = "FAIL", sound: str = "PASS", n: int = 300) -> list[dict[s
 
 
 def test_what_is_asked_holds_where_nothing_goes_wrong() -> None:
-    found = find_adversarial(many(), HEADER)
+    found = found_in(many())
     assert found["holds"] and all(c["holds"] for c in found["criteria"])
     # of none in 300 the rate is below 1 - 0.05^(1/300)
     assert found["wrong_passes"]["upper"] == pytest.approx(1 - 0.05 ** (1 / 300), rel=1e-6)
@@ -78,7 +87,7 @@ def test_what_is_asked_holds_where_nothing_goes_wrong() -> None:
 def test_one_wrong_pass_is_one_too_many_and_is_told(verdict: str) -> None:
     rows = many()
     rows[-1] = case(599, verdict)
-    found = find_adversarial(rows, HEADER)
+    found = found_in(rows)
     assert criterion(found, "wrong passes") is False and not found["holds"]
     (told,) = found["passed_wrongly"]
     assert (told["index"], told["kind"], told["size"], told["verdict"]) == (599, "dent", 0.4, verdict)
@@ -88,13 +97,13 @@ def test_one_wrong_pass_is_one_too_many_and_is_told(verdict: str) -> None:
 
 
 def test_few_cases_say_nothing_but_what_is_wrong_already() -> None:
-    found = find_adversarial(many(n=20), HEADER)
+    found = found_in(many(n=20))
     assert found["holds"]
     assert criterion(found, "wrong passes") is None and criterion(found, "wrong fails") is None
-    found = find_adversarial(many(sound="INCOMPLETE", n=20), HEADER)
+    found = found_in(many(sound="INCOMPLETE", n=20))
     assert criterion(found, "sound cells without a decision") is False
     assert found["undecided"]["count"] == 20 and found["wrong_fails"]["count"] == 0
-    found = find_adversarial(many(sound="CONDITIONAL_FAIL", n=20), HEADER)
+    found = found_in(many(sound="CONDITIONAL_FAIL", n=20))
     assert criterion(found, "wrong fails") is False
 
 
@@ -103,7 +112,7 @@ def test_small_faults_count_for_the_curve_alone() -> None:
         *(case(i, "FAIL", GOOD, size=0.2 + 0.01 * i) for i in range(8)),
         *(case(20 + i, "PASS", outcome="graded", size=0.1 + 0.03 * i) for i in range(6)),
     ]
-    found = find_adversarial(rows, HEADER)
+    found = found_in(rows)
     assert found["wrong_passes"]["count"] == 0 and found["wrong_passes"]["n"] == 8
     (kind,) = found["kinds"]
     assert kind["curve"]["n"] == 14 and kind["curve"]["hits"] == 8

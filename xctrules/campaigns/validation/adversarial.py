@@ -7,14 +7,17 @@ fails, then sound cells without a decision, each with its bound; what was named 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from xctrules.campaigns.validation.accuracy import by_measurement
+from xctrules.campaigns.validation.criteria import coverage
 from xctrules.campaigns.validation.hit_miss import hit_miss
+from xctrules.campaigns.validation.scored import ScoredCase
 from xctrules.campaigns.validation.statistics import Share, upper_bound
 from xctrules.core.canonical import plain
-from xctrules.core.validation import Row
+from xctrules.core.validation import CaseFacts, Row, Targets
 from xctrules.rules.deciding import CONDITIONAL_FAIL, CONDITIONAL_PASS, FAIL, PASS
 
 ENOUGH = 300
@@ -26,7 +29,9 @@ UNDECIDED_SHARE = 0.03
 Json = Mapping[str, Any]
 
 
-def find_adversarial(rows: Iterable[Row], header: Json) -> dict[str, Any]:
+def find_adversarial(
+    rows: Iterable[Row], header: Json, targets: Targets, facts: Callable[[Row], CaseFacts]
+) -> dict[str, Any]:
     """All figures, ready for ``validation.json``.
 
     Parameters
@@ -35,6 +40,10 @@ def find_adversarial(rows: Iterable[Row], header: Json) -> dict[str, Any]:
         Lines of ``cases.jsonl``.
     header
         What they are cases of: ``ensemble.json``.
+    targets
+        Whose coverage is counted, over all cases whose scan shows the cell as it is.
+    facts
+        Says what is to be known of a case, from its line.
     """
     rows = sorted(rows, key=lambda row: row["index"])
     whole = [row for row in rows if "error" not in row]
@@ -58,9 +67,10 @@ def find_adversarial(rows: Iterable[Row], header: Json) -> dict[str, Any]:
         "named_wrongly": [_told(row) for row in must if decided(row) != "pass" and not named_rightly(row)],
         "kinds": [_kind(kind, must, graded) for kind in _in_order(must + graded)],
         "families": [_family(kind, sound) for kind in _in_order(sound)],
+        "coverage": _coverage(whole, targets, facts),
         "errors": [{"index": row["index"], "error": row["error"]} for row in rows if "error" in row],
     }
-    held = _criteria(figures)
+    held = _criteria(figures, targets)
     found: dict[str, Any] = plain(
         {"holds": all(c["holds"] is not False for c in held), "criteria": held, **figures}
     )
@@ -161,10 +171,17 @@ def _family(kind: str, sound: Sequence[Row]) -> dict[str, Any]:
     return {"kind": kind, "n": len(rows), **counts, "reason": reasons[0] if reasons else ""}
 
 
+def _coverage(rows: Sequence[Row], targets: Targets, facts: Callable[[Row], CaseFacts]) -> dict[str, Any]:
+    """Of each measurement that decides: errors, half-widths, and how many intervals hold the truth."""
+    cases = [ScoredCase(row, facts(row)) for row in rows if row["expected"]["scan_is_true"]]
+    every = by_measurement(cases, targets)
+    return {name: every[name] for name in targets.covered if name in every}
+
+
 # --- what is asked ---------------------------------------------------------------------------------------
 
 
-def _criteria(found: Json) -> list[dict[str, Any]]:
+def _criteria(found: Json, targets: Targets) -> list[dict[str, Any]]:
     """In the order in which a reader asks; ``holds`` is ``None`` where too few cases say so."""
     named = found["named_rightly"]
     return [
@@ -177,6 +194,7 @@ def _criteria(found: Json) -> list[dict[str, Any]]:
             "found": _counted(named),
             "holds": _at_least(NAMED_SHARE, named),
         },
+        *(coverage(name, found["coverage"].get(name)) for name in targets.covered),
         {
             "id": "every case could be measured",
             "asked": "no error inside xctrules",

@@ -51,6 +51,7 @@ def page(found: Json) -> dict[str, Any]:
         "named": _case_table(
             "Faults whose first reason names another place or part", found["named_wrongly"], found["ensemble"]
         ),
+        "coverage": _coverage_table(found["coverage"]),
         "errors": [(str(e["index"]), e["error"]) for e in found["errors"]],
         "provenance": provenance_of(found, {"Cases": _cases(found["cases"])}),
     }
@@ -146,6 +147,29 @@ def _family_table(families: Sequence[Json]) -> FigureView:
         "First reason of one that did not pass",
     )
     return table_view("Sound cells", columns, rows, text_columns=1)
+
+
+def _coverage_table(coverage: Json) -> FigureView:
+    rows = []
+    for name, m in coverage.items():
+        c = m["coverage"]
+        bias = m["bias"]
+        sizes = (fixed(v, 3) for v in (bias["mean"], bias["sd"], m["largest_error"], m["median_half_width"]))
+        held = f"{c['count']} of {c['n']}" if c["n"] else NONE
+        rows.append(
+            (name, m["unit"] or NONE, *map(typeset, sizes), held, share(c["share"]) if c["n"] else NONE)
+        )
+    columns = (
+        "Measurement",
+        "Unit",
+        "Bias",
+        "Scatter",
+        "Largest error",
+        "Median U",
+        "Intervals that hold",
+        "",
+    )
+    return table_view("Coverage of the 95 % intervals", columns, rows, text_columns=2)
 
 
 def _curve(kind: Json) -> FigureView:

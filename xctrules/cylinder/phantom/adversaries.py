@@ -351,14 +351,15 @@ def _faulty(rng: Rng, name: str, rank: int) -> tuple[PhantomSpec, Expected, floa
     drawn = kind.draw(rng, size)
     must = size >= MUST * kind.detected * (1 - 1e-9)
     expected = Expected(
-        name,
-        "no pass" if must else "graded",
-        size,
-        kind.unit,
-        kind.detected,
-        drawn.text,
-        kind.words,
-        drawn.place,
+        fault=name,
+        outcome="no pass" if must else "graded",
+        size=size,
+        unit=kind.unit,
+        stated=kind.detected,
+        drawn=drawn.text,
+        words=kind.words,
+        place=drawn.place,
+        scan_is_true=not drawn.spec.stack_faults,
     )
     nominal = drawn.spec.outer_diameter_mm if drawn.nominal_mm is None else drawn.nominal_mm
     return drawn.spec, expected, nominal
@@ -592,6 +593,8 @@ def _ring(name: str) -> Callable[[Rng, float], Drawn]:
         spec = _host(rng)
         if name == "groove":
             spec = replace(spec, outer_diameter_mm=spec.outer_diameter_mm + 2 * size)
+        else:
+            spec = replace(spec, border_mm=spec.border_mm + size)
         height = float(rng.uniform(0.5, 0.9))
         text = f"{name}:{size:.4f},height={height:.2f}"
         return Drawn(with_faults(spec, text), text, {})

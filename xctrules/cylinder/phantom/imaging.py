@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from xctrules.cylinder.phantom.can_faults import reach_mm
 from xctrules.cylinder.phantom.geometry import Pose
 from xctrules.cylinder.phantom.spec import PhantomSpec
 
@@ -122,7 +123,8 @@ class Scanner:
         if im.noise:
             grey = grey + np.float32(im.noise * self.spec.greys.cathode_coating) * self._noise()
         if im.clip_outside and r is not None:
-            reach = outer + self.spec.ovality_mm + self.spec.sleeve_mm + 5 * self._blur_mm
+            _, bulging = reach_mm(self.spec)
+            reach = outer + self.spec.ovality_mm + self.spec.sleeve_mm + 5 * self._blur_mm + bulging
             grey = np.where(r < np.float32(reach), grey, np.float32(0))
         grey = grey * np.float32(self.scale) + np.float32(im.grey_offset)
         if self.dtype.kind == "f":
