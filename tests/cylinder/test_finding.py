@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.slices import ArraySlices, Scan
-from xctrules.cylinder.finding import CylinderFinder, SaturatedScan
+from xctrules.cylinder.finding import CylinderFinder, InvertedScan, SaturatedScan
 from xctrules.cylinder.frame import CellFrame
 from xctrules.cylinder.phantom import draw, small
 
@@ -95,6 +95,15 @@ def test_a_solid_disc_is_no_can() -> None:
     # One and the same grey everywhere is what a clipped scale makes of any cell.
     with pytest.raises(SaturatedScan, match="saturated"):
         CylinderFinder().find(Scan(Path("clipped"), ArraySlices(np.stack([disc] * 6)), VOXEL, {}), {})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "int16"])
+def test_an_inverted_scan_is_told_by_name(dtype: str) -> None:
+    scan = tube()
+    volume = scan.slices[:]
+    dark = (200 - np.clip(volume, 0, 200) * (180 / volume.max())).astype(dtype)
+    with pytest.raises(InvertedScan, match="inverted, with metal dark"):
+        CylinderFinder().find(Scan(scan.path, ArraySlices(dark), scan.voxel_size_mm, {}), {})
 
 
 def test_a_cut_off_can_tells_how_much_is_missing() -> None:

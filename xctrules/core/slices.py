@@ -262,6 +262,8 @@ class Scan:
     sources: Mapping[str, str] = field(default_factory=dict)
     """Where each acquisition value came from: a file's name, or ``command line``."""
     reader: str = ""
+    greys: Mapping[str, Any] = field(default_factory=dict)
+    """What was put in the place of values that are no grey values; empty where there were none."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -68,6 +68,10 @@ class SaturatedScan(NotMeasurable):
     """No can was found, since the grey scale is clipped: the reason says so already."""
 
 
+class InvertedScan(NotMeasurable):
+    """No can was found, since metal is dark in the image: the reason says so already."""
+
+
 class CylinderFinder:
     """Finds the frame of a cylindrical cell."""
 
@@ -80,12 +84,17 @@ class CylinderFinder:
         ------
         NotMeasurable
             When no closed, round can is in view; the reason says what was seen instead.
-        SaturatedScan
-            When none stands out, since the image is saturated.
+        SaturatedScan, InvertedScan
+            When none stands out, since the image is saturated, or since metal is dark in it.
         """
         try:
             return _find(scan, mask_of)
         except NotMeasurable as upright:
+            if mask_of is None and _is_inverted(scan):
+                raise InvertedScan(
+                    "no can was found: the scan is inverted, with metal dark and air bright; "
+                    "save it again with metal bright"
+                ) from upright
             lying = None if mask_of else _lies_along(scan)
             if lying is None:
                 raise
@@ -176,6 +185,18 @@ def _lies_along(scan: Scan) -> str | None:
         if frame.outline_missing < HARDLY_CUT:
             return name
     return None
+
+
+def _is_inverted(scan: Scan) -> bool:
+    """Whether a can is found when bright is taken for dark."""
+    volume, size = _thinned(scan)
+    lowest, highest = volume.min(), volume.max()
+    turned = lowest + (highest - volume) if volume.dtype.kind in "uf" else np.invert(volume)
+    try:
+        frame = _find(dataclasses.replace(scan, slices=ArraySlices(turned), voxel_size_mm=size), None)
+    except NotMeasurable:
+        return False
+    return frame.outline_missing < HARDLY_CUT
 
 
 def _thinned(scan: Scan) -> tuple[NDArray[np.generic], tuple[float, float, float]]:

@@ -12,7 +12,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Measurement
 from xctrules.core.protocols import Option, Predictor, Scope
 from xctrules.core.slices import Scan
-from xctrules.cylinder.finding import CylinderFinder, SaturatedScan
+from xctrules.cylinder.finding import CylinderFinder, InvertedScan, SaturatedScan
 from xctrules.cylinder.frame import GEOMETRY, CellFrame
 from xctrules.cylinder.predictions import quality_of
 from xctrules.cylinder.surfaces import LABELS, CylinderCell, CylinderSettings
@@ -53,7 +53,7 @@ class Cylinder:
         """The cell's axis and what was seen of it on the way; see :class:`CylinderFinder`."""
         try:
             return CylinderFinder().find(scan, nominal_mm, settings.mask_of)
-        except SaturatedScan:
+        except (SaturatedScan, InvertedScan):
             raise
         except NotMeasurable as error:
             note = "" if settings.mask_of else _saturation_note(scan)

@@ -436,6 +436,8 @@ def _parameters(findings: Findings, labels: Scan | None) -> dict[str, Any]:
             "sha256": labels.digests[0][0] if len(labels.digests) == 1 else labels.scan_sha256,
             "files": len(labels.digests),
         }
+    if findings.scan.greys:
+        parameters["greys"] = findings.scan.greys
     if cell is not None:
         parameters["frame"] = cell.frame
         if cell.segmentation is not None and cell.segmentation.parameters:

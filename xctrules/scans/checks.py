@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from xctrules.core.errors import ScanError
-from xctrules.core.slices import Volume, VolumeSource
+from xctrules.core.slices import Slices, Volume, VolumeSource
+from xctrules.scans.greys import (
+    EVERY,
+    LOOKED_AT,
+    FieldOfView,
+    Replaced,
+    typical_range,
+    without_far_values,
+    without_outside,
+)
 
 VOXEL_RANGE_MM = (0.0005, 0.5)
 """Voxel sizes from 0.5 um, below which no whole cell fits a detector, to 0.5 mm, wider than a can's wall."""
@@ -168,17 +177,29 @@ class Values:
         Named in errors.
     mask
         Whether there must be two values, and no more.
+    slices
+        How many slices there are.
     """
 
-    def __init__(self, path: Path, mask: bool) -> None:
+    def __init__(self, path: Path, mask: bool, slices: int) -> None:
         self._path = path
         self._mask = mask
         self._seen: set[float] = set()
         self._range: tuple[float, float] | None = None
+        self._field: FieldOfView | None = None
+        self._looked_at = {round(k) for k in np.linspace(0, slices - 1, LOOKED_AT)}
+        self._some: list[Volume] = []
 
     def add(self, image: Volume, k: int) -> None:
         """Look at slice ``k``; ScanError for a value that cannot be."""
-        low, high = float(image.min()), float(image.max())
+        if k == 0 and not self._mask:
+            self._field = FieldOfView.told_by(image)
+        values = image if self._field is None else image[self._field.live(image)]
+        if values.size == 0:
+            return
+        if k in self._looked_at:
+            self._some.append(values.ravel()[::EVERY])
+        low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)):
             raise ScanError(
                 f"slice {k + 1} holds values that are no numbers (NaN or infinite)",
@@ -198,9 +219,33 @@ class Values:
 
     def finish(self) -> None:
         """After the last slice; ScanError when nothing was scanned."""
+        if self._field is not None and not self._field.is_circle and not np.isfinite(self._field.corner):
+            raise ScanError(
+                "some of the field of view holds values that are no numbers (NaN or infinite)",
+                where=self._path,
+                todo="Save the scan again, with the grey value of air where nothing was reconstructed.",
+            )
         if self._range and self._range[0] == self._range[1]:
             raise ScanError(
                 f"all voxels have the same value, {self._range[0]:g}",
                 where=self._path,
                 todo="Nothing was scanned.",
             )
+
+    def replaced(self, slices: Slices) -> Replaced:
+        """The slices that were looked at, with grey values where others stood (see :mod:`greys`)."""
+        if self._mask or self._range is None:
+            return Replaced(slices, {})
+        low, high = self._range
+        field, outside = self._field, Replaced(slices, {})
+        if field is not None and field.is_circle:
+            outside = without_outside(slices, field)
+        elif field is not None:  # the value stands for something else, or is one
+            low, high = min(low, float(field.corner)), max(high, float(field.corner))
+        if not self._some:
+            return outside
+        some = np.concatenate(self._some)
+        between = some[(some != low) & (some != high)]  # a value for nothing may fill a region
+        typical = typical_range(between if between.size else some)
+        single = without_far_values(outside.slices, typical, low, high, self._path)
+        return Replaced(single.slices, {**outside.parameters, **single.parameters}, single.warnings)

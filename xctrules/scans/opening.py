@@ -76,7 +76,7 @@ def open_scan(
             f"{error.what} ({unread})" if unread else error.what, where=error.where, todo=error.todo
         ) from error
     warnings += _other_volumes(told.scanner, merged, shape, path)
-    slices = reading.read(source, shape, path, mask, progress, memory_limit_bytes, empty)
+    read = reading.read(source, shape, path, mask, progress, memory_limit_bytes, empty)
     with _blamed_on(reader, path):
         digests = tuple((str(sha256), str(name)) for sha256, name in source.digests())
         said = source.warnings if isinstance(source, Warned) else ()
@@ -86,13 +86,14 @@ def open_scan(
         )
     return Scan(
         path=path,
-        slices=slices,
+        slices=read.slices,
         voxel_size_mm=voxel,
         acquisition=merged.values,
         digests=digests,
-        warnings=(*warnings, *told.warnings, *said, *merged.warnings),
+        warnings=(*warnings, *told.warnings, *said, *merged.warnings, *read.warnings),
         sources=merged.sources,
         reader=reader.name,
+        greys=read.parameters,
     )
 
 

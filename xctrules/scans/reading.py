@@ -29,6 +29,7 @@ from xctrules.core.slices import (
     VolumeSource,
 )
 from xctrules.scans.checks import Values
+from xctrules.scans.greys import Replaced
 
 Empty = Callable[[tuple[int, int, int], np.dtype[Any]], Volume]
 """Makes an array of that shape, not yet filled."""
@@ -45,8 +46,8 @@ def read(
     progress: Progress,
     memory_limit_bytes: int | None,
     empty: Empty | None = None,
-) -> Slices:
-    """All slices, each read once and checked on the way.
+) -> Replaced:
+    """All slices, each read once and checked on the way; without values that are no grey values.
 
     Parameters
     ----------
@@ -70,7 +71,7 @@ def read(
         into memory and cannot be read again.
     """
     place = _place_for(source, shape, path, memory_limit_bytes, empty)
-    check = Values(path, mask)
+    check = Values(path, mask, shape[0])
     done = 0
     try:
         for k, image in enumerate(source.slices()):
@@ -86,7 +87,7 @@ def read(
     if done != shape[0]:
         raise ScanError(f"only {done} of {shape[0]} slices are there", where=path)
     check.finish()
-    return place.slices()
+    return check.replaced(place.slices())
 
 
 def _unreadable(k: int, error: Exception, path: Path) -> ScanError:
