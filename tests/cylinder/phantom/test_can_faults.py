@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from xctrules.core.errors import ScanError
-from xctrules.cylinder.phantom import Dent, Greys, PhantomSpec, Ring, WallPatch, small, spec_from_dict, truth
+from xctrules.cylinder.phantom import (
+    Dent,
+    Greys,
+    PhantomSpec,
+    Ring,
+    WallPatch,
+    draw,
+    small,
+    spec_from_dict,
+    truth,
+)
 from xctrules.cylinder.phantom.can_faults import touches
 from xctrules.cylinder.phantom.drawing import Drawing
 from xctrules.cylinder.phantom.geometry import pose
@@ -111,3 +121,17 @@ def test_plain_heights_stay_plain_and_specs_survive_json() -> None:
 def test_what_cannot_be_drawn_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ScanError):
         small(**changes)
+
+
+def test_a_bulge_is_not_cut_off_where_a_scan_is_zero_outside_the_can() -> None:
+    """With no grey outside and no noise, setting the outside to zero must change nothing."""
+    bulge = small(view="roll", roll_in_view_mm=0.8, border_mm=0.8, rings=(Ring(depth_mm=-0.4, out_mm=0.0),))
+    volumes = [
+        draw(
+            dataclasses.replace(
+                bulge, imaging=dataclasses.replace(bulge.imaging, noise=0.0, clip_outside=clip)
+            )
+        ).volume
+        for clip in (False, True)
+    ]
+    assert (volumes[0] == volumes[1]).all()
