@@ -98,7 +98,8 @@ class Expected:
         Its kind in words; empty for a sound cell.
     outcome
         ``pass``: it is sound. ``no pass``: its fault is large enough that it must not pass. ``graded``: the
-        fault is smaller than that, and counts for the curve of detection alone.
+        fault is smaller than that, and counts for the curve of detection alone. ``right or refused``: the
+        cell is sound and the scan's greys are not; it may pass where all that decides is measured right.
     size, unit
         Of the fault; mm, deg, slices or share.
     stated
@@ -116,7 +117,7 @@ class Expected:
     """
 
     fault: str
-    outcome: Literal["pass", "no pass", "graded"]
+    outcome: Literal["pass", "no pass", "graded", "right or refused"]
     size: float | None = None
     unit: str = ""
     stated: float | None = None

@@ -121,6 +121,22 @@ def test_small_faults_count_for_the_curve_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("verdict", "value", "wrong"),
+    [("PASS", 1.0, False), ("PASS", 1.11, True), ("INCOMPLETE", 1.11, False), ("FAIL", 1.0, False)],
+)
+def test_a_sound_cell_with_spoilt_greys_may_pass_if_what_decides_is_right(
+    verdict: str, value: float, wrong: bool
+) -> None:
+    row = case(1, verdict, "The greys are clipped.", outcome="right or refused", place={})
+    row["expected"] |= {"words": ["grey"], "scan_is_true": False}  # its coverage is no matter here
+    row["judged"]["checks"] = {"gap": {}}
+    row["measurements"] = {"gap": {"value": value, "truth": 1.0, "expanded_uncertainty": 0.05}}
+    found = found_in([row])
+    assert found["wrong_passes"]["count"] == wrong
+    assert found["named_rightly"]["count"] == (not wrong)
+
+
+@pytest.mark.parametrize(
     ("reason", "right"),
     [
         ("The can wall: 0.4 mm2 at theta 351°, turn 5.", True),

@@ -291,6 +291,26 @@ def test_a_step_of_brightness_and_misstated_sizes(noisy: Phantom) -> None:
     assert told.voxel_size_mm == pytest.approx((0.022, 0.044, 0.044))
 
 
+def test_greys_are_spoilt_everywhere_and_nowhere_else(noisy: Phantom) -> None:
+    volume = noisy.volume.astype(np.float32)
+    metal = np.percentile(noisy.volume[len(volume) // 2], 99.5)
+
+    def spoilt(kind: str, size: float, of: np.ndarray = noisy.volume) -> np.ndarray:
+        return spoil(of, (VOXEL,) * 3, (StackFault(kind, size),)).astype(np.float32)
+
+    assert (spoilt("inverted", 1.0) == 255 - volume).all()
+    assert (spoilt("blacks", 0.3) == np.maximum(volume, np.rint(0.3 * metal))).all()
+    assert (spoilt("whites", 0.5) == np.minimum(volume, np.rint(0.5 * metal))).all()
+    assert spoilt("gamma", 0.5)[3, 100, 100] == np.rint(metal * (volume[3, 100, 100] / metal) ** 0.5)
+    hot = spoilt("hot", 20)
+    assert 15 <= (hot != volume).sum() <= 20 and hot[hot != volume].min() == 255
+    beyond = spoilt("beyond", -1000.0, of=volume)
+    ny, nx = volume.shape[1:]
+    y, x = np.ogrid[:ny, :nx]
+    outside = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2) > min(ny, nx) / 2
+    assert (beyond[:, outside] == -1000).all() and (beyond[:, ~outside] == volume[:, ~outside]).all()
+
+
 def test_a_spoilt_stack_is_written_with_what_its_sidecar_says(tmp_path: Path) -> None:
     spec = small(
         view="roll", roll_in_view_mm=0.4, stack_faults=(StackFault("missing", 3), StackFault("spacing", 1.0))

@@ -48,8 +48,8 @@ def find_adversarial(
     rows = sorted(rows, key=lambda row: row["index"])
     whole = [row for row in rows if "error" not in row]
     sound = [row for row in whole if row["expected"]["outcome"] == "pass"]
-    must = [row for row in whole if row["expected"]["outcome"] == "no pass"]
-    passed = [row for row in must if decided(row) == "pass"]
+    must = [row for row in whole if row["expected"]["outcome"] in ("no pass", "right or refused")]
+    passed = [row for row in must if passes_wrongly(row)]
     failed = [row for row in sound if decided(row) == "fail"]
     undecided = [row for row in sound if decided(row) == "none"]
     named = [row for row in must if named_rightly(row)]
@@ -64,7 +64,7 @@ def find_adversarial(
         "passed_wrongly": [_told(row) for row in passed],
         "failed_wrongly": [_told(row) for row in failed],
         "left_undecided": [_told(row) for row in undecided],
-        "named_wrongly": [_told(row) for row in must if decided(row) != "pass" and not named_rightly(row)],
+        "named_wrongly": [_told(r) for r in must if not passes_wrongly(r) and not named_rightly(r)],
         "kinds": [_kind(kind, must, graded) for kind in _in_order(must + graded)],
         "families": [_family(kind, sound) for kind in _in_order(sound)],
         "coverage": _coverage(whole, targets, facts),
@@ -85,14 +85,42 @@ def decided(row: Row) -> str:
     return "fail" if verdict in (FAIL, CONDITIONAL_FAIL) else "none"
 
 
+BEYOND = 2.0
+"""Expanded uncertainties from the truth from which a value is wrong: an interval of 95 % misses by so much
+once in ten thousand."""
+
+
+def passes_wrongly(row: Row) -> bool:
+    """Whether a case passes that must not.
+
+    A sound cell whose greys were spoilt may pass, if every measurement with a rule is right.
+    """
+    if decided(row) != "pass":
+        return False
+    return row["expected"]["outcome"] != "right or refused" or bool(wrong_values(row))
+
+
+def wrong_values(row: Row) -> list[str]:
+    """Measurements under a rule whose value lies more than :data:`BEYOND` expanded uncertainties off."""
+    found = []
+    for name in row["judged"]["checks"]:
+        entry = row["measurements"].get(name, {})
+        value, truth, half = (entry.get(key) for key in ("value", "truth", "expanded_uncertainty"))
+        if value is not None and truth is not None and half and abs(value - truth) > BEYOND * half:
+            found.append(name)
+    return found
+
+
 def named_rightly(row: Row) -> bool:
-    """Whether a faulty cell does not pass and the first reason names its fault.
+    """Whether a faulty cell does not pass and the first reason names its fault; or passes, and may.
 
     It must speak of the part, and give one of the fault's coordinates at least; all that it gives must be
     right.
     """
     reasons = row["judged"]["reasons"]
-    if decided(row) == "pass" or not reasons:
+    if decided(row) == "pass":
+        return not passes_wrongly(row)
+    if not reasons:
         return False
     text, expected = reasons[0].lower(), row["expected"]
     if expected["words"] and not any(word in text for word in expected["words"]):
@@ -145,7 +173,7 @@ def _kind(kind: str, must: Sequence[Row], graded: Sequence[Row]) -> dict[str, An
     every = large + [row for row in graded if row["kind"] == kind]
     expected = every[0]["expected"]
     sizes = [row["expected"]["size"] for row in every]
-    hits = [decided(row) != "pass" for row in every]
+    hits = [not passes_wrongly(row) for row in every]
     verdicts: dict[str, int] = {}
     for row in large:
         verdicts[row["judged"]["verdict"]] = verdicts.get(row["judged"]["verdict"], 0) + 1
@@ -153,7 +181,7 @@ def _kind(kind: str, must: Sequence[Row], graded: Sequence[Row]) -> dict[str, An
         "kind": kind,
         "unit": expected["unit"],
         "stated": expected["stated"],
-        "wrong_passes": Share(sum(decided(row) == "pass" for row in large), len(large)).as_json(),
+        "wrong_passes": Share(sum(map(passes_wrongly, large)), len(large)).as_json(),
         "named": Share(sum(map(named_rightly, large)), len(large)).as_json(),
         "verdicts": dict(sorted(verdicts.items())),
         "curve": asdict(hit_miss(sizes, hits)),

@@ -331,6 +331,8 @@ class Kind:
         Largest size that can be drawn.
     least
         Smallest size at which it is a fault at all.
+    cell_is_sound
+        Whether only the scan's greys are wrong: then a pass is right if what was measured is.
     """
 
     detected: float
@@ -339,6 +341,7 @@ class Kind:
     draw: Callable[[Rng, float], Drawn]
     most: float = math.inf
     least: float = 0.0
+    cell_is_sound: bool = False
 
 
 def _faulty(rng: Rng, name: str, rank: int) -> tuple[PhantomSpec, Expected, float]:
@@ -352,14 +355,14 @@ def _faulty(rng: Rng, name: str, rank: int) -> tuple[PhantomSpec, Expected, floa
     must = size >= MUST * kind.detected * (1 - 1e-9)
     expected = Expected(
         fault=name,
-        outcome="no pass" if must else "graded",
+        outcome="right or refused" if kind.cell_is_sound else "no pass" if must else "graded",
         size=size,
         unit=kind.unit,
         stated=kind.detected,
         drawn=drawn.text,
         words=kind.words,
         place=drawn.place,
-        scan_is_true=not drawn.spec.stack_faults,
+        scan_is_true=kind.cell_is_sound or not drawn.spec.stack_faults,
     )
     nominal = drawn.spec.outer_diameter_mm if drawn.nominal_mm is None else drawn.nominal_mm
     return drawn.spec, expected, nominal
@@ -675,6 +678,20 @@ def _misstated(name: str, signs: Sequence[float]) -> Callable[[Rng, float], Draw
     return draw
 
 
+def _greys(name: str, low: float, high: float, dtype: str | None = None) -> Callable[[Rng, float], Drawn]:
+    """A sound cell whose greys were spoilt by ``low`` to ``high``, as the size goes from 0 to 1."""
+
+    def draw(rng: Rng, size: float) -> Drawn:
+        spec = _host(rng)
+        if dtype is not None:
+            image: Any = {"dtype": dtype, "grey_scale": 0.004, "clip_outside": False}
+            spec = replace(spec, imaging=replace(spec.imaging, **image))
+        text = f"{name}:{low + (high - low) * min(size, 1.0):.4g}"
+        return Drawn(with_faults(spec, text), text, {})
+
+    return draw
+
+
 def _other_cell(rng: Rng, size: float) -> Drawn:
     spec = _host(rng)
     sign = float(rng.choice([-1.0, 1.0]))
@@ -687,6 +704,7 @@ _ROLL = ("roll", "layer", "winding", "turn", "core", "gap", "delamination")
 _CAN = ("can", "wall", "dent", "groove", "outline", "opening", "diameter")
 _STACK = ("slice", "spacing", "stack", "order", "shift", "turned", "missing", "repeat", "brightness", "grey")
 _DENSE = ("dense", "particle", "bod", "contamination")
+_GREY = ("grey", "invert", "contrast", "clip", "saturat", "dark", "bright", "black")
 _SIZE = ("voxel", "spacing", "another cell", "scale", "height", "nominal")
 D = DETECTED_MM
 
@@ -736,6 +754,13 @@ FAULTY: dict[str, Kind] = {
     "bulge": Kind(D["ring"], "mm", _CAN, _ring("bulge"), 0.4),
     "anode tall, sector": Kind(D["tall"], "mm", _FOIL, _tall(False), 0.6),
     "hole at the rim": Kind(D["opening"], "mm", _CAN, _opened("rim"), 1.2),
+    "greys inverted": Kind(0.2, "share", _GREY, _greys("greys-inverted", 1, 1), cell_is_sound=True),
+    "blacks clipped": Kind(0.2, "share", _GREY, _greys("greys-blacks", 0.05, 0.3), cell_is_sound=True),
+    "whites clipped": Kind(0.2, "share", _GREY, _greys("greys-whites", 0.8, 0.4), cell_is_sound=True),
+    "gamma": Kind(0.2, "share", _GREY, _greys("greys-gamma", 0.9, 0.4), cell_is_sound=True),
+    "hot voxels": Kind(0.2, "share", _GREY, _greys("hot-voxels", 20, 500), cell_is_sound=True),
+    "sentinels beyond": Kind(
+        0.2, "share", _GREY, _greys("greys-beyond", -1000, -1000, "float32"), cell_is_sound=True),
 }  # fmt: skip
 """Kinds of faults, in an order in which neighbours differ. A size of an edge is how far the overhang is
 negative, or the anode too tall; of what is missing or folded its length along the foil."""

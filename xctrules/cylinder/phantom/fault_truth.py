@@ -15,7 +15,7 @@ import numpy as np
 from xctrules.cylinder.phantom.geometry import Pose, Winding, dent_height
 from xctrules.cylinder.phantom.roll_faults import Curl, EdgeFault, Gap, MissingFoil
 from xctrules.cylinder.phantom.spec import NegativeOverhang, PhantomSpec
-from xctrules.cylinder.phantom.stack_faults import UNITS, StackFault
+from xctrules.cylinder.phantom.stack_faults import GREY_KINDS, UNITS, StackFault
 
 
 def faults(spec: PhantomSpec, place: Pose) -> list[dict[str, Any]]:
@@ -120,6 +120,8 @@ def _of_roll(spec: PhantomSpec, place: Pose) -> Iterator[dict[str, Any]]:
 
 def _of_stack(fault: StackFault, place: Pose) -> dict[str, Any]:
     unit = UNITS[fault.kind]
+    if fault.kind in GREY_KINDS:
+        return _entry(f"greys: {fault.kind}", fault.size, {}, unit)
     if fault.kind in ("spacing", "voxel"):
         return _entry(f"{fault.kind} misstated", fault.size, {}, unit)
     first = fault.first_slice(place.shape[0])

@@ -30,7 +30,7 @@ class FaultKind:
     means
         What is wrong, in a few words, with what the size is of.
     unit
-        Of the size: ``mm``, ``deg``, ``slices`` or ``share``.
+        Of the size: ``mm``, ``deg``, ``slices``, ``share``, or what else it counts.
     values
         ``size`` and everything else that can be chosen, with what it is unless chosen.
     add
@@ -322,6 +322,18 @@ FAULTS: Mapping[str, FaultKind] = {
         {"size": -0.5}, _stack("spacing")),
     "voxel-misstated": FaultKind(
         "the sidecar gives the voxel size larger by this share", "share", {"size": -0.07}, _stack("voxel")),
+    "greys-inverted": FaultKind("bright is dark", "share", {"size": 1.0}, _stack("inverted")),
+    "greys-blacks": FaultKind(
+        "all below this share of the can's grey is clipped", "share", {"size": 0.23}, _stack("blacks")),
+    "greys-whites": FaultKind(
+        "all above this share of the can's grey is clipped", "share", {"size": 0.5}, _stack("whites")),
+    "greys-gamma": FaultKind(
+        "greys over the can's are raised to this power", "exponent", {"size": 0.5}, _stack("gamma")),
+    "hot-voxels": FaultKind(
+        "so many single voxels are as bright as can be", "voxels", {"size": 50.0}, _stack("hot")),
+    "greys-beyond": FaultKind(
+        "outside the circle that fits into a slice stands this grey", "grey", {"size": 255.0},
+        _stack("beyond")),
 }  # fmt: skip
 """Every fault by name. AT is a place in the stack, 0 to 1; OUT a height outward from the nominal cathode
 edge;

@@ -15,14 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 StackFaultKind = Literal[
-    "repeated", "missing", "swapped", "reversed", "shifted", "turned", "brightness", "spacing", "voxel"
-]
+    "repeated", "missing", "swapped", "reversed", "shifted", "turned", "brightness", "spacing", "voxel",
+    "inverted", "blacks", "whites", "gamma", "hot", "beyond",
+]  # fmt: skip
 
 UNITS: dict[StackFaultKind, str] = {
     "repeated": "slices", "missing": "slices", "swapped": "slices", "reversed": "slices", "shifted": "mm",
-    "turned": "deg", "brightness": "share", "spacing": "share", "voxel": "share",
+    "turned": "deg", "brightness": "share", "spacing": "share", "voxel": "share", "inverted": "share",
+    "blacks": "share", "whites": "share", "gamma": "exponent", "hot": "voxels", "beyond": "grey",
 }  # fmt: skip
 """Unit of :attr:`StackFault.size`, and the kinds there are."""
+
+
+GREY_KINDS = frozenset({"inverted", "blacks", "whites", "gamma", "hot", "beyond"})
+"""Faults of the grey scale, which the whole scan has."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,11 @@ class StackFault:
         their greys are larger by this share of the grey. ``spacing``, ``voxel``: the sidecar gives the
         spacing of the slices, or all of the voxel size, larger by this share (-0.5: half of it); the image is
         as it should be.
+
+        Of all greys: ``inverted``: bright is dark. ``blacks``, ``whites``: all below, or above, this share of
+        the bright metal's grey is clipped. ``gamma``: greys over the metal's are raised to this power.
+        ``hot``: so many single voxels are as bright as the data type allows, or a thousand times the metal in
+        floating point. ``beyond``: outside the circle that fits into a slice stands this grey.
     at
         Place in the stack, from 0 (first slice) to 1 (last).
     """
@@ -86,6 +97,8 @@ def _spoilt(volume: NDArray[Any], voxel_size_mm: Sequence[float], fault: StackFa
         return np.concatenate([volume[:k], volume[k + n :]])
     if fault.kind in ("spacing", "voxel"):
         return volume
+    if fault.kind in GREY_KINDS:
+        return _other_greys(volume, fault)
     order = np.arange(len(volume))
     if fault.kind == "swapped":
         other = min(k + n, len(volume) - 1)
@@ -98,6 +111,42 @@ def _spoilt(volume: NDArray[Any], voxel_size_mm: Sequence[float], fault: StackFa
     for i in range(k, len(volume)):
         out[i] = _changed(volume[i], voxel_size_mm, fault)
     return out
+
+
+def _other_greys(volume: NDArray[Any], fault: StackFault) -> NDArray[Any]:
+    """The volume with its greys changed everywhere."""
+    nz, ny, nx = volume.shape
+    metal = float(np.percentile(volume[nz // 2], 99.5))
+    whole = volume.dtype.kind != "f"
+    top = float(np.iinfo(volume.dtype).max) if whole else 1000.0 * metal
+    out = volume.copy()
+    if fault.kind == "hot":
+        rng = np.random.default_rng((round(fault.size), 7))
+        out[tuple(rng.integers(0, n, round(fault.size)) for n in volume.shape)] = top
+        return out
+    y, x = np.ogrid[:ny, :nx]
+    beyond = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2) > min(ny, nx) / 2
+    for k in range(nz):
+        grey = volume[k].astype(np.float32)
+        if fault.kind == "inverted":
+            grey = np.float32(top if whole else metal) - grey
+        elif fault.kind == "blacks":
+            grey = np.maximum(grey, np.float32(fault.size * metal))
+        elif fault.kind == "whites":
+            grey = np.minimum(grey, np.float32(fault.size * metal))
+        elif fault.kind == "gamma":
+            grey = metal * (np.maximum(grey, 0) / metal) ** np.float32(fault.size)
+        else:
+            grey[beyond] = fault.size
+        out[k] = _stored(grey, volume.dtype)
+    return out
+
+
+def _stored(grey: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Greys in a data type, clipped to what it holds."""
+    if dtype.kind == "f":
+        return np.asarray(grey, dtype)
+    return np.asarray(np.clip(np.rint(grey), 0, np.iinfo(dtype).max), dtype)
 
 
 def _changed(image: NDArray[Any], voxel_size_mm: Sequence[float], fault: StackFault) -> NDArray[Any]:
@@ -121,6 +170,4 @@ def _changed(image: NDArray[Any], voxel_size_mm: Sequence[float], fault: StackFa
         grey = cv2.warpAffine(
             grey, matrix, (nx, ny), flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE
         )
-    if image.dtype.kind == "f":
-        return grey.astype(image.dtype)
-    return np.clip(np.rint(grey), 0, np.iinfo(image.dtype).max).astype(image.dtype)
+    return _stored(grey, image.dtype)
