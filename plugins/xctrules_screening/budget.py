@@ -43,6 +43,10 @@ WALL_SHARE = 0.02
 SATURATED_WALL = 0.3
 """Clipping at half of the wall's grey takes this share off the edge's width."""
 
+FORMED_SHARE = 0.2
+"""How far a can's sheet may be thinner or thicker where it is bent than beside it. A real can's was found
+thicker by 6 %."""
+
 LAYERS_SHARE = 0.1
 """What layers that begin or end seem to move a whole slice by, as a share of the motion that rejects. From
 drawn scans."""
@@ -166,3 +170,21 @@ def own_ways_of_layers(level: float) -> Contribution:
 def scatter_between_pairs(sigma: float) -> Contribution:
     """Of a step of brightness: robust scatter of the wall over the pairs and of the blocks of one. Type A."""
     return Contribution("scatter between pairs", sigma)
+
+
+# --- by the scale of height --------------------------------------------------------------------------------
+
+
+def scatter_between_half_planes(sigma: float) -> Contribution:
+    """Of the sheet's two thicknesses: robust scatter over the root of the number of half-planes. Type A."""
+    return Contribution("scatter between angles", sigma)
+
+
+def forming_of_the_sheet(ratio: float) -> Contribution:
+    """Rectangular: rolling a bead changes a sheet's thickness by up to :data:`FORMED_SHARE`. Type B."""
+    return Contribution("forming of the sheet", FORMED_SHARE * ratio / math.sqrt(3), type="B")
+
+
+def slices_at_the_ends(slice_share: float) -> Contribution:
+    """Rectangular, half a slice at each of the two ends, as a share of the height. Type B."""
+    return Contribution("slices at the ends", slice_share * math.sqrt(2.0 / 12.0), type="B")

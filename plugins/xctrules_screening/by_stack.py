@@ -244,7 +244,7 @@ def _motion(
     told = f"less than {shown(hidden)} does not show in this scan" if hidden > reject else None
     lines = (budget.agreement_of_the_rings(sigma), budget.own_ways_of_layers(reject))
     return judged(
-        Measurement(name, unit, value=size, budget=lines, reason=told), level, away=size if found else 0.0
+        Measurement(name, unit, value=size, budget=lines, reason=told), level, away=None if found else 0.0
     )
 
 
@@ -265,4 +265,4 @@ def _brightness(n: Neighbours, straight: Flags) -> Judged:
     level = dataclasses.replace(level, meaning=meaning)
     lines = (budget.scatter_between_pairs(float(found.sigma[k])),)
     m = Measurement(name, "1", value=float(size[k]), n=int(straight.sum()), budget=lines)
-    return judged(m, level, away=float(size[k]) if sure[k] else min(float(size[k]), level.warn or 0.0))
+    return judged(m, level, away=None if sure[k] else 0.0)

@@ -59,4 +59,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "screening.brightness_step": Description(
         "1", "Brightness step", "largest relative step of brightness between neighbouring slices", "smaller"
     ),
+    "screening.slice_spacing": Description(
+        "1", "Slice spacing", "thickness of the can's sheet along the axis over that across it", "nominal"
+    ),
+    "screening.height_scale": Description(
+        "1", "Height scale", "measured over nominal height, where both ends are in view", "nominal"
+    ),
 }  # fmt: skip

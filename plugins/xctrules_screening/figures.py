@@ -36,8 +36,10 @@ def _row(figure: Judged) -> tuple[Any, ...]:
     for limit in (level.warn, level.reject):
         if limit is None:
             limits.append(None)
-        elif m.name == "screening.voxel_scale":
+        elif m.name in ("screening.voxel_scale", "screening.height_scale"):
             limits.append(f"off by > {100 * limit:.3g} %")
+        elif m.name == "screening.slice_spacing":
+            limits.append(f"off by a factor > {limit:.3g}")
         else:
             limits.append(f"{'<' if level.bad == 'low' else '>'} {limit:.3g}")
     return name, m.value, m.unit, m.expanded_uncertainty, *limits, figure.judgement

@@ -45,7 +45,8 @@ class Judged:
         word = "below" if level.bad == "low" else "above"
         name, unit = self.measurement.name, self.measurement.unit
         is_shown, limit_shown = (with_unit(significant(number, 3), unit) for number in (value, limit))
-        return f"{level.meaning} ({name} is {is_shown}, {word} {limit_shown}); cure: {level.cure}"
+        off = "" if self.away is None else "off by "
+        return f"{level.meaning} ({name} is {off}{is_shown}, {word} {limit_shown}); cure: {level.cure}"
 
 
 def judged(measurement: Measurement, level: Level | None = None, away: float | None = None) -> Judged:

@@ -52,6 +52,10 @@ _EXPORT_AGAIN = "export or reconstruct the slices again"
 _HOLD = "see that the cell stands firm and the parts of the scan are joined rightly; scan again"
 _FINER = "scan with smaller voxels, a smaller focal spot, or a sharper reconstruction filter"
 
+SPACING_WARN, SPACING_REJECT = 1.25, 1.4
+"""Factor between the can's sheet along the axis and across it. Forming a bead changes a sheet by up to a
+fifth; the square root of 2 is half-way to a spacing that is off by a factor of two."""
+
 LEVELS: Mapping[str, Level] = {
     "screening.snr": Level("low", ROSE, None, "single voxels of the cathode are lost in noise", _LESS_NOISE),
     "screening.cnr": Level(
@@ -108,6 +112,14 @@ LEVELS: Mapping[str, Level] = {
     "screening.brightness_step": Level(
         "high", 0.02, 0.05, "slices are brighter or darker than those before them",
         "join the parts with equal grey scales, or inspect them as scans of their own",
+    ),
+    "screening.slice_spacing": Level(
+        "high", SPACING_WARN, SPACING_REJECT, "the spacing of the slices is not what the image shows",
+        "check the voxel size along z, and whether slices were left out or averaged when they were exported",
+    ),
+    "screening.height_scale": Level(
+        "high", None, 0.1, "the measured height is not the nominal one",
+        "check the spec and the voxel size along z",
     ),
 }  # fmt: skip
 

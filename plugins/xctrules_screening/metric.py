@@ -15,6 +15,7 @@ from xctrules.cylinder.surfaces import CylinderCell, Followed
 from xctrules_screening.by_geometry import GEOMETRIC, geometric_figures
 from xctrules_screening.by_greys import roll_saturation, why_no_layers
 from xctrules_screening.by_layers import LAYERED, layer_figures
+from xctrules_screening.by_scale import scale_figures
 from xctrules_screening.by_stack import stack_figures
 from xctrules_screening.descriptions import DESCRIPTIONS
 from xctrules_screening.field import Saturation, undersampling
@@ -73,8 +74,8 @@ def _of_a_mask(parts: Sequence[Findings]) -> Conclusion:
 
 
 def _of_the_stack(cell: CylinderCell) -> list[Findings]:
-    """Whether the slices are one scan at rest; what is said of a mask stands in :func:`_by_grey`."""
-    return [] if cell.settings.mask_of else [stack_figures(cell)]
+    """Whether the slices are one scan at rest, at their right distance; :func:`_by_grey` tells of a mask."""
+    return [] if cell.settings.mask_of else [stack_figures(cell), scale_figures(cell)]
 
 
 def _by_grey(cell: CylinderCell) -> list[Findings]:

@@ -1,7 +1,7 @@
 """Copies of a real scan into which one fault is drawn: what a verdict may say of each.
 
 Of the copies that the script knows, these are the ones whose fault is seen today. The others are raised
-cathodes, a particle, and a wrong spacing of the slices.
+cathodes, and a particle.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def test_the_sound_copy_passes(copies: ModuleType, tmp_path: Path) -> None:
         ("slices_missing", ("between slices 61 and 62", "missing")),
         ("moved_from_slice_70", ("from slice 71 on", "shifted by 0.23 mm")),
         ("turned_from_slice_62", ("from slice 63 on", "turned by 8")),
+        ("z_spacing_halved", ("are the slices 0.06", "not 0.034")),
     ],
 )
 def test_a_faulty_copy_does_not_pass_and_the_first_reason_names_the_fault(
