@@ -45,7 +45,7 @@ def test_what_is_judged_may_be_another_number_than_the_figure() -> None:
     assert figure(-3.0, HIGH).judgement == "good"
     found = figure(-3.0, HIGH, away=3.0)
     assert found.judgement == "rejected" and found.measurement.value == -3.0
-    assert "is 3, above 2" in (found.complaint or "")
+    assert "is off by 3, above 2" in (found.complaint or "")
 
 
 def test_what_was_not_measured_is_neither_good_nor_bad() -> None:
