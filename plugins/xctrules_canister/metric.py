@@ -80,7 +80,11 @@ class Canister:
     parts = (PART,)
     # A wall of 0.2 mm, the thinnest usual one, is 1.5 standard deviations of such a blur: below that,
     # thickness and grey of the wall cannot be told apart.
-    needs: Mapping[str, tuple[float | None, float | None]] = {"screening.resolution": (None, 0.35)}
+    needs: Mapping[str, tuple[float | None, float | None]] = {
+        "screening.resolution": (None, 0.35),
+        # Faces lie at half of the wall's height, which nobody knows where the wall is cut off.
+        "screening.saturated_wall": (None, 0.5),
+    }
 
     def measure(self, cell: CylinderCell) -> MetricResult:
         """All canister measurements.

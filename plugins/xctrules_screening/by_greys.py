@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from xctrules.core.robust import noise_along
 from xctrules.cylinder.surfaces import CylinderCell, Floats
 from xctrules_screening import budget
 from xctrules_screening.field import Saturation, saturation
-from xctrules_screening.findings import Findings, absent, judged
+from xctrules_screening.findings import Findings, Judged, absent, judged
 from xctrules_screening.levels import APART, LEVELS
 from xctrules_screening.sampling import MAX_SLICES, Unrolled, nearest_slices, slice_greys
 
@@ -25,6 +26,11 @@ MIDDLE_SHARE = 0.8
 
 RAYS_SHARE = (0.25, 0.9)
 """Part of the radius along which layers are looked for: clear of core, pin and can."""
+
+CLIPPED = ("screening.saturation", "screening.clipped_blacks", "screening.saturated_wall")
+
+HALF = 0.5
+"""Of more than half of what is looked at not even the median is known."""
 
 RAYS, ARCS = 360, 72
 """Rays round the cell, and arcs of 5 degrees that they are averaged over."""
@@ -40,18 +46,32 @@ LEAST_CONTRAST = 0.1
 
 
 def roll_saturation(cell: CylinderCell, roll: Unrolled | None) -> tuple[Findings, Saturation]:
-    """``screening.saturation``, and the counts behind it."""
+    """All of :data:`CLIPPED`, and the counts behind them."""
     name = "screening.saturation"
     inner, outer = _roll_radii(cell, roll)
-    counted = (saturation(cell, inner, outer, part) for part in _parts(cell, roll))
+    counted = [saturation(cell, inner, outer, part) for part in _parts(cell, roll)]
     grey = max(counted, key=lambda found: found.roll)
     if math.isnan(grey.roll):
-        return Findings(absent((name,), "no voxel lies inside the roll")), grey
+        return Findings(absent(CLIPPED, "no voxel lies inside the roll")), grey
+    black = _black(min(found.black for found in counted), grey, followed=roll is not None)
+    white = (budget.choice_of_slices(grey.wall),)
+    wall = Measurement("screening.saturated_wall", "1", value=grey.wall, n=grey.voxels, budget=white)
+    if black.value is not None and black.value > HALF:  # all of one grey is no white
+        why = "the roll lies at the lower end of the grey scale"
+        return Findings((*absent((name,), why), black, judged(wall))), grey
     remark = f"so is {100 * grey.wall:.0f} % of the can's wall" if grey.wall > 0.01 else None
     figure = Measurement(
         name, "1", value=grey.roll, n=grey.voxels, budget=(budget.choice_of_slices(grey.roll),), reason=remark
     )
-    return Findings((judged(figure),)), grey
+    return Findings((judged(figure), black, judged(wall))), grey
+
+
+def _black(share: float, grey: Saturation, *, followed: bool) -> Judged:
+    """``screening.clipped_blacks``; without a followed foil what lies inside the can need not be a roll."""
+    name = "screening.clipped_blacks"
+    figure = Measurement(name, "1", value=share, n=grey.voxels, budget=(budget.choice_of_slices(share),))
+    level = LEVELS[name]
+    return judged(figure, level if followed else dataclasses.replace(level, reject=HALF))
 
 
 def _roll_radii(cell: CylinderCell, roll: Unrolled | None) -> tuple[float, float]:

@@ -29,6 +29,12 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "screening.saturation": Description(
         "1", "Saturation", "share of voxels at the end of the grey scale", "smaller"
     ),
+    "screening.clipped_blacks": Description(
+        "1", "Clipped blacks", "share of the roll's voxels at the lower end of the grey scale", "smaller"
+    ),
+    "screening.saturated_wall": Description(
+        "1", "Saturated wall", "share of the can wall's voxels at the upper end of the grey scale", "smaller"
+    ),
     "screening.truncation": Description(
         "1", "Truncation", "share of the can's outline cut off by the field of view", "smaller"
     ),

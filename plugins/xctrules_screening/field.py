@@ -23,6 +23,13 @@ SPIKE = 3
 WALL_MM = (0.05, 0.15)
 """Depth below the can's outline at which there is wall, in the thinnest usual can of 0.2 mm too."""
 
+AIR_MM = (0.3, 1.0)
+"""Distance beyond the can's outline at which there is air: clear of the wall's blur, and near."""
+
+NO_NOISE = 0.99
+"""Share of the air's voxels that have one and the same value from which on its noise was cut off, too: what
+is darker than the lowest grey is then darker by more than two standard deviations of the noise."""
+
 DARK_PX = 5
 """Side of the squares of voxels that noise is averaged over before the darkest grey is looked for."""
 
@@ -50,13 +57,17 @@ LEAST_SEEN = 0.3
 
 @dataclass(frozen=True)
 class Saturation:
-    """Shares of voxels at the upper end of the grey scale; ``dark_grey`` is the darkest grey in the can."""
+    """Shares of voxels at the upper end of the grey scale; ``dark_grey`` is the darkest grey in the can.
+
+    ``black`` is the share of the roll's voxels at its lower end, 0 where air shows its own noise there.
+    """
 
     roll: float
     wall: float
     limit: float
     voxels: int
     dark_grey: float
+    black: float
 
 
 def saturation(cell: CylinderCell, inner_mm: float, outer_mm: float, slices: NDArray[np.intp]) -> Saturation:
@@ -73,7 +84,7 @@ def saturation(cell: CylinderCell, inner_mm: float, outer_mm: float, slices: NDA
     ax, ay, az = frame.axis
     y = (np.arange(frame.shape[1], dtype=np.float32) * dy)[:, None]
     x = (np.arange(frame.shape[2], dtype=np.float32) * dx)[None, :]
-    roll_parts, wall_parts, dark = [], [], []
+    roll_parts, wall_parts, air_parts, dark = [], [], [], []
     radius = frame.outer_radius_mm or outer_mm
     for k in slices:
         image = cell.scan.slices[int(k)]
@@ -85,30 +96,48 @@ def saturation(cell: CylinderCell, inner_mm: float, outer_mm: float, slices: NDA
         wall_parts.append(
             image[(squared > (radius - WALL_MM[1]) ** 2) & (squared < (radius - WALL_MM[0]) ** 2)]
         )
+        air_parts.append(image[(squared > (radius + AIR_MM[0]) ** 2) & (squared < (radius + AIR_MM[1]) ** 2)])
         smooth = cv2.blur(np.ascontiguousarray(image, dtype=np.float32), (DARK_PX, DARK_PX))
         dark.append(smooth[squared < (INSIDE_SHARE * radius - INSIDE_MM) ** 2][::DARK_EVERY])
     roll, wall = np.concatenate(roll_parts), np.concatenate(wall_parts)
-    limit = _limit(roll, cell)
+    air = np.concatenate(air_parts)
+    black = _black(roll, air)
+    limit = _limit(roll if black < 1.0 else wall, cell)  # a roll that is black all over ends no scale
     return Saturation(
         roll=float((roll >= limit).mean()) if roll.size else math.nan,
-        wall=float((wall >= limit).mean()) if wall.size else math.nan,
+        wall=float((wall >= _limit(wall, cell)).mean()) if wall.size else math.nan,
         limit=limit,
         voxels=int(roll.size),
         dark_grey=float(np.quantile(np.concatenate(dark), DARK_SHARE)),
+        black=black,
     )
 
 
-def _limit(roll: NDArray[np.generic], cell: CylinderCell) -> float:
+def _black(roll: NDArray[np.generic], air: NDArray[np.generic]) -> float:
+    """Share of the roll's voxels that are as dark as the darkest air, where that is all of one grey.
+
+    Air without noise was cut off, or never shown: then nobody knows how much darker it is. Nothing in a roll
+    is as dark as air, unless the scale ends above its gaps.
+    """
+    if roll.size == 0:
+        return math.nan
+    lowest = min(roll.min(), air.min()) if air.size else roll.min()
+    if air.size and float((air == lowest).mean()) < NO_NOISE:
+        return 0.0
+    return float((roll == lowest).mean())
+
+
+def _limit(greys: NDArray[np.generic], cell: CylinderCell) -> float:
     """The value at which the grey scale ends: the type's own, or a lower one to which greys were clipped."""
     dtype = cell.scan.slices.dtype
     end = float(np.iinfo(dtype).max) if dtype.kind in "iu" else math.inf
-    if roll.size == 0:
+    if greys.size == 0:
         return end
-    highest = float(roll.max())
-    at = int((roll == highest).sum())
-    below = roll[np.less(roll, highest)]
+    highest = float(greys.max())
+    at = int((greys == highest).sum())
+    below = greys[np.less(greys, highest)]
     next_one = int((below == below.max()).sum()) if below.size else 0
-    return highest if at >= PILED_UP * roll.size and at > SPIKE * next_one else end
+    return highest if at >= PILED_UP * greys.size and at > SPIKE * next_one else end
 
 
 def truncation(cell: CylinderCell) -> float:

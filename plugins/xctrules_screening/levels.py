@@ -47,6 +47,15 @@ class Level:
         return "rejected" if beyond(self.reject) else "warning" if beyond(self.warn) else "good"
 
 
+CLIPPED_BLACKS = 0.001
+"""Share of the roll's voxels at the lower end of the grey scale. Noise that is cut off at three of its
+standard deviations below the grey of gaps leaves 0.0013 of them there: the end then lies well above air, and
+by how much is not known."""
+
+SATURATED_WALL = 0.5
+"""Where more than half of the wall's voxels are at the end of the scale its own grey is not known, and so not
+where half of its height is."""
+
 _LESS_NOISE = "average more frames, expose longer, or take more projections"
 _EXPORT_AGAIN = "export or reconstruct the slices again"
 _HOLD = "see that the cell stands firm and the parts of the scan are joined rightly; scan again"
@@ -81,6 +90,16 @@ LEVELS: Mapping[str, Level] = {
     ),
     "screening.saturation": Level(
         "high", 0.05, 0.2, "the electrodes are as white as the grey scale goes",
+        "save the scan again with a wider grey window, or as 16-bit or floating point",
+    ),
+    "screening.clipped_blacks": Level(
+        "high", None, CLIPPED_BLACKS,
+        "what is dark in the roll is cut off at the lower end of the grey scale",
+        "save the scan again with a wider grey window that reaches below air, or as 16-bit or floating point",
+    ),
+    "screening.saturated_wall": Level(
+        "high", SATURATED_WALL, None,
+        "the can's wall is as white as the grey scale goes, so that its faces cannot be located",
         "save the scan again with a wider grey window, or as 16-bit or floating point",
     ),
     "screening.truncation": Level(

@@ -141,3 +141,43 @@ def test_one_slice_with_a_saturated_wall() -> None:
     assert found["saturation"].value < 0.01  # type: ignore[operator]
     assert "wall" in str(found["resolution"].reason)
     assert found["axis_residual"].value is None
+
+
+@pytest.mark.parametrize(("begin", "rejected"), [(0, False), (20, True), (45, True), (80, True)])
+def test_a_window_that_begins_above_air(begin: int, rejected: bool) -> None:
+    """The scan's own greys end at air, whose noise is in part above; a window at 20 lies beyond that."""
+    volume = np.maximum(_scan().slices[:].astype(np.float32) - begin, 0) * (255 / (255 - begin))
+    _, result = _screened(
+        dataclasses.replace(_scan(), slices=ArraySlices(volume.round().astype("u1"))), NOMINAL
+    )
+    assert any("cut off at the lower end" in said for said in result.rejections) == rejected
+
+
+@pytest.mark.parametrize("rescaled", [True, False])
+def test_a_wall_that_is_cut_off_is_not_measured(rescaled: bool, tmp_path: Path) -> None:
+    import tifffile
+
+    volume = np.minimum(_scan().slices[:].astype(np.float32), 140)
+    volume = (volume * (255 / 140) if rescaled else volume).round().astype("u1")
+    tifffile.imwrite(tmp_path / "scan.tif", volume)
+    found = inspect(tmp_path / "scan.tif", "21700", voxel_size_mm=_scan().voxel_size_mm, third_party=False)
+    assert found.verdict == "INCOMPLETE"
+    assert "saturated_wall" in str(found.measurements["canister.outer_diameter"].reason)
+    assert found.measurements["overhang.length.min"].value is not None
+    assert any("wider grey window" in warning for warning in found.record["warnings"])
+
+
+@pytest.mark.parametrize("value", [-1000.0, -1e30, np.nan])
+def test_a_value_beyond_the_circle_changes_nothing(value: float, tmp_path: Path) -> None:
+    import tifffile
+
+    volume = _scan().slices[:].astype(np.float32)
+    ny, nx = volume.shape[1:]
+    y, x = np.mgrid[:ny, :nx]
+    volume[:, np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2) > min(ny, nx) / 2] = value
+    volume[50, 300, 300] = 1e20 if np.isfinite(value) else volume[50, 300, 300]
+    tifffile.imwrite(tmp_path / "scan.tif", volume)
+    found = inspect(tmp_path / "scan.tif", "21700", voxel_size_mm=_scan().voxel_size_mm, third_party=False)
+    plain = inspect(shared_data("cell_21700_top"), "21700", third_party=False)
+    for name in ("canister.outer_diameter", "overhang.length.min", "winding.turns"):
+        assert found.measurements[name].value == pytest.approx(plain.measurements[name].value, abs=1e-3)

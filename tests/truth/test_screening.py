@@ -251,7 +251,7 @@ def test_a_saturated_roll_is_told_from_a_saturated_wall(share: float, outcome: s
     # Rounding lets a band of greys just below the limit count, too.
     assert value(found, "saturation") == pytest.approx(share, abs=0.03 + 0.1 * share)
     assert any("white as the grey scale" in r for r in result.rejections) == (outcome == "rejected")
-    assert any("white as the grey scale" in w for w in result.warnings) == (outcome == "warned")
+    assert any("electrodes are as white" in w for w in result.warnings) == (outcome == "warned")
 
 
 def test_saturation_is_seen_where_something_else_was_taken_for_the_roll() -> None:
@@ -275,6 +275,62 @@ def test_a_saturated_wall_alone_is_no_fault() -> None:
     found, result, _ = screened(phantom, np.clip(volume, 0, 255).astype(np.uint8))
     assert not result.rejections
     assert value(found, "saturation") < 0.01
+    assert value(found, "saturated_wall") > 0.9
+    assert any("its faces cannot be located" in w for w in result.warnings)
+
+
+def test_a_wall_of_which_half_is_cut_off() -> None:
+    """The median of its greys is still its own."""
+    phantom = drawn(imaging=Imaging(dtype="float32"))
+    ny, nx = phantom.volume.shape[1:]
+    y, x = np.mgrid[:ny, :nx]
+    r = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2) * VOXEL
+    outer = NOMINAL["outer_diameter"] / 2
+    greys = phantom.volume[-20:, (r > outer - 0.15) & (r < outer - 0.05)]
+    for share in (0.25, 0.75):
+        clipped = np.minimum(phantom.volume, np.float32(np.quantile(greys, 1 - share)))
+        found, result, _ = screened(phantom, clipped)
+        assert value(found, "saturated_wall") == pytest.approx(share, abs=0.1)
+        assert any("its faces cannot be located" in w for w in result.warnings) == (share > 0.5)
+
+
+@pytest.mark.parametrize(
+    ("at", "rejected"),
+    [("below air", False), ("air", False), ("among the gaps", True), ("above the gaps", True)],
+)
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_blacks_that_are_cut_off_above_air_are_told(at: str, rejected: bool, dtype: str) -> None:
+    phantom = drawn(imaging=Imaging(dtype="float32"))
+    ny, nx = phantom.volume.shape[1:]
+    y, x = np.mgrid[:ny, :nx]
+    r = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2) * VOXEL
+    outside = phantom.volume[-20:, r > NOMINAL["outer_diameter"] / 2 + 0.3]
+    roll = phantom.volume[-20:, _in_roll(phantom)]
+    end = {
+        "below air": float(outside.min()) - 1,
+        "air": float(np.median(outside)),
+        "among the gaps": float(np.quantile(roll, 0.1)),
+        "above the gaps": float(np.quantile(roll, 0.4)),
+    }[at]
+    top = float(phantom.volume.max())
+    clipped = np.maximum(phantom.volume, np.float32(end))
+    if dtype == "uint8":
+        clipped = ((clipped - end) / (top - end) * 250).round().astype(np.uint8)
+    _, result, _ = screened(phantom, clipped)
+    assert any("cut off at the lower end" in said for said in result.rejections) == rejected
+
+
+def test_air_that_was_painted_black_is_no_clipped_scale() -> None:
+    """Published scans are masked outside their can; what lies inside keeps its greys."""
+    phantom = drawn(imaging=Imaging(dtype="float32"))
+    ny, nx = phantom.volume.shape[1:]
+    y, x = np.mgrid[:ny, :nx]
+    r = np.hypot(y - (ny - 1) / 2, x - (nx - 1) / 2) * VOXEL
+    masked = phantom.volume.copy()
+    masked[:, r > NOMINAL["outer_diameter"] / 2 + 0.2] = 0
+    found, result, _ = screened(phantom, masked)
+    assert value(found, "clipped_blacks") < 0.001
+    assert not any("cut off" in said for said in result.rejections)
 
 
 # --- geometry ----------------------------------------------------------------------------------------------
