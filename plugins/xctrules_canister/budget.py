@@ -165,6 +165,33 @@ def roughness_or_pattern(half_width_mm: float) -> Contribution:
     return Contribution("roughness or image pattern", half_width_mm / math.sqrt(3), type="B")
 
 
+def noise_of_one_edge(sigma_mm: float) -> Contribution:
+    """Noise of the one edge that lies deepest. Type A."""
+    return Contribution("noise of the edge", sigma_mm)
+
+
+def edge_of_a_narrow_dent(doubt_mm: float) -> Contribution:
+    """Of the deepest edge: as the model leaves it, or half height where no wall could be fitted. Type B."""
+    return Contribution("model of the blurred wall", doubt_mm, type="B")
+
+
+def blur_over_a_narrow_dent(flattened_mm: float) -> Contribution:
+    """Half of what blurring the surface once more takes off: the value was raised by all of it. Type B.
+
+    The image's blur fills a dent a few blurs wide, by what the same blur would take off it again.
+    """
+    return Contribution("blur over a narrow dent", 0.5 * flattened_mm, type="B")
+
+
+def between_the_places_looked_at(gain_mm: float) -> Contribution:
+    """Depth between neighbouring heights and angles, over sqrt(3). Type B.
+
+    The value was raised by a parabola's top; a dent is none where neighbours lie on its flanks. At the first
+    and last height it may go on, by half the step to the next one.
+    """
+    return Contribution("between the places looked at", gain_mm / math.sqrt(3), type="B")
+
+
 def smallest_dent_told_apart(detectable_mm: float) -> Contribution:
     """Of a dent of 0: one just below what would have shown, over sqrt(3). Type B."""
     return Contribution("smallest dent told apart", detectable_mm / math.sqrt(3), type="B")
@@ -342,3 +369,32 @@ def where_the_openings_rim_lies(area_mm2: float, voxel_mm: float) -> Contributio
 def openings_too_small_to_see(smallest_mm2: float) -> Contribution:
     """Area where no opening was seen: one below the smallest that can be told may be there. mm2. Type B."""
     return Contribution("openings too small to see", smallest_mm2 / math.sqrt(3), type="B")
+
+
+def smallest_groove_told_apart(depth_mm: float) -> Contribution:
+    """Of a groove of 0: one just below what would have shown, over sqrt(3). Type B."""
+    return Contribution("smallest groove told apart", depth_mm / math.sqrt(3), type="B")
+
+
+def scatter_of_the_straight_radii(scatter_mm: float) -> Contribution:
+    """Of the radius that a groove is counted from: the standard deviation of the straight ones. Type A."""
+    return Contribution("scatter of the straight part's radii", scatter_mm)
+
+
+def half_height_along_the_can(voxels_mm: float) -> Contribution:
+    """How far half height moves with what lies behind the wall, as a standard uncertainty. Type B."""
+    return Contribution("half height along the can", voxels_mm, type="B")
+
+
+def blur_over_a_narrow_groove(flattened_mm: float) -> Contribution:
+    """Half of what blurring along the height once more takes off; the value was raised by it. Type B."""
+    return Contribution("blur over a narrow groove", 0.5 * flattened_mm, type="B")
+
+
+def rim_of_an_unexplained_place(area_mm2: float, voxel_mm: float) -> Contribution:
+    """Area of a place of the can: its rim may lie a voxel off all the way round, mm2. Type B.
+
+    a = 2 sqrt(pi A) h with the voxel h; at least the nine voxels below which nothing is told from noise.
+    """
+    rim = max(2.0 * math.sqrt(math.pi * area_mm2) * voxel_mm, 9.0 * voxel_mm**2)
+    return Contribution("rim of the unexplained place", rim / math.sqrt(3), type="B")

@@ -61,9 +61,37 @@ class Pooling:
         sd_mm = POOL_MM / FWHM
         return cls((sd_mm / spacing_mm[0] if shape[0] > 1 else 0.0, sd_mm / spacing_mm[1]))
 
+    def at_spacing(self, height_mm: float) -> Pooling:
+        """The same window where heights lie ``height_mm`` apart."""
+        return Pooling((POOL_MM / FWHM / height_mm, self.sd_samples[1]))
+
     def pool(self, values: Floats) -> Floats:
         """Weighted mean of each value's surroundings; NaN where less than half of them is known."""
         return _twiced(values, self.sd_samples)
+
+    def within_reach(self, pooled: Floats, values: Floats) -> Floats:
+        """A pooled map held between what its surroundings are in the mean over half a window.
+
+        Twicing overshoots beside a step, such as the border of a thinned wall, by some 6 % of it; a plain
+        mean does not.
+        """
+        from scipy.ndimage import maximum_filter, minimum_filter
+
+        light = self.blurred(values, 0.5 * POOL_MM / FWHM)
+        size = tuple(2 * round(FWHM * sd) + 1 for sd in self.sd_samples)
+        modes = ("nearest", "wrap")
+        low = minimum_filter(np.where(np.isfinite(light), light, np.inf), size, mode=modes)
+        high = maximum_filter(np.where(np.isfinite(light), light, -np.inf), size, mode=modes)
+        return np.where(low <= high, np.clip(pooled, low, high), pooled)
+
+    def blurred(self, values: Floats, sd_mm: float) -> Floats:
+        """Mean under a Gaussian of ``sd_mm``; NaN where less than half of it is known."""
+        along, around = (sd * sd_mm * FWHM / POOL_MM for sd in self.sd_samples)
+        known = np.isfinite(values).astype(np.float64)
+        share = _gaussian(known, (along, around))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = _gaussian(np.nan_to_num(values), (along, around)) / share
+        return np.where(share >= LEAST_POOLED, mean, np.nan)
 
     def noise(self, known: NDArray[np.bool_]) -> Floats:
         """White noise of unit standard deviation after pooling, (DRAWS, nz, nt); 0 where none is ``known``.

@@ -29,6 +29,10 @@ SHARED_VOXELS = 2.0
 SPIKE_SIGMAS = 5.0
 """A single place further than this, in standard deviations of an edge, from all around it is no surface."""
 
+COMPANIONS, ACCOMPANIED = 2, 0.5
+"""Neighbours of eight that go along with a place, by so large a share of its own way: then it is no spike but
+a narrow dent or bump. The image's blur alone gives a true one so many companions at three voxels of width."""
+
 LEAST_SCALE_VOXEL = 0.01
 """Least scale of a point's distance from an ellipse, in voxels: what the model of the wall leaves."""
 
@@ -37,6 +41,9 @@ LEAST_HEIGHTS, LEAST_PAIRS = 5, 101
 
 PAIR_SIGMAS = 4.0
 """What lies further out, in robust standard deviations, is no noise and stays out of the correlation."""
+
+STEEP = 0.96
+"""Cosine of 16 degrees: neighbouring edges would have to lie 0.3 of their distance apart by noise."""
 
 MOST_CORRELATED = 0.9
 """Correlation of neighbouring heights that is believed at most: what is left of form adds to it."""
@@ -50,8 +57,14 @@ class Maps:
     ----------
     outer, wall
         Outer radius, and thickness normal to the wall.
+    unpooled
+        The outer radius before pooling, single spikes left out.
     noise : (ndraws, nz, nt)
         Pooled noise of unit standard deviation before pooling.
+    edge_sigma
+        Noise of one outer edge by itself.
+    blur_mm
+        Standard deviation of the image's blur.
     outer_sigma, wall_sigma
         Noise of one edge and of one thickness before pooling, enlarged for what neighbours share.
     ellipses, deviation
@@ -65,9 +78,12 @@ class Maps:
     z_mm: Floats
     theta_deg: Floats
     outer: Floats
+    unpooled: Floats
     wall: Floats
     pooling: Pooling
     noise: Floats
+    edge_sigma: float
+    blur_mm: float
     outer_sigma: float
     wall_sigma: float
     ellipses: Ellipses
@@ -117,7 +133,9 @@ class Maps:
         # At the end of the image a tilted can is seen half-way round: pooling must not make up the rest.
         seen = np.isfinite(outer) | whole[:, None]
         pooled = np.where(seen, pooling.pool(outer), np.nan)
-        thickness = (outer - inner) * _radial_to_normal(filled(pooled), z, theta)
+        thickness = (outer - inner) * np.fmin(
+            _radial_to_normal(filled(pooled), z, theta), _at_steep_places(filled(outer), z, theta)
+        )
         thickness = _without_spikes(thickness, pooling, surface.inner_sigma_mm, voxel)
         apart = max(1, math.ceil(APART_VOXELS * voxel / arc))
         shared = _neighbour_factor(outer, apart, SHARED_VOXELS * voxel / arc)
@@ -130,9 +148,12 @@ class Maps:
             z_mm=z,
             theta_deg=theta,
             outer=pooled,
-            wall=np.where(seen, pooling.pool(thickness), np.nan),
+            unpooled=np.where(seen, outer, np.nan),
+            wall=np.where(seen, pooling.within_reach(pooling.pool(thickness), thickness), np.nan),
             pooling=pooling,
             noise=noise,
+            edge_sigma=surface.edge_sigma_mm,
+            blur_mm=surface.blur_mm,
             outer_sigma=outer_sigma,
             wall_sigma=wall_sigma if math.isfinite(wall_sigma) else outer_sigma,
             ellipses=ellipses,
@@ -151,9 +172,14 @@ def seen_all_round(radius: Floats) -> NDArray[np.bool_]:
 
 def _without_spikes(values: Floats, pooling: Pooling, sigma: float, voxel: float) -> Floats:
     """Leave out single places far from all around them: no scan shows anything that small."""
-    away = np.abs(values - pooling.pool(values))
-    with np.errstate(invalid="ignore"):
-        return np.where(away > max(voxel, SPIKE_SIGMAS * sigma), np.nan, values)
+    away = np.nan_to_num(values - pooling.pool(values))
+    far = np.abs(away) > max(voxel, SPIKE_SIGMAS * sigma)
+    for row, column in np.argwhere(far):
+        rows = slice(max(row - 1, 0), row + 2)
+        columns = np.arange(column - 1, column + 2) % values.shape[1]
+        along = away[rows][:, columns] / away[row, column] > ACCOMPANIED
+        far[row, column] = along.sum() <= COMPANIONS  # itself is one of them
+    return np.where(far, np.nan, values)
 
 
 def _radial_to_normal(outer: Floats, z: Floats, theta_deg: Floats) -> Floats:
@@ -162,6 +188,12 @@ def _radial_to_normal(outer: Floats, z: Floats, theta_deg: Floats) -> Floats:
     around = (np.roll(outer, -1, 1) - np.roll(outer, 1, 1)) / (2 * turn) / outer
     along = np.gradient(outer, z, axis=0) if z.size > 2 else np.zeros_like(outer)
     return np.asarray(1.0 / np.sqrt(1.0 + around**2 + along**2))
+
+
+def _at_steep_places(outer: Floats, z: Floats, theta_deg: Floats) -> Floats:
+    """The same by single edges where these show a slope that no noise makes, as in narrow dents; else 1."""
+    cosine = _radial_to_normal(outer, z, theta_deg)
+    return np.where(cosine < STEEP, cosine, 1.0)
 
 
 def _neighbour_factor(outer: Floats, apart: int, shared: float) -> float:

@@ -6,20 +6,31 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xctrules.core.figures import Samples
 from xctrules.core.measurement import MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
+from xctrules_canister.account import (
+    COMPLETENESS,
+    PART,
+    account,
+    completeness,
+    largest_mm2,
+    thickness_unknown,
+)
 from xctrules_canister.budget import WallModel
-from xctrules_canister.dent import dent_depth
+from xctrules_canister.course import GROOVE, Course, groove_depth
+from xctrules_canister.dent import Hollows, dent_depth
 from xctrules_canister.diameters import diameters
 from xctrules_canister.figures import draw
 from xctrules_canister.form import DRAWS, POOL_MM, SEED
 from xctrules_canister.maps import Maps
 from xctrules_canister.outline import outline
-from xctrules_canister.presence import OPENING, PART, largest_opening, wall_presence
+from xctrules_canister.presence import OPENING, WallPresence, largest_opening, wall_presence
+from xctrules_canister.rays import cast
 from xctrules_canister.tilt import tilt
 from xctrules_canister.wall import wall_thickness
 
@@ -65,6 +76,15 @@ DESCRIPTIONS: Mapping[str, Description] = {
         "mm2", "Largest opening", "largest place of the can in view that has no wall", "smaller",
         zero_when_good=True,
     ),
+    GROOVE: Description(
+        "mm", "Groove depth", "depth of the deepest groove that runs round the can", "smaller",
+        zero_when_good=True,
+    ),
+    COMPLETENESS: Description(
+        "mm2", "Largest unexplained place of the can",
+        "largest place of the can in view that is neither measured nor explained", "smaller",
+        zero_when_good=True,
+    ),
     "canister.tilt": Description("deg", "Tilt", "angle between the cell's axis and the volume's z axis"),
 }  # fmt: skip
 
@@ -97,20 +117,31 @@ class Canister:
         surface = cell.surfaces.need_can()
         maps = Maps.of(surface, cell)
         model = _wall_model(surface, maps)
-        presence = wall_presence(cell, surface)
+        rays = cast(cell, surface)
+        course = None if rays is None else Course.of(rays, surface, cell.frame)
+        presence = None if rays is None or course is None else wall_presence(cell, surface, rays, course)
+        openings = () if presence is None else presence.openings()
+        unknown = () if presence is None else thickness_unknown(maps, presence)
+        ledger = None
+        if presence is not None and course is not None:
+            ledger = account(presence, course, maps, openings, unknown)
+        hollows = Hollows.of(maps, rays, _walled(presence, course, maps.theta_deg))
+        voxel = max(cell.frame.voxel_mm)
         measurements = [
             *diameters(surface, maps, cell, model),
-            *wall_thickness(surface, maps, cell.scale, model),
+            *wall_thickness(surface, maps, cell.scale, model, largest_mm2([*openings, *unknown])),
             *outline(maps, cell),
-            dent_depth(maps, cell.scale),
-            largest_opening(presence, max(cell.frame.voxel_mm)),
+            dent_depth(maps, cell.scale, hollows, largest_mm2(openings)),
+            largest_opening(presence, voxel),
+            groove_depth(course, cell.scale, max(cell.frame.voxel_mm[1:]), surface.blur_mm),
+            completeness(ledger, voxel),
             tilt(maps, cell.frame),
         ]
         return MetricResult(
             measurements=measurements,
             figures=draw(surface, maps, cell, {m.name: m for m in measurements}),
             samples=(samples(surface, maps),),
-            ledgers=() if presence is None else (presence.ledger(),),
+            ledgers=() if ledger is None else (ledger,),
             parameters={
                 "canister.pool_mm": POOL_MM,
                 "canister.noise_draws": DRAWS,
@@ -123,6 +154,15 @@ class Canister:
                 "canister.inner_not_found": float(np.isnan(surface.inner_mm[surface.straight]).mean()),
             },
         )
+
+
+def _walled(
+    presence: WallPresence | None, course: Course | None, theta_deg: NDArray[np.float64]
+) -> NDArray[np.bool_] | None:
+    """Where rays meet a wall nearly square."""
+    if presence is None or course is None:
+        return None
+    return np.asarray(presence.walled(course.z_mm, theta_deg) & course.level[:, None])
 
 
 def _wall_model(surface: CanSurface, maps: Maps) -> WallModel:

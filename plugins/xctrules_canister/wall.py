@@ -10,9 +10,13 @@ import numpy as np
 from xctrules.core.measurement import Contribution, Measurement, Scale
 from xctrules.cylinder.surfaces import CanSurface
 from xctrules_canister import budget
+from xctrules_canister.account import ALLOWED_MM2, unmeasured
 from xctrules_canister.budget import WallModel
 from xctrules_canister.form import Corrected, free_of_noise
 from xctrules_canister.maps import Maps
+
+THINNED = 0.75
+"""Share of the mean thickness below which a place is thin by itself, and not by the model's error."""
 
 LEAST_KNOWN = 0.25
 """Share of the wall's places that must be known."""
@@ -35,13 +39,26 @@ class _Wall:
         return int(np.isfinite(self.maps.wall).sum())
 
 
-def wall_thickness(surface: CanSurface, maps: Maps, scale: Scale, model: WallModel) -> list[Measurement]:
-    """``canister.wall_thickness.*``."""
+def wall_thickness(
+    surface: CanSurface, maps: Maps, scale: Scale, model: WallModel, unmeasured_mm2: float
+) -> list[Measurement]:
+    """``canister.wall_thickness.*``; no extremes where more than the allowed area was not measured.
+
+    Parameters
+    ----------
+    unmeasured_mm2
+        Area of the largest place of the wall of which no thickness is known.
+    """
     wall = _Wall(maps, scale, model, _grey_lines(surface))
     if wall.n < LEAST_KNOWN * maps.wall.size:
         reason = "the wall's inner surface was found at too few places"
         return [Measurement.absent(name, "mm", reason) for name in NAMES]
-    return [_mean(wall), _thinnest(wall), _thickest(wall), _spread(wall)]
+    if unmeasured_mm2 > ALLOWED_MM2:
+        reason = unmeasured(unmeasured_mm2)
+        extremes = [Measurement.absent(name, "mm", reason) for name in NAMES[1:3]]
+    else:
+        extremes = [_thinnest(wall), _thickest(wall)]
+    return [_mean(wall), *extremes, _spread(wall)]
 
 
 def _grey_lines(surface: CanSurface) -> tuple[Contribution, ...]:
@@ -85,12 +102,19 @@ def _extreme(wall: _Wall, name: str, found: Corrected, value: float, index: int)
         wall.scale.contribution(value),
         budget.noise_of_extreme(found.sd),
         budget.correction_for_noise(found.bias),
-        budget.model_in_wall(wall.model.wall_at_one_place),
+        budget.model_in_wall(_model_at(wall, value)),
         *wall.grey,
         budget.pooling_window_of_wall(float(maps.wall_again[row, column] - maps.wall[row, column])),
         budget.noise_beyond_first_order(maps.wall_sigma, maps.voxel_mm),
     )
     return Measurement(name, "mm", value=value, n=wall.n, budget=lines, worst_at=maps.place(row, column))
+
+
+def _model_at(wall: _Wall, thickness_mm: float) -> float:
+    """What the model leaves at one place: of a thinned wall, as much as of a wall that thin."""
+    if thickness_mm > THINNED * wall.maps.mean_wall:
+        return wall.model.wall_at_one_place
+    return WallModel.of(thickness_mm, wall.maps.blur_mm, wall.maps.voxel_mm).wall_at_one_place
 
 
 def _spread(wall: _Wall) -> Measurement:

@@ -285,22 +285,87 @@ def _sound(fit: Slabs, thickness: float, contrast: float) -> NDArray[np.bool_]:
         )
 
 
+THIN_STARTS = (0.2, 0.35, 0.55)
+"""Shares of the usual thickness from which a thinned wall is fitted: a fit finds what lies within a blur or
+so of its start, and the usual start lies further from a wall of half the thickness."""
+
+DOUBTFUL_RMS, DOUBTFUL = 3.0, 0.02
+"""Times the usual residual, and share of the contrast, beyond which a profile may be of a thinned wall."""
+
+CLEARLY_BETTER = 0.7
+"""Share of the usual fit's residual that a thinned wall's must stay below."""
+
+THIN_BLURS = 0.7
+"""Thinnest wall that is believed, in blurs: below that its peak in the image is no longer told from a step in
+what lies behind it."""
+
+
+AT_THE_BORDER = 0.1
+"""Share of the wall's contrast below which a profile has left the cell where it leaves the image."""
+
+
 def fit_profiles(grey: NDArray[np.float32], level: float, wall: Wall) -> tuple[Floats, Floats]:
     """Outer and inner face of each profile, in samples from the first; NaN where they are not found."""
+    grey = _beyond_the_image(grey, wall)
     edge = grey.shape[1] - 1 - crossings(grey[:, ::-1], level)
     windows, offset = _windows(grey, edge, wall.thickness, wall.blur)
     outer = edge - offset
-    inner = _inner_start(windows, outer, wall.thickness, wall.blur)
-    fit = Slabs.estimate(
-        windows, outer, inner, blur=wall.blur, prior=wall.prior, noise=wall.noise, iterations=PROFILE_STEPS
-    )
+    fit = _fitted(windows, outer, _inner_start(windows, outer, wall.thickness, wall.blur), wall)
     contrast = wall.prior.wall - wall.outside
     sound = _sound(fit, wall.thickness, contrast)
     with np.errstate(invalid="ignore"):
         # The outer face stands free; it is right even where something touches the wall from inside.
         outer_sound = np.abs(fit.outer - outer) < OUTER_REACH * wall.blur
         outer_sound &= fit.wall - fit.outside > OVER_OUTSIDE * contrast
-    return (
-        np.where(outer_sound, fit.outer + offset, np.nan),
-        np.where(sound & outer_sound, fit.inner + offset, np.nan),
+    faces = np.where(outer_sound, fit.outer, np.nan), np.where(sound & outer_sound, fit.inner, np.nan)
+    rms = np.where(sound & outer_sound, fit.rms, np.inf)
+    thin = np.flatnonzero((rms > max(DOUBTFUL_RMS * wall.noise, DOUBTFUL * contrast)) & np.isfinite(outer))
+    if thin.size:
+        for face, thinned in zip(faces, _thinned(windows[thin], outer[thin], rms[thin], wall), strict=True):
+            face[thin] = np.where(np.isfinite(thinned), thinned, face[thin])
+    return faces[0] + offset, faces[1] + offset
+
+
+def _beyond_the_image(grey: NDArray[np.float32], wall: Wall) -> NDArray[np.float32]:
+    """Profiles (n, m) that run out of the image outside the cell, continued by their last grey.
+
+    Only where that is the grey outside: a can that the image's border cuts has no outer face there.
+    """
+    missing = np.flatnonzero(np.isnan(grey[:, -1]))
+    if not missing.size:
+        return grey
+    filled = grey.copy()
+    faint = wall.outside + AT_THE_BORDER * (wall.prior.wall - wall.outside)
+    for row in missing:
+        known = np.flatnonzero(np.isfinite(grey[row]))
+        if known.size and grey[row, known[-1]] < faint:
+            filled[row, known[-1] + 1 :] = grey[row, known[-1]]
+    return filled
+
+
+def _fitted(windows: Floats, outer: Floats, inner: Floats, wall: Wall) -> Slabs:
+    return Slabs.estimate(
+        windows, outer, inner, blur=wall.blur, prior=wall.prior, noise=wall.noise, iterations=PROFILE_STEPS
     )
+
+
+def _thinned(windows: Floats, outer: Floats, usual_rms: Floats, wall: Wall) -> tuple[Floats, Floats]:
+    """Faces of profiles (n, m) across a wall much thinner than usual; NaN where the profile shows none.
+
+    The wall's grey is held, as everywhere: what its blurred peak holds then tells its thickness, also where
+    the peak is far from the wall's own grey.
+    """
+    contrast = wall.prior.wall - wall.outside
+    best = CLEARLY_BETTER * usual_rms
+    faces = np.full((2, outer.size), np.nan)
+    for share in THIN_STARTS:
+        fit = _fitted(windows, outer, outer - share * wall.thickness, wall)
+        found = fit.outer - fit.inner
+        with np.errstate(invalid="ignore"):
+            believed = (found > THIN_BLURS * wall.blur) & (found < THICKNESS_RANGE[1] * wall.thickness)
+            believed &= np.abs(fit.outer - outer) < OUTER_REACH * wall.blur
+            believed &= (fit.rms < LARGEST_RMS * contrast) & (fit.rms < best)
+            believed &= fit.wall - fit.inside > OVER_INSIDE * contrast
+        best = np.where(believed, fit.rms, best)
+        faces = np.where(believed, (fit.outer, fit.inner), faces)
+    return faces[0], faces[1]

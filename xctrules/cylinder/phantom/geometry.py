@@ -320,6 +320,13 @@ class Can:
             return math.inf
         return self.spec.bead_out_mm if end == "top" else self.end_height_mm("bottom") - self._corner_mm
 
+    def flank_mm(self, end: EndName) -> float:
+        """From there on, the height over which the outline leans less than 27 degrees (sin 27 = 0.447)."""
+        if not self.spec.fittings:
+            return 0.0
+        bend = max(0.3 * self.spec.bead_depth_mm, 0.75 * self.spec.wall_mm)
+        return 0.447 * (bend if end == "top" else self._corner_mm)
+
     @property
     def _corner_mm(self) -> float:
         """Outer radius of the bottom's corner; the bottom's thickness lies within it."""

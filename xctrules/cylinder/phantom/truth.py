@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,17 @@ def straight_part(spec: PhantomSpec, place: Pose) -> tuple[float, float]:
     return low, high
 
 
+def level_part(spec: PhantomSpec, place: Pose) -> tuple[float, float]:
+    """First and last height s in view where the outline leans less than 27 degrees: dents count there."""
+    low, high = straight_part(spec, place)
+    first, last = place.seen_mm
+    can = Can(spec)
+    for end, (_, outward) in place.edges.items():
+        more = can.flank_mm(end)
+        low, high = (max(low - more, first), high) if outward < 0 else (low, min(high + more, last))
+    return low, high
+
+
 def can_surfaces(spec: PhantomSpec, s_mm: Floats, theta_deg: Floats) -> tuple[Floats, Floats]:
     """Outer and inner radius (ns, nt) of the straight can about its axis."""
     can, place = Can(spec), pose(spec)
@@ -108,13 +120,17 @@ def _canister(spec: PhantomSpec, place: Pose) -> dict[str, float | int]:
         return float(np.mean(2 * np.sqrt(np.mean(r**2, axis=1))))  # area is half the integral of r^2
 
     # radial thickness to thickness along the normal of the wall's middle surface
-    middle = (outer + inner) / 2
+    # A worn place's border is a step and no slope of the wall.
+    both = can_surfaces(replace(spec, wall_patches=()), s, theta)
+    middle = (both[0] + both[1]) / 2
     slope_round = (
         np.gradient(np.c_[middle[:, -1:], middle, middle[:, :1]], axis=1)[:, 1:-1] / np.radians(0.25) / middle
     )
     slope_along = np.gradient(middle, s, axis=0) if s.size > 1 else np.zeros_like(middle)
     wall = (outer - inner) / np.sqrt(1 + slope_round**2 + slope_along**2)
 
+    low, high = level_part(spec, place)
+    s = np.linspace(low, high, 1 if spec.view == "slice" else 161)
     depth = dent_depth(spec, place, theta[None, :], s[:, None])
     peaks = [dent_height(d.out_mm, d.end, place) for d in spec.dents]
     at_peak = np.array([p for p in peaks if p is not None and low <= p <= high])
