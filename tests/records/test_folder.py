@@ -241,3 +241,23 @@ def test_a_writer_whose_folder_was_taken_for_left_behind_makes_another(tmp_path,
     record, files = example()
     write_cell(tmp_path, record, files, "x")
     assert taken and [p.name for p in tmp_path.iterdir()] == ["cell-1"]
+
+
+def test_a_damaged_record_can_be_replaced(tmp_path):
+    record, files = example()
+    folder = write_cell(tmp_path, record, files, "old")
+    (folder / "record.json").write_text("{")
+    (folder / "notes.txt").write_text("mine")
+    write_cell(tmp_path, record, files, "new", replace=True)
+    assert (folder / "report.html").read_text() == "new"
+    assert json.loads((folder / "record.json").read_text())["cell_id"] == "cell-1"
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes")
+def test_a_pipe_in_the_folder_stays_and_stops_nobody(tmp_path):
+    record, files = example()
+    folder = write_cell(tmp_path, record, files, "old")
+    os.mkfifo(folder / "pipe")
+    write_cell(tmp_path, record, files, "new", replace=True)
+    assert (folder / "pipe").is_fifo() and (folder / "report.html").read_text() == "new"

@@ -287,7 +287,7 @@ def _sync_tree(folder: Path) -> None:
             continue
         if path.is_dir():
             _sync_tree(path)
-        elif os.access(path, os.W_OK):  # else it is not ours, and was there before
+        elif path.is_file() and os.access(path, os.W_OK):  # else it is not ours, and was there before
             _sync(path)
     _sync_folder(folder)
 

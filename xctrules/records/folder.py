@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def write_cell(
     folder = cell_folder(out_dir, str(record["cell_id"]), replace=replace)
     contents = {**files, RECORD_NAME: canonical_bytes(record), REPORT_NAME: report_html.encode("utf-8")}
     try:
-        write_folder(folder, contents, replace=replace, keep=_others_files(folder))
+        write_folder(folder, contents, replace=replace, keep=_others_files(folder, contents))
     except AlreadyThere as error:
         raise _there_already(folder) from error
     return folder
@@ -128,8 +128,11 @@ def _there_already(folder: Path) -> OutputError:
     )
 
 
-def _others_files(folder: Path) -> list[Path]:
-    """Files in a cell's folder, by their path in it, of which its record knows nothing."""
+def _others_files(folder: Path, to_be_written: Iterable[str]) -> list[Path]:
+    """Files in a cell's folder, by their path in it, of which its record knows nothing.
+
+    Where the record cannot be read, those that are to be written count as its own.
+    """
     if not folder.is_dir():
         return []
     own = {RECORD_NAME, REPORT_NAME}
@@ -137,6 +140,6 @@ def _others_files(folder: Path) -> list[Path]:
         record = json.loads((folder / RECORD_NAME).read_bytes())
         own |= {str(entry["name"]) for entry in record["files"]}
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # a record that cannot be read knows of nothing: all else stays
+        own |= set(to_be_written)
     held = (p for p in sorted(folder.rglob("*")) if p.is_symlink() or not p.is_dir())
     return [p.relative_to(folder) for p in held if p.relative_to(folder).as_posix() not in own]
