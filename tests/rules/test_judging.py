@@ -9,6 +9,7 @@ from judging_examples import BOTH, NAN_BUDGET, NO_END, TOP, judge, measured, out
 
 from xctrules.core.measurement import Contribution, Measurement, measurement_to_json
 from xctrules.rules.judging import judge as judge_entries
+from xctrules.rules.judging import lacking_of_calibration
 
 
 def test_guard_band_is_the_expanded_uncertainty_unless_given():
@@ -114,6 +115,21 @@ def test_unstated_scale_caps_lengths_only(decision_rule):
     _, verdict = judge([can], spec(length_rule), BOTH, False)
     assert "voxel_scale_relative_uncertainty" in verdict.reasons[0]
     assert set(verdict.by_decision_rule.values()) == {"CONDITIONAL_PASS"}
+
+
+def test_an_uncertainty_of_the_scale_without_a_calibration_stays_named():
+    can = measured("canister.outer_diameter", 21.0, 0.01)
+    stated = {"voxel_scale_relative_uncertainty": 0.0005}
+    known = {"calibration_artefact": "ball bar", "calibration_certificate": "C-1"}
+    assert lacking_of_calibration({**stated, **known}) == ["date"]
+    assert lacking_of_calibration(known) == []
+    lacks = lacking_of_calibration(stated)
+    _, verdict = judge([can], spec(rule(high=22.0)), BOTH, True, calibration_lacks=lacks)
+    assert verdict.verdict == "PASS"
+    assert "without the artefact, certificate and date of a calibration" in verdict.reasons[0]
+    ratio = rule("canister.roundness", high=1.0, unit="1")
+    _, of_ratios = judge([can], spec(ratio), BOTH, True, calibration_lacks=lacks)
+    assert not any("calibration" in reason for reason in of_ratios.reasons)
 
 
 def test_an_indicative_limit_caps_and_is_named_first():

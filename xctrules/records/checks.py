@@ -17,7 +17,7 @@ from xctrules.core.version import __version__
 from xctrules.records.folder import RECORD_NAME, SCAN_LIST_NAME
 from xctrules.records.record import sealed
 from xctrules.rules.cellspec import SpecText, parse_spec
-from xctrules.rules.judging import judge
+from xctrules.rules.judging import judge, lacking_of_calibration
 from xctrules.rules.stated_budgets import check_uses
 
 Json = Mapping[str, Any]
@@ -184,6 +184,7 @@ def _check_verdict(record: Json) -> Iterator[str]:
         unscreened=record["unscreened"],
         completeness=record.get("completeness"),
         descriptions=record.get("descriptions"),
+        calibration_lacks=lacking_of_calibration(record["acquisition"]),
     )
     yield from _check_checks([plain(check) for check in checks], record)
     if verdict.verdict != record["verdict"]:

@@ -13,7 +13,7 @@ from xctrules.core.names import Description
 from xctrules.core.shipped import source_sha256
 from xctrules.core.version import __version__
 from xctrules.rules.cellspec import CellSpec
-from xctrules.rules.judging import judge
+from xctrules.rules.judging import judge, lacking_of_calibration
 
 SCHEMA = "xctrules.record/1"
 
@@ -82,7 +82,7 @@ def build_record(
     said = plain({name: d for name, d in (descriptions or {}).items() if name in entries})
     checks, verdict = judge(
         entries, resolved, seen, scale.stated, rejections=rejections, unscreened=unscreened,
-        completeness=completeness, descriptions=said,
+        completeness=completeness, descriptions=said, calibration_lacks=lacking_of_calibration(acquisition),
     )  # fmt: skip
     record = {
         "schema": SCHEMA,

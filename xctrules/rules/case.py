@@ -130,6 +130,8 @@ class Circumstances:
         Whether the uncertainty of the voxel scale was stated.
     open_points
         Why it is not known whether all of the cell, or the scan, is sound: one sentence each.
+    calibration_lacks
+        What is not told of the calibration behind a stated uncertainty of the voxel scale.
     names
         Names of all measurements.
     """
@@ -138,6 +140,7 @@ class Circumstances:
     scope: Mapping[str, Any]
     scale_stated: bool
     open_points: tuple[str, ...] = ()
+    calibration_lacks: tuple[str, ...] = ()
     names: frozenset[str] = frozenset()
 
     @cached_property

@@ -99,6 +99,7 @@ def judge(
     unscreened: Sequence[str] = (),
     completeness: Mapping[str, Mapping[str, Any]] | None = None,
     descriptions: Mapping[str, Mapping[str, Any]] | None = None,
+    calibration_lacks: Sequence[str] = (),
 ) -> tuple[list[Check], CellVerdict]:
     """Judge a cell.
 
@@ -122,12 +123,17 @@ def judge(
         What of each part of the cell was looked at (:func:`xctrules.core.ledger.ledger_to_json`).
     descriptions
         What is said of the measurements: which of them identifies the cell.
+    calibration_lacks
+        What is not told of the calibration behind the stated uncertainty of the voxel scale
+        (:func:`lacking_of_calibration`): the reasons name it.
     """
     points = [
         *(f"The scan was not screened: {why}." for why in unscreened),
         *open_points(completeness or {}, measurements, descriptions or {}, resolved),
     ]
-    circumstances = Circumstances(resolved, scope, scale_stated, tuple(points), frozenset(measurements))
+    circumstances = Circumstances(
+        resolved, scope, scale_stated, tuple(points), tuple(calibration_lacks), frozenset(measurements)
+    )
     judged = [
         _judge_rule(Case.of(rule, measurements.get(rule["measurement"])), circumstances)
         for rule in resolved["rules"]
@@ -140,6 +146,19 @@ def judge(
     verdict = _verdict([check.outcome for check in checks], rejections, circumstances)
     reasons = _reasons(verdict, checks, rejections, circumstances)
     return checks, CellVerdict(verdict, reasons, _joint(verdict, checks, measurements), verdicts)
+
+
+CALIBRATION = {
+    "calibration_artefact": "artefact", "calibration_certificate": "certificate", "calibration_date": "date",
+}  # fmt: skip
+"""What backs an uncertainty of the voxel scale: keys of an acquisition, in words."""
+
+
+def lacking_of_calibration(acquisition: Mapping[str, Any]) -> list[str]:
+    """What is not told of the calibration, in words, where an uncertainty of the voxel scale is stated."""
+    if acquisition.get("voxel_scale_relative_uncertainty") is None:
+        return []
+    return [word for key, word in CALIBRATION.items() if not acquisition.get(key)]
 
 
 # --- the cell --------------------------------------------------------------------------------------------

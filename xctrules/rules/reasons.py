@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xctrules.core import wording
+from xctrules.core.names import is_length
 from xctrules.rules.case import Case, Circumstances
 from xctrules.rules.deciding import FAIL, INCOMPLETE, PASS
 
@@ -52,6 +53,13 @@ def opening(
         lines.append(
             f"This verdict rests on {wording.counted(len(resting), 'indicative limit')}, backed by no "
             f"drawing, datasheet or standard: {', '.join(resting)}."
+        )
+    lengths = any(is_length(str(rule["unit"])) for rule in circumstances.resolved["rules"])
+    if circumstances.calibration_lacks and lengths:
+        lacks = wording.joined(circumstances.calibration_lacks)
+        lines.append(
+            f"The uncertainty of the voxel scale is stated without the {lacks} of a calibration behind it "
+            "(cure: calibration in acquisition.yaml)."
         )
     if nothing_judged:
         noun = circumstances.scope.get("place_noun", "end")
