@@ -103,6 +103,11 @@ def spread_of_range(spreads_mm: tuple[float, float], biases_mm: tuple[float, flo
     return math.hypot(*spreads_mm, (abs(biases_mm[0]) + abs(biases_mm[1])) / math.sqrt(3))
 
 
+def ends_of_a_stretch(length_mm: float) -> Contribution:
+    """Length of an unexplained stretch: either end may lie off by half of what is told apart. Type B."""
+    return Contribution("ends of the stretch", length_mm / math.sqrt(6), type="B")
+
+
 def bias_of_the_extreme(bias: float) -> Contribution:
     """The bias that was taken off an extreme (mm or degrees), over sqrt(3). Type B.
 

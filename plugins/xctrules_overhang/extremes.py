@@ -42,8 +42,8 @@ class Extreme:
 def extreme(values: Floats, sigma: float | Floats, sign: int, shared: SharedNoise) -> Extreme:
     """Minimum (``sign`` -1) or maximum (+1) of noisy values, with the bias that the noise gives it.
 
-    The values are averaged over ``SMOOTHING_ANGLES_DEG`` first: an edge does not jump from one degree to the
-    next, its noise does. The smallest of many values still owes part of its smallness to noise. That bias is
+    The values are averaged along the foil first, ``shared.half`` to either side: what is shorter than that is
+    not stated. The smallest of many values still owes part of its smallness to noise. That bias is
     simulated: averages over ``WIDE_ANGLES_DEG`` stand in for the true values, but one that departs from them
     by ``FAULT_SIGMAS`` stands for itself, since then it is no noise. Noise of standard deviation ``sigma``,
     shared as ``shared`` says and averaged as the values are, is added to them again and again (fixed seed).
@@ -55,7 +55,7 @@ def extreme(values: Floats, sigma: float | Floats, sign: int, shared: SharedNois
     sigma : (nrows,) or one for all
         Noise of single values.
     """
-    local = sign * smoothed(values, half_width(values.shape[-1]))
+    local = sign * smoothed(values, shared.half)
     at = int(np.argmax(np.where(np.isfinite(local), local, -np.inf)))
     top = float(local.ravel()[at])
     bias = spread = 0.0

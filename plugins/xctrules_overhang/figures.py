@@ -11,7 +11,7 @@ from xctrules.core.figures import Figure, Histogram, ImageFigure, Polyline, Tabl
 from xctrules.cylinder.surfaces import MEASURED, CylinderCell, EndEdges
 from xctrules.pages.colour import sequential
 from xctrules_overhang.end_values import EndValues
-from xctrules_overhang.lengths import SMOOTHING_ANGLES_DEG, Floats
+from xctrules_overhang.lengths import STATED_LENGTH_MM, Floats
 
 BESIDE_MM = 0.9
 """How much is shown below the lowest cathode edge and above the highest tip."""
@@ -189,7 +189,7 @@ def _shortest(length: Floats) -> str:
     return (
         f" The shortest overhang in it is {length[turn]:.3f} mm, at turn {turn}: one place by itself, with "
         "its noise. overhang.length.min, by which a rule decides, is a mean over "
-        f"{SMOOTHING_ANGLES_DEG:g} degrees, freed of noise, and so mostly somewhat longer."
+        f"{STATED_LENGTH_MM:g} mm of foil or more, freed of noise, and so mostly somewhat longer."
     )
 
 

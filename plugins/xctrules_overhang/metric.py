@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
+from xctrules.core.ledger import Ledger
 from xctrules.core.measurement import Measurement, MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.frame import GEOMETRY, End
 from xctrules.cylinder.surfaces import MEASURED, STATE_NAMES, CylinderCell
 from xctrules_overhang import figures
+from xctrules_overhang.account import COMPLETENESS, PARTS, account, completeness
 from xctrules_overhang.end_values import LEAST_STEPS, EndValues
+from xctrules_overhang.lengths import stated_length_mm
 from xctrules_overhang.statistics import STATISTICS, Ends, named, statistics
 from xctrules_overhang.unseen import nothing_measured
 
@@ -37,6 +40,13 @@ DESCRIPTIONS: Mapping[str, Description] = {
     **{f"overhang.{statistic}": description for statistic, description in STATISTICS.items()},
     **_at("top"),
     **_at("bottom"),
+    COMPLETENESS: Description(
+        "mm",
+        "Longest unexplained stretch",
+        "longest stretch along the foil in which an electrode's edge was neither measured nor explained",
+        "smaller",
+        zero_when_good=True,
+    ),
 }
 
 
@@ -48,6 +58,7 @@ class OverhangMetric:
     title = "Electrode overhang"
     describes: Mapping[str, Description] = DESCRIPTIONS
     declares: Mapping[str, str] = {name: d.unit for name, d in DESCRIPTIONS.items()}
+    parts = tuple(PARTS.values())
     # Where most layers run into one, an edge found may be any layer's. Rings do not average out from slice
     # to slice as noise does: from 0.6 of it on, one that lies along a turn moves that turn's edge by voxels.
     needs: Mapping[str, tuple[float | None, float | None]] = {
@@ -56,28 +67,46 @@ class OverhangMetric:
     }
 
     def measure(self, cell: CylinderCell) -> MetricResult:
-        """Statistics, figures and every single value.
+        """Statistics, figures, every single value, and the account of every end in view.
 
         Raises
         ------
         NotMeasurable
-            Where no end gave a single overhang, with the reasons.
+            Where no end is in view, with the reason.
         """
         ends = _measured_ends(cell)
         absent = {end: _why_absent(cell, end) for end in ENDS if end not in ends}
-        if not ends:
+        accounts = _accounts(cell)
+        if not ends and not accounts:
             reasons = dict.fromkeys(reason for reason in absent.values() if "not in view" not in reason)
             raise NotMeasurable("; ".join(reasons) or "no end of the electrode roll is in view")
-        found = named(statistics(Ends.of(cell, list(ends.values()))), "overhang.")
+        together = (
+            statistics(Ends.of(cell, list(ends.values())))
+            if ends
+            else _all_absent("; ".join(dict.fromkeys(absent.values())))
+        )
+        found = named(together, "overhang.")
         for end in ENDS:
             here = statistics(Ends.of(cell, [ends[end]])) if end in ends else _all_absent(absent[end])
             found += named(here, f"overhang.{end}.")
         return MetricResult(
-            measurements=found,
+            measurements=[*found, completeness(accounts)],
             figures=[figure for end in ends.values() for figure in figures.draw(cell, end)],
-            samples=[samples(list(ends.values()))],
-            parameters={"angles": cell.settings.angles, "least_free_length_steps": LEAST_STEPS},
+            samples=[samples(list(ends.values()))] if ends else [],
+            ledgers=accounts,
+            parameters={
+                "angles": cell.settings.angles,
+                "least_free_length_steps": LEAST_STEPS,
+                "stated_length_mm": stated_length_mm(max(cell.frame.voxel_mm[1:])),
+            },
         )
+
+
+def _accounts(cell: CylinderCell) -> tuple[Ledger, ...]:
+    """Of every end in view of a scan that has greys, or labels, to show electrodes by."""
+    if cell.settings.mask_of is not None:
+        return ()
+    return tuple(account(cell, end) for end in cell.frame.ends)
 
 
 def _measured_ends(cell: CylinderCell) -> dict[End, EndValues]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xctrules.core.robust import noise_of_second_differences
 from xctrules.cylinder.surfaces import EndEdges
-from xctrules_overhang.lengths import Floats, half_width
+from xctrules_overhang.lengths import Floats, Halves, half_widths, stated_length_mm
 
 NOISE_VOXELS = 0.9
 """Standard deviation, in in-plane voxels, of the Gaussian kernel that turns independent noise into that of
@@ -48,12 +48,15 @@ class SharedNoise:
         Equally spaced round the turn.
     reach : (nrows,)
         Standard deviation of a Gaussian kernel, in half-planes, by turn or by face between two.
+    half : (nrows,)
+        Half-planes to either side over which values are averaged before their extremes are taken.
     pooling
         Weights with which half-planes were averaged, see :class:`EndEdges`.
     """
 
     half_planes: int
     reach: Floats
+    half: Halves
     pooling: tuple[float, ...] = (1.0,)
 
     @classmethod
@@ -63,18 +66,20 @@ class SharedNoise:
         known = np.isfinite(edges.path_r_mm)
         total = np.where(known, edges.path_r_mm, 0.0).sum(axis=(1, 2))
         count = known.sum(axis=(1, 2))
+        half = half_widths(edges, stated_length_mm(voxel_mm))
         if not count.any():
-            return cls(nt, np.zeros(turns), edges.pooling)
+            return cls(nt, np.zeros(turns), half, edges.pooling)
         place = np.flatnonzero(count)
         radius = np.interp(np.arange(turns), place, total[place] / count[place])
         step = 2 * np.pi / nt
         reach = np.clip(NOISE_VOXELS * voxel_mm / (radius * step), 0.0, nt * MOST_REACH_DEG / 360)
-        return cls(nt, np.asarray(reach), edges.pooling)
+        return cls(nt, np.asarray(reach), half, edges.pooling)
 
     @property
     def of_faces(self) -> SharedNoise:
         """The same for the faces inside the first turn and outside of each, one row more."""
-        return SharedNoise(self.half_planes, np.concatenate([self.reach[:1], self.reach]), self.pooling)
+        reach, half = (np.concatenate([a[:1], a]) for a in (self.reach, self.half))
+        return SharedNoise(self.half_planes, reach, half, self.pooling)
 
     @property
     def apart(self) -> NDArray[np.intp]:
@@ -85,8 +90,8 @@ class SharedNoise:
     @cached_property
     def draws(self) -> NDArray[np.float32]:
         """Draws (DRAWS, nrows, nt) of such noise, of unit variance in single values, averaged as values are
-        before their extremes are taken (:func:`~xctrules_overhang.lengths.half_width` to either side)."""
-        nt, half = self.half_planes, half_width(self.half_planes)
+        before their extremes are taken."""
+        nt = self.half_planes
         reach = np.round(self.reach / REACH_STEP) * REACH_STEP
         white = np.random.default_rng(SEED).standard_normal((DRAWS, reach.size, nt), dtype=np.float32)
         wave = np.asarray(2 * np.pi * np.fft.rfftfreq(nt), dtype=np.float64)
@@ -97,7 +102,10 @@ class SharedNoise:
         if nt % 2 == 0:
             twice[-1] = 1.0
         kernel /= np.sqrt((twice * kernel**2).sum(axis=1) / nt)[:, None]
-        mean = (1 + 2 * np.cos(np.arange(1, half + 1)[:, None] * wave).sum(axis=0)) / (2 * half + 1)
+        shift = np.arange(1, int(self.half.max(initial=0)) + 1)
+        beside = np.cumsum(2 * np.cos(shift[:, None] * wave), axis=0)
+        total = 1 + np.concatenate([np.zeros((1, wave.size)), beside])
+        mean = total[self.half] / (2 * self.half[:, None] + 1)
         return np.fft.irfft(np.fft.rfft(white, axis=-1) * (kernel * mean), nt, axis=-1).astype(np.float32)
 
 

@@ -185,11 +185,19 @@ def _spread_of_lengths(ends: Ends) -> Measurement:
 
 
 def _smallest_length(ends: Ends) -> Measurement:
-    """The smallest overhang; absent where a stretch that is not clear could hide a smaller one."""
-    if unclear := longest_unclear([end.edges for end in ends.each]):
-        return Measurement.absent("length.min", "mm", unclear)
+    """The smallest overhang; absent where a stretch that is not clear could hide one that decides.
+
+    What is below zero beyond its uncertainty is stated all the same: what is hidden can only be worse.
+    """
     found = [(end.length.smallest, end) for end in ends.each]
-    return _extreme_length(ends, "length.min", *min(found, key=_corrected))
+    smallest = _extreme_length(ends, "length.min", *min(found, key=_corrected))
+    unclear = longest_unclear([end.edges for end in ends.each])
+    if unclear is None:
+        return smallest
+    assert smallest.value is not None
+    if smallest.value + (smallest.expanded_uncertainty or 0.0) < 0.0:
+        return dataclasses.replace(smallest, reason=f"a smaller one may be hidden: {unclear}")
+    return Measurement.absent("length.min", "mm", unclear)
 
 
 def _largest_length(ends: Ends) -> Measurement:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules_segmentation.layout import Layout
-from xctrules_segmentation.places import TALL_CATHODE_MM, stands_tall
+from xctrules_segmentation.places import TALL_CATHODE_MM, leaves, stands_tall, with_flanks
 from xctrules_segmentation.sampling import Sampling
 from xctrules_segmentation.steps import (
     CLEAR_CONTRAST,
@@ -54,6 +54,10 @@ LEAST_STEP, LARGEST_STEP = 0.5, 1.4
 """One cathode is as bright as the other: a step outside this range, as a share of the usual one, is some
 other layer's or a centre pin's."""
 
+FILLED = 0.6
+"""Share of a cathode's usual step that both flanks of its slab show, where it is a cathode that stands up: a
+strip of metal beside it fills one of them only."""
+
 NEIGHBOURS_DEG = 15.0
 """To either side of an angle, over which a step's neighbours are looked at."""
 
@@ -66,15 +70,23 @@ class Cathodes:
     ----------
     edge : (2, nturns, nt)
         Height outward of the rough cathode edge; NaN where it was not seen.
-    facing : (nturns, nt) bool
-        Whether the roll has a cathode on either side.
+    face : (2, nturns, nt) bool
+        Whether the roll has one there.
     hidden : (2, nturns, nt) bool
         Where a tab stands in front of the edge.
+    tall : (2, nturns, nt) bool
+        Where something stands up beside the foil: a tab, or the cathode itself.
     """
 
     edge: Floats
-    facing: NDArray[np.bool_]
+    face: NDArray[np.bool_]
     hidden: NDArray[np.bool_]
+    tall: NDArray[np.bool_]
+
+    @property
+    def facing(self) -> NDArray[np.bool_]:
+        """Whether (nturns, nt) the roll has a cathode on either side."""
+        return np.asarray(self.face.any(axis=0))
 
     @property
     def unseen(self) -> NDArray[np.bool_]:
@@ -93,33 +105,64 @@ class Cathodes:
         return np.where(np.isnan(edge), usual, edge)
 
 
-def find_cathodes(window: Window, layout: Layout, sampling: Sampling, pool: Executor) -> Cathodes:
-    """Locate the cathodes' edges on both sides of every turn, at every angle."""
+def find_cathodes(
+    window: Window, layout: Layout, parted: NDArray[np.bool_], sampling: Sampling, pool: Executor
+) -> Cathodes:
+    """Locate the cathodes' edges on both sides of every turn, at every angle.
+
+    ``parted`` (2, nturns, nt) says where something thick lies inside and outside a turn, see
+    :func:`~xctrules_segmentation.places.parted`.
+    """
     faces = np.stack([layout.inner_mm, layout.outer_mm])
     half_width = layout.half_width_mm
 
-    def both_sides(turn: int) -> list[tuple[Floats, Floats]]:
+    def both_sides(turn: int) -> list[tuple[Floats, Floats, Floats]]:
         return [_edge(window, face, half_width, sampling) for face in faces[:, turn]]
 
     looked = list(pool.map(both_sides, range(faces.shape[1])))
-    edge, step = (np.array([[side[i] for side in turn] for turn in looked]).swapaxes(0, 1) for i in (0, 1))
+    edge, step, flank = (
+        np.array([[side[i] for side in turn] for turn in looked]).swapaxes(0, 1) for i in range(3)
+    )
     other = np.isfinite(step) & ~_like_a_cathode(step)
     edge, faces = np.where(other, np.nan, edge), np.where(other, np.nan, faces)
-    hidden = stands_tall(edge, TALL_CATHODE_MM, window, layout.foil_mm, sampling.voxel_mm)
-    facing = np.asarray(np.isfinite(faces).any(axis=0))
-    return Cathodes(np.where(hidden, np.nan, edge), facing, hidden)
+    tall = stands_tall(edge, TALL_CATHODE_MM)
+    hidden = with_flanks(_strips(edge, flank, tall, parted, window), layout.foil_mm, sampling.voxel_mm)
+    return Cathodes(
+        np.where(hidden, np.nan, edge),
+        np.isfinite(faces),
+        hidden,
+        hidden | with_flanks(tall, layout.foil_mm, sampling.voxel_mm),
+    )
+
+
+def _strips(
+    edge: Floats, flank: Floats, tall: NDArray[np.bool_], parted: NDArray[np.bool_], window: Window
+) -> NDArray[np.bool_]:
+    """Where (2, nturns, nt) what stands up is a strip of metal and no cathode.
+
+    A tab goes on out of the window, or parts the turns between which it is wound in, or stands beside the
+    slab's place. What does none of that, ends in the window and is a cathode's in grey and in width, is a
+    cathode that stands up: its edge is where it ends.
+    """
+    usual = np.nanmedian(flank) if np.isfinite(flank).any() else np.nan
+    with np.errstate(invalid="ignore"):
+        beside = flank < FILLED * usual
+    return np.asarray(leaves(edge, window) | (tall & (parted | beside)))
 
 
 def _edge(
     window: Window, centre_mm: Floats, half_width_mm: float, sampling: Sampling
-) -> tuple[Floats, Floats]:
-    """Height of the edge of the cathode whose middle lies at ``centre_mm`` (nt,), and the step in grey there.
+) -> tuple[Floats, Floats, Floats]:
+    """Height of the edge of the cathode whose middle lies at ``centre_mm`` (nt,), the step in grey there, and
+    that of the weaker of its two flanks.
 
-    Both are NaN where there is none to be seen.
+    All are NaN where there is none to be seen.
     """
     if np.isnan(centre_mm).all():
-        return np.full(centre_mm.shape, np.nan), np.full(centre_mm.shape, np.nan)
-    profile = pooled(np.mean([window.at(centre_mm + k * half_width_mm) for k in MIDDLE_OF_SLAB], axis=0))
+        nothing = np.full(centre_mm.shape, np.nan)
+        return nothing, nothing, nothing
+    across = [pooled(window.at(centre_mm + k * half_width_mm)) for k in MIDDLE_OF_SLAB]
+    profile = np.mean(across, axis=0)
     below = max(3, int((window.height_mm < INSIDE_BELOW_MM).sum()))
     inside = rank(profile[:below], 0.5)
     outside = rank(profile[window.height_mm > OUTSIDE_ABOVE_MM], OUTSIDE_SHARE)
@@ -132,7 +175,10 @@ def _edge(
         clear = high - low > CLEAR_CONTRAST * noise(profile)
         clear &= high - low > LEAST_OF_STEP * (inside - outside)
     clear &= np.isfinite(at)
-    return np.where(clear, window.height_at(at), np.nan), np.where(clear, high - low, np.nan)
+    flanks = [levels_beside(flank, index, sampling.skip, sampling.level)[0] - low for flank in across]
+    found = window.height_at(at), high - low, np.fmin(flanks[0], flanks[-1])
+    edge, step, flank = (np.where(clear, values, np.nan) for values in found)
+    return edge, step, flank
 
 
 def _like_a_cathode(step: Floats) -> NDArray[np.bool_]:

@@ -33,12 +33,16 @@ from xctrules_segmentation.free_foil import OneFoil, Turn, find_tip, strays
 from xctrules_segmentation.layout import Layout, bridged
 from xctrules_segmentation.places import (
     BLUR_VOXELS,
+    BRIGHT_STRIP,
     TALL_ANODE_MM,
+    leaves,
     lonely,
     outlying,
+    parted,
     scatter,
     stands_tall,
     usual_height,
+    with_flanks,
 )
 from xctrules_segmentation.sampling import Sampling
 from xctrules_segmentation.steps import Floats, Greys, pooling
@@ -71,13 +75,14 @@ it."""
 
 @dataclass(frozen=True)
 class _Foils:
-    """All turns' foils: ``tip`` and ``shift`` (nturns, nt) in mm, ``clear`` and ``short`` (nturns, nt) as in
-    :class:`~xctrules_segmentation.free_foil.Turn`, ``path`` (nh, nturns, nt)."""
+    """All turns' foils: ``tip`` and ``shift`` (nturns, nt) in mm, ``clear``, ``short`` and ``step``
+    (nturns, nt) as in :class:`~xctrules_segmentation.free_foil.Turn`, ``path`` (nh, nturns, nt)."""
 
     tip: Floats
     clear: NDArray[np.bool_]
     short: NDArray[np.bool_]
     shift: Floats
+    step: Floats
     path: Greys
 
     @classmethod
@@ -87,6 +92,7 @@ class _Foils:
             clear=np.stack([turn.clear for turn in turns]),
             short=np.stack([turn.short for turn in turns]),
             shift=np.stack([turn.shift for turn in turns]),
+            step=np.stack([turn.step for turn in turns]),
             path=np.stack([turn.path for turn in turns], axis=1),
         )
 
@@ -113,10 +119,12 @@ def find_end(cell: CylinderCell, end: EndInView, layout: Layout, window: Window 
         raise NotMeasurable(f"too few slices on either side of the electrode edge at the {end.name}")
     sampling = Sampling.of(window.step_mm, voxel, side_mm(window, layout, voxel))
     with ThreadPoolExecutor(WORKERS) as pool:
-        cathodes = find_cathodes(window, layout, sampling, pool)
+        thick = parted(layout.foil_mm)
+        cathodes = find_cathodes(window, layout, thick, sampling, pool)
         typical = FoilContrast.of(window, layout, cathodes.lower_or_usual(), sampling.side_mm)
         foils = _find_tips(window, layout, cathodes, sampling, typical, pool)
-    state = _states(window, layout, cathodes, foils, voxel)
+    strips = _strips(window, layout, foils, thick[0] | thick[1], voxel)
+    state = _states(window, layout, cathodes, foils, strips, voxel, sampling.search * window.step_mm)
     return _edges(end, window, layout, cathodes, foils, typical, state, voxel)
 
 
@@ -133,13 +141,14 @@ def _find_tips(
 
     def foil(turn: int) -> OneFoil:
         return OneFoil(
-            window, layout.foil_mm[turn], edge[turn], cathodes.hidden[:, turn],
+            window, layout.foil_mm[turn], edge[turn], cathodes.tall[:, turn],
             layout.pitch_mm, sampling, typical,
         )  # fmt: skip
 
     turns = list(pool.map(lambda turn: find_tip(foil(turn)), range(edge.shape[0])))
     found = _Foils.of(turns)
     usual, strayed = strays(window, layout, found.path, found.tip)
+    strayed |= cathodes.tall.any(axis=0)
     for turn in np.flatnonzero(strayed.any(axis=1)).tolist():
         beside = find_tip(foil(turn), usual[:, turn])
         turns[turn] = turns[turn].replaced(beside, strayed[turn])
@@ -147,14 +156,20 @@ def _find_tips(
 
 
 def _states(
-    window: Window, layout: Layout, cathodes: Cathodes, foils: _Foils, voxel_mm: float
+    window: Window,
+    layout: Layout,
+    cathodes: Cathodes,
+    foils: _Foils,
+    strips: NDArray[np.bool_],
+    voxel_mm: float,
+    reach_mm: float,
 ) -> NDArray[np.int8]:
     """What became of each place (nturns, nt); what is said later goes before what was said first."""
     no_edge = cathodes.unseen
     state = np.full(foils.tip.shape, MEASURED, dtype=np.int8)
     state[no_edge | ~(foils.clear | foils.short)] = UNCLEAR
-    tall = stands_tall(foils.tip, TALL_ANODE_MM, window, layout.foil_mm, voxel_mm)
-    state[tall | (no_edge & cathodes.hidden.any(axis=0))] = TAB
+    state[_at_a_cathodes_edge(foils.tip, cathodes.edge, reach_mm)] = UNCLEAR
+    state[strips | (no_edge & cathodes.hidden.any(axis=0))] = TAB
     state[~cathodes.facing] = NO_FACING_CATHODE
     # Within the blur of its own begin and end a foil fades, and so does its edge.
     state[np.isnan(layout.foil_mm) | layout.ends_of_foil(BLUR_VOXELS * voxel_mm)] = NO_FOIL
@@ -164,6 +179,29 @@ def _states(
     state[outlying(np.where(state == MEASURED, foils.tip, np.nan), window.step_mm)] = UNCLEAR
     state[(state == MEASURED) & lonely(state == MEASURED)] = UNCLEAR
     return state
+
+
+def _at_a_cathodes_edge(tip: Floats, edge: Floats, reach_mm: float) -> NDArray[np.bool_]:
+    """Where (nturns, nt) a tip cannot be told from the edge of a cathode that stands up beside the foil.
+
+    ``edge`` is (2, nturns, nt). The flank of a bright slab looks like the ridge of a thin foil, up to the
+    slab's end: a tip that stands above its neighbours' just there is the slab's, or nobody knows.
+    """
+    with np.errstate(invalid="ignore"):
+        raised = stands_tall(edge, TALL_ANODE_MM) & (np.abs(edge - tip) < reach_mm)
+        above = tip > usual_height(tip) + reach_mm
+    return np.asarray(raised.any(axis=0) & above)
+
+
+def _strips(
+    window: Window, layout: Layout, foils: _Foils, thick: NDArray[np.bool_], voxel_mm: float
+) -> NDArray[np.bool_]:
+    """Where (nturns, nt) what stands up is a strip of metal and no foil: it goes on out of the window, stands
+    out far more than a foil, or parts the turns between which it is wound in."""
+    with np.errstate(invalid="ignore"):
+        metal = (foils.step > BRIGHT_STRIP) | thick
+    strip = leaves(foils.tip, window) | (stands_tall(foils.tip, TALL_ANODE_MM) & metal)
+    return with_flanks(strip, layout.foil_mm, voxel_mm)
 
 
 def _edges(
@@ -194,6 +232,9 @@ def _edges(
         inside_sigma_mm=INSIDE_VOXELS * voxel_mm * less_clear,
         cathode_sigma_mm=scatter(cathode, layout.foil_mm, voxel_mm),
         handedness=layout.handedness,
+        foil_mm=layout.foil_mm,
+        face=cathodes.face,
+        hidden=cathodes.hidden,
         threshold_shift_mm=float("nan") if bad.all() else float(np.mean(foils.shift[~bad])),
         pooling=pooling(layout.theta_deg.size),
     )

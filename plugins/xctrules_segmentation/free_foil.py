@@ -49,7 +49,7 @@ class OneFoil:
     foil_mm, edge : (nt,)
         Its radius in the roll, and the height of the cathode's edge beside it.
     hidden : (2, nt)
-        Where a tab stands inside and outside of it.
+        Where a tab, or a cathode, stands up inside and outside of it.
     typical
         How far the scan's foils stand out.
     """
@@ -84,6 +84,8 @@ class Turn:
         Whether the foil is there in the roll and nothing of it stands above.
     shift : (nt,)
         How far the tip moves when the criterion moves from 50 % to 60 % of the step.
+    step : (nt,)
+        The step in contrast at the tip, in contrasts of a free foil: a strip of metal has more.
     path : (nh, nt)
         Radius at every height.
     """
@@ -92,6 +94,7 @@ class Turn:
     clear: NDArray[np.bool_]
     short: NDArray[np.bool_]
     shift: Floats
+    step: Floats
     path: Greys
 
     def replaced(self, other: Turn, where: NDArray[np.bool_]) -> Turn:
@@ -101,6 +104,7 @@ class Turn:
             clear=np.where(where, other.clear, self.clear),
             short=np.where(where, other.short, self.short),
             shift=np.where(where, other.shift, self.shift),
+            step=np.where(where, other.step, self.step),
             path=np.where(where, other.path, self.path),
         )
 
@@ -109,6 +113,8 @@ def find_tip(foil: OneFoil, usual: Floats | None = None) -> Turn:
     """Follow one foil and find its tip.
 
     With ``usual`` (nh, nt), the lean of the neighbours in mm, the path keeps to it within ``STRAY``.
+    Where something stands up beside the foil, it takes the neighbours' lean as it is: the flank of a bright
+    slab would draw it.
     """
     window, sampling = foil.window, foil.sampling
     path, contrast = _followed(foil, usual)
@@ -121,11 +127,11 @@ def find_tip(foil: OneFoil, usual: Floats | None = None) -> Turn:
     part = foil.rows(slice(low, int(known.max(initial=0)) + reach))
     within = slice(low, low + part.window.height_mm.size)
     beyond = _contrast_beyond(part, path[within], last - low)
-    tip, clear, shift = _tip(part, beyond, expected[within], last - low, noise(pooled(contrast)))
+    tip, clear, shift, step = _tip(part, beyond, expected[within], last - low, noise(pooled(contrast)))
     short = ~clear & _is_short(foil, contrast)
     # Where the step does not show, the likeliest place still does.
     tip = np.where(short & np.isnan(tip), window.height_at(last + 0.5), tip)
-    return Turn(tip, clear, short, shift, path)
+    return Turn(tip, clear, short, shift, step, path)
 
 
 # --- the ridge and the path along it -----------------------------------------------------------------------
@@ -214,7 +220,8 @@ def _ridge_gain(foil: OneFoil, lanes: _Lanes, grey: Floats, usual: Floats | None
     allowed = AT_HOME * foil.pitch_mm + STEEPEST * np.maximum(height[:, None] - foil.edge, 0.0)
     gain[np.abs(lanes.own_mm) > allowed[..., None]] = FORBIDDEN
     if usual is not None:
-        gain[np.abs(lanes.own_mm - usual[..., None]) > STRAY * foil.pitch_mm] = FORBIDDEN
+        stray_mm = np.where(foil.hidden.any(axis=0), 0.5 * lanes.step_mm, STRAY * foil.pitch_mm)
+        gain[np.abs(lanes.own_mm - usual[..., None]) > stray_mm[:, None]] = FORBIDDEN
     return gain
 
 
@@ -358,9 +365,9 @@ def _straight_beyond(path: Greys, last: NDArray[np.intp], count: int) -> Floats:
 
 def _tip(
     foil: OneFoil, contrast: Greys, expected: Greys, last: NDArray[np.intp], noise_of_one: float
-) -> tuple[Floats, NDArray[np.bool_], Floats]:
-    """Height of the foil's tip, whether its step is clear, and how far it moves at 60 % of the step; (nt,)
-    each."""
+) -> tuple[Floats, NDArray[np.bool_], Floats, Floats]:
+    """Height of the foil's tip, whether its step is clear, how far it moves at 60 % of the step, and the step
+    in contrasts of a free foil; (nt,) each."""
     window, sampling = foil.window, foil.sampling
     contrast = pooled(contrast)
     half = 0.5 * take(expected, last[None])[0]
@@ -382,7 +389,8 @@ def _tip(
         return window.height_at(plain)
 
     tip = fallen_to(CRITERION)
-    return tip, clear & np.isfinite(tip), np.nan_to_num(fallen_to(OTHER_CRITERION) - tip)
+    shift = np.nan_to_num(fallen_to(OTHER_CRITERION) - tip)
+    return tip, clear & np.isfinite(tip), shift, np.asarray((high - low) / foil.typical.free_mean)
 
 
 # --- paths that have come upon another foil ----------------------------------------------------------------

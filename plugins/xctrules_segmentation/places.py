@@ -8,14 +8,24 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.core.robust import noise_of_second_differences
+from xctrules.core.robust import noise_of_second_differences, sd_about_zero
 from xctrules_segmentation.steps import LEAST_POOLED, Floats, around, over_turns, rank
 from xctrules_segmentation.window import Window
 
 TALL_CATHODE_MM, TALL_ANODE_MM = 0.8, 0.35
-"""A strip that stands this much above its neighbours is a tab's, not an electrode's edge. Less for the
-anode: it starts higher, and what is lost by taking a long overhang for a tab is a long overhang, not a short
-one."""
+"""What stands this much above its neighbours is looked at again: an electrode that stands up there, or a tab.
+Less for the anode, which starts higher."""
+
+BRIGHT_STRIP = 2.0
+"""A tab of copper or nickel is some ten times as thick as the foil and stands out that much more: twice
+is no foil any more."""
+
+LIFT_MM, LIFT_SIGMAS = 0.04, 4.0
+"""Distance by which a strip of metal parts the turns on its two sides: tabs are 0.05 mm thick and more. It
+has to stand out of the usual unevenness of the turns as well."""
+
+LIFT_DEG = 10.0
+"""Width over which a lift is averaged: the turns beside a strip come back to their places over more."""
 
 NEIGHBOURHOOD = 1 / 8
 """Share of a turn, to either side, that makes up an edge's neighbours: a tab may take up a quarter of one."""
@@ -56,27 +66,50 @@ def usual_height(height: Floats) -> Floats:
     return over_turns(own, LOWER_MIDDLE)
 
 
-def stands_tall(
-    height: Floats, tall_mm: float, window: Window, foil_mm: Floats, voxel_mm: float
-) -> NDArray[np.bool_]:
-    """Where an edge (..., nturns, nt) stands up like a tab: to the end of the window, or far above its
-    neighbours.
+def stands_tall(height: Floats, tall_mm: float) -> NDArray[np.bool_]:
+    """Where an edge (..., nturns, nt) stands far above its neighbours.
 
     Neighbours are 45 degrees to either side on this and the two next turns on both sides: a tab stands on
-    one turn, and near the core it may take up a quarter of it. Its flanks count to it as far as the blur
-    reaches.
+    one turn, and near the core it may take up a quarter of it.
     """
-    usual = usual_height(height)
     with np.errstate(invalid="ignore"):
-        tall = height > usual + tall_mm
-        tall |= height > window.height_mm[-1] - TOP_STEPS * window.step_mm
+        return np.asarray(height > usual_height(height) + tall_mm)
+
+
+def leaves(height: Floats, window: Window) -> NDArray[np.bool_]:
+    """Where an edge (..., nturns, nt) goes on beyond the end of the window."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(height > window.height_mm[-1] - TOP_STEPS * window.step_mm)
+
+
+def with_flanks(strip: NDArray[np.bool_], foil_mm: Floats, voxel_mm: float) -> NDArray[np.bool_]:
+    """A strip (..., nturns, nt) and its flanks, as far as the blur reaches."""
     flank = BLUR_VOXELS * voxel_mm / np.nan_to_num(foil_mm, nan=np.inf)  # in radians
-    reach = np.ceil(flank * height.shape[-1] / (2 * np.pi)).astype(int)
-    wide = tall.copy()
+    reach = np.ceil(flank * strip.shape[-1] / (2 * np.pi)).astype(int)
+    wide = strip.copy()
     for shift in range(1, int(reach.max(initial=0)) + 1):
-        near = np.roll(tall, shift, axis=-1) | np.roll(tall, -shift, axis=-1)
+        near = np.roll(strip, shift, axis=-1) | np.roll(strip, -shift, axis=-1)
         wide |= near & (shift <= reach)
     return wide
+
+
+def parted(foil_mm: Floats) -> NDArray[np.bool_]:
+    """Where something thick lies inside [0] and outside [1] of each turn, (2, nturns, nt).
+
+    A tab parts the turns between which it is wound in by its own thickness; an electrode that was wound in
+    too high does not.
+    """
+    turns, nt = foil_mm.shape
+    found = np.zeros((2, turns, nt), dtype=bool)
+    if turns < 2:
+        return found
+    gap = np.diff(foil_mm, axis=0)
+    away = gap - around(gap, nt // 4)  # half a turn: what is usual here, whatever the roll's form
+    level = around(away, max(1, round(0.5 * LIFT_DEG * nt / 360)))
+    with np.errstate(invalid="ignore"):
+        wide = level > np.fmax(LIFT_MM, LIFT_SIGMAS * sd_about_zero(level))
+    found[0, 1:], found[1, :-1] = wide, wide
+    return found
 
 
 def outlying(tip: Floats, step_mm: float) -> NDArray[np.bool_]:

@@ -136,6 +136,12 @@ class EndEdges:
         Radius of the foil's centre at those heights.
     state : (nturns, nt) int
         ``MEASURED`` or why not.
+    foil_mm : (nturns, nt)
+        Radius of the foil in the roll, NaN where there is none.
+    face : (2, nturns, nt) bool
+        Whether the roll has a cathode that faces the foil from inside [0] and from outside [1].
+    hidden : (2, nturns, nt) bool
+        Where a tab stands in front of that cathode's edge.
     anode_sigma_mm, cathode_sigma_mm
         Standard uncertainty of one located edge from noise alone.
     threshold_shift_mm
@@ -161,6 +167,9 @@ class EndEdges:
     path_z_mm: Floats
     path_r_mm: Floats
     state: NDArray[np.int8]
+    foil_mm: Floats
+    face: NDArray[np.bool_]
+    hidden: NDArray[np.bool_]
     anode_sigma_mm: float
     cathode_sigma_mm: float
     threshold_shift_mm: float = float("nan")

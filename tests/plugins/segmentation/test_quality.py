@@ -25,7 +25,8 @@ def edges(state: np.ndarray, **values: float) -> EndEdges:
     known = {"anode_sigma_mm": 0.01, "cathode_sigma_mm": 0.01, "threshold_shift_mm": -0.004, **values}
     return EndEdges(
         "top", 1, np.arange(state.shape[1]) * 10.0, nothing, np.stack([nothing, nothing]),
-        nothing[..., None], nothing[..., None], state, **known,
+        nothing[..., None], nothing[..., None], state, nothing,
+        np.isfinite(np.stack([nothing, nothing])), np.zeros((2, *state.shape), dtype=bool), **known,
     )  # fmt: skip
 
 
