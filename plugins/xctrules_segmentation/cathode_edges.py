@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xctrules_segmentation.layout import Layout
-from xctrules_segmentation.places import TALL_CATHODE_MM, leaves, stands_tall, with_flanks
+from xctrules_segmentation.places import TALL_CATHODE_MM, as_strips, leaves, stands_tall, with_flanks
 from xctrules_segmentation.sampling import Sampling
 from xctrules_segmentation.steps import (
     CLEAR_CONTRAST,
@@ -84,6 +84,11 @@ class Cathodes:
     tall: NDArray[np.bool_]
 
     @property
+    def raised(self) -> NDArray[np.bool_]:
+        """Where (nturns, nt) a cathode itself stands up beside the foil."""
+        return np.asarray((self.tall & ~self.hidden).any(axis=0))
+
+    @property
     def facing(self) -> NDArray[np.bool_]:
         """Whether (nturns, nt) the roll has a cathode on either side."""
         return np.asarray(self.face.any(axis=0))
@@ -147,7 +152,7 @@ def _strips(
     usual = np.nanmedian(flank) if np.isfinite(flank).any() else np.nan
     with np.errstate(invalid="ignore"):
         beside = flank < FILLED * usual
-    return np.asarray(leaves(edge, window) | (tall & (parted | beside)))
+    return np.asarray(leaves(edge, window) | as_strips(tall, parted | beside))
 
 
 def _edge(

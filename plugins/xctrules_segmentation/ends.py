@@ -35,6 +35,7 @@ from xctrules_segmentation.places import (
     BLUR_VOXELS,
     BRIGHT_STRIP,
     TALL_ANODE_MM,
+    as_strips,
     leaves,
     lonely,
     outlying,
@@ -141,14 +142,14 @@ def _find_tips(
 
     def foil(turn: int) -> OneFoil:
         return OneFoil(
-            window, layout.foil_mm[turn], edge[turn], cathodes.tall[:, turn],
+            window, layout.foil_mm[turn], edge[turn], cathodes.tall[:, turn], cathodes.raised[turn],
             layout.pitch_mm, sampling, typical,
         )  # fmt: skip
 
     turns = list(pool.map(lambda turn: find_tip(foil(turn)), range(edge.shape[0])))
     found = _Foils.of(turns)
     usual, strayed = strays(window, layout, found.path, found.tip)
-    strayed |= cathodes.tall.any(axis=0)
+    strayed |= cathodes.raised
     for turn in np.flatnonzero(strayed.any(axis=1)).tolist():
         beside = find_tip(foil(turn), usual[:, turn])
         turns[turn] = turns[turn].replaced(beside, strayed[turn])
@@ -200,7 +201,7 @@ def _strips(
     out far more than a foil, or parts the turns between which it is wound in."""
     with np.errstate(invalid="ignore"):
         metal = (foils.step > BRIGHT_STRIP) | thick
-    strip = leaves(foils.tip, window) | (stands_tall(foils.tip, TALL_ANODE_MM) & metal)
+    strip = leaves(foils.tip, window) | as_strips(stands_tall(foils.tip, TALL_ANODE_MM), metal)
     return with_flanks(strip, layout.foil_mm, voxel_mm)
 
 

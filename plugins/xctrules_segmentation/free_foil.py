@@ -50,6 +50,8 @@ class OneFoil:
         Its radius in the roll, and the height of the cathode's edge beside it.
     hidden : (2, nt)
         Where a tab, or a cathode, stands up inside and outside of it.
+    raised : (nt,)
+        Where it is a cathode.
     typical
         How far the scan's foils stand out.
     """
@@ -58,6 +60,7 @@ class OneFoil:
     foil_mm: Floats
     edge: Floats
     hidden: NDArray[np.bool_]
+    raised: NDArray[np.bool_]
     pitch_mm: float
     sampling: Sampling
     typical: FoilContrast
@@ -113,7 +116,7 @@ def find_tip(foil: OneFoil, usual: Floats | None = None) -> Turn:
     """Follow one foil and find its tip.
 
     With ``usual`` (nh, nt), the lean of the neighbours in mm, the path keeps to it within ``STRAY``.
-    Where something stands up beside the foil, it takes the neighbours' lean as it is: the flank of a bright
+    Where a cathode stands up beside the foil, it takes the neighbours' lean as it is: the flank of a bright
     slab would draw it.
     """
     window, sampling = foil.window, foil.sampling
@@ -220,7 +223,7 @@ def _ridge_gain(foil: OneFoil, lanes: _Lanes, grey: Floats, usual: Floats | None
     allowed = AT_HOME * foil.pitch_mm + STEEPEST * np.maximum(height[:, None] - foil.edge, 0.0)
     gain[np.abs(lanes.own_mm) > allowed[..., None]] = FORBIDDEN
     if usual is not None:
-        stray_mm = np.where(foil.hidden.any(axis=0), 0.5 * lanes.step_mm, STRAY * foil.pitch_mm)
+        stray_mm = np.where(foil.raised, 0.5 * lanes.step_mm, STRAY * foil.pitch_mm)
         gain[np.abs(lanes.own_mm - usual[..., None]) > stray_mm[:, None]] = FORBIDDEN
     return gain
 

@@ -24,6 +24,9 @@ LIFT_MM, LIFT_SIGMAS = 0.04, 4.0
 """Distance by which a strip of metal parts the turns on its two sides: tabs are 0.05 mm thick and more. It
 has to stand out of the usual unevenness of the turns as well."""
 
+HALF = 0.5
+"""Share of a stretch that shows what it is: its rims, and a place here and there, do not."""
+
 LIFT_DEG = 10.0
 """Width over which a lift is averaged: the turns beside a strip come back to their places over more."""
 
@@ -76,6 +79,24 @@ def stands_tall(height: Floats, tall_mm: float) -> NDArray[np.bool_]:
         return np.asarray(height > usual_height(height) + tall_mm)
 
 
+def as_strips(tall: NDArray[np.bool_], sign: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Of what stands tall, (..., nturns, nt), the stretches that show a sign of being a strip of metal over
+    half of their width and more: one stretch is one thing."""
+    found = np.zeros(tall.shape, dtype=bool)
+    for turn in np.ndindex(tall.shape[:-1]):
+        if not tall[turn].any():
+            continue
+        if tall[turn].all():
+            found[turn] = sign[turn].mean() >= HALF
+            continue
+        begin = int(np.flatnonzero(~tall[turn])[0])  # so that no stretch runs over the end
+        row, signs = np.roll(tall[turn], -begin), np.roll(sign[turn], -begin)
+        label = np.cumsum(np.diff(row.astype(np.int8), prepend=0) == 1) * row
+        share = np.bincount(label, signs) / np.maximum(np.bincount(label), 1)
+        found[turn] = np.roll(row & (share[label] >= HALF), begin)
+    return found
+
+
 def leaves(height: Floats, window: Window) -> NDArray[np.bool_]:
     """Where an edge (..., nturns, nt) goes on beyond the end of the window."""
     with np.errstate(invalid="ignore"):
@@ -104,7 +125,7 @@ def parted(foil_mm: Floats) -> NDArray[np.bool_]:
     if turns < 2:
         return found
     gap = np.diff(foil_mm, axis=0)
-    away = gap - around(gap, nt // 4)  # half a turn: what is usual here, whatever the roll's form
+    away = gap - around(gap, nt // 2)  # what is usual over a turn: beside a tab it takes up to half of one
     level = around(away, max(1, round(0.5 * LIFT_DEG * nt / 360)))
     with np.errstate(invalid="ignore"):
         wide = level > np.fmax(LIFT_MM, LIFT_SIGMAS * sd_about_zero(level))

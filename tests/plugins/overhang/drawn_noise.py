@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from xctrules_overhang.noise import SharedNoise
 
 POOLING = (0.5, 0.25)
 """Half-planes averaged with their neighbours, at half weight."""
@@ -20,3 +21,10 @@ def shared_noise(shape: tuple[int, int], reach: float, rng: np.random.Generator)
     noise = np.fft.irfft(np.fft.rfft(white) * np.fft.rfft(kernel), shape[1])
     noise = pooled(noise)
     return np.asarray(noise / noise.std())
+
+
+def sharing(
+    half_planes: int, reach: np.ndarray, pooling: tuple[float, ...] = (1.0,), half: int = 2
+) -> SharedNoise:
+    """How noise is shared on turns whose extremes are taken over five half-planes (or 2 ``half`` + 1)."""
+    return SharedNoise(half_planes, reach, np.full(reach.size, half, dtype=np.intp), pooling)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from plugins.overhang.drawn_noise import POOLING, pooled, shared_noise
+from plugins.overhang.drawn_noise import POOLING, pooled, shared_noise, sharing
 from xctrules_overhang.extremes import extreme
-from xctrules_overhang.noise import SharedNoise, scatter
+from xctrules_overhang.noise import scatter
 
 
 def test_the_bias_of_an_extreme_is_taken_out_where_neighbours_share_their_noise() -> None:
     rng = np.random.default_rng(8)
-    shared, sigma = SharedNoise(360, np.full(8, 3.0), POOLING), 0.02
+    shared, sigma = sharing(360, np.full(8, 3.0), POOLING), 0.02
     errors, covered = [], []
     for _ in range(30):
         values = 0.6 + sigma * shared_noise((8, 360), 3.0, rng)
@@ -28,7 +28,7 @@ def test_the_bias_of_an_extreme_is_taken_out_where_neighbours_share_their_noise(
 def test_the_bias_of_an_extreme_is_taken_out(sign: int, angles: int, pooling: tuple[float, ...]) -> None:
     """Alike truths everywhere: whatever the extreme is beyond them is noise."""
     rng = np.random.default_rng(11)
-    shared = SharedNoise(angles, np.zeros(12), pooling)
+    shared = sharing(angles, np.zeros(12), pooling)
     sigma, errors, spreads = 0.02, [], []
     for _ in range(40):
         noise = rng.normal(0, sigma, (12, angles))
@@ -48,6 +48,6 @@ def test_a_fault_is_not_corrected_away() -> None:
     rng = np.random.default_rng(4)
     values = 0.6 + rng.normal(0, 0.01, (12, 360))
     values[5, 100:120] -= 0.7
-    found = extreme(values, 0.01, -1, SharedNoise(360, np.zeros(12), POOLING))
+    found = extreme(values, 0.01, -1, sharing(360, np.zeros(12), POOLING))
     assert found.corrected == pytest.approx(-0.1, abs=0.015)
     assert found.index[0] == 5 and 99 <= found.index[1] <= 120
