@@ -9,7 +9,7 @@ fault may lie there. Places are counted along the foil, in mm.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ from xctrules.cylinder.surfaces import (
 )
 from xctrules_overhang import budget
 from xctrules_overhang.lengths import stated_length_mm
+from xctrules_overhang.unseen import runs
 
 PARTS: dict[End, str] = {"top": "electrode edges, top end", "bottom": "electrode edges, bottom end"}
 
@@ -141,7 +142,7 @@ class _AlongFoil:
         """Runs without a cathode: explained at the foil's beginning and end, and as far as a tab's bare
         collector reaches; what has an own cathode on the other side is measured all the same."""
         first, last = self._foil()
-        for start, stop in _runs(where):
+        for start, stop in runs(where):
             own_end = start <= first or stop > last
             if not own_end and self._length(start, stop) > WIDEST_BARE_MM:
                 kind[start:stop] = UNKNOWN
@@ -156,7 +157,7 @@ class _AlongFoil:
     def _bound_tabs(self, kind: NDArray[np.int8], behind: NDArray[np.bool_]) -> None:
         """Stretches behind tabs: explained where none is wider and they are not more than tabs are."""
         kind[behind] = UNKNOWN
-        groups = self._tabs(list(_runs(behind)))
+        groups = self._tabs(list(runs(behind)))
         fitting = [g for g in groups if max(self._length(*run) for run in g) <= WIDEST_TAB_MM]
         fitting.sort(key=lambda g: -max(self._length(*run) for run in g))
         for group in fitting[:MOST_TABS]:
@@ -185,7 +186,7 @@ class _AlongFoil:
         """All stretches that are neither measured nor explained."""
         return [
             Place(self._length(start, stop), self._at((start + stop - 1) // 2), self._why(start, stop))
-            for start, stop in _runs(kinds == UNKNOWN)
+            for start, stop in runs(kinds == UNKNOWN)
         ]
 
     def _why(self, start: int, stop: int) -> str:
@@ -212,9 +213,3 @@ def _between_half_planes(along: _AlongFoil, allowed_mm: float) -> list[Place]:
     least = math.ceil(along.edges.theta_deg.size * apart / allowed_mm)
     reason = f"half-planes lie {apart:.2f} mm apart and a fault may lie between them: take {least} or more"
     return [Place(apart, along._at(int(np.argmax(along.step_mm))), reason)]
-
-
-def _runs(where: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-    """First index and one past the last of each run of ``where`` (n,)."""
-    edge = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8)))
-    yield from zip(edge[::2].tolist(), edge[1::2].tolist(), strict=True)

@@ -16,7 +16,7 @@ from xctrules.cylinder.surfaces import UNCLEAR, CylinderCell
 from xctrules_overhang import budget
 from xctrules_overhang.end_values import EndValues
 from xctrules_overhang.extremes import Extreme
-from xctrules_overhang.lengths import Floats
+from xctrules_overhang.lengths import Floats, stated_length_mm
 from xctrules_overhang.unseen import hidden_places, longest_unclear
 
 Place = Mapping[str, float]
@@ -191,7 +191,7 @@ def _smallest_length(ends: Ends) -> Measurement:
     """
     found = [(end.length.smallest, end) for end in ends.each]
     smallest = _extreme_length(ends, "length.min", *min(found, key=_corrected))
-    unclear = longest_unclear([end.edges for end in ends.each])
+    unclear = longest_unclear([end.edges for end in ends.each], stated_length_mm(ends.voxel_mm))
     if unclear is None:
         return smallest
     assert smallest.value is not None

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from xctrules.core.robust import longest_run
 from xctrules.cylinder.surfaces import STATE_NAMES, TAB, UNCLEAR, EndEdges
-
-LONGEST_UNCLEAR_DEG = 5.0
-"""A longer stretch of a turn whose edge is not clear could hide a fault: then no smallest overhang is
-stated."""
 
 LISTED_TURNS = 4
 """Turns that a remark lists one by one."""
@@ -41,22 +37,31 @@ def hidden_places(ends: Sequence[EndEdges]) -> str | None:
     return f"not seen behind a tab or other metal, and not judged there: {shown}"
 
 
-def longest_unclear(ends: Sequence[EndEdges]) -> str | None:
-    """A sentence about the longest stretch whose edge is not clear, if it is longer than
-    ``LONGEST_UNCLEAR_DEG``."""
-    longest, text = LONGEST_UNCLEAR_DEG, None
+def longest_unclear(ends: Sequence[EndEdges], length_mm: float) -> str | None:
+    """A sentence about the longest stretch whose edge is not clear, if it is longer than ``length_mm`` of
+    foil: it could hide a short overhang."""
+    longest, text = length_mm, None
     for edges in ends:
         angles = edges.theta_deg.size
         # Along the foil, so that a stretch goes on into the next turn.
-        first, stop = longest_run((edges.state == UNCLEAR)[:, :: edges.handedness].ravel())
-        length_deg = (stop - first) * 360.0 / angles
-        if length_deg > longest:
-            longest = length_deg
+        order = slice(None, None, edges.handedness)
+        step_mm = (np.nan_to_num(edges.foil_mm) * (2 * np.pi / angles))[:, order].ravel()
+        for first, stop in runs((edges.state == UNCLEAR)[:, order].ravel()):
+            size_mm = float(step_mm[first:stop].sum())
+            if size_mm <= longest:
+                continue
+            longest = size_mm
             turn, angle = divmod(first, angles)
-            begins = edges.theta_deg[:: edges.handedness][angle]
             text = (
-                f"at the {edges.end} end the edges are not clear over {longest:.0f} degrees from turn "
-                f"{turn}, {begins:.0f} degrees on, where a short overhang could not be seen; a scan with "
-                "less noise or smaller voxels would show it"
+                f"at the {edges.end} end the edges are not clear over {size_mm:.1f} mm of foil "
+                f"({(stop - first) * 360.0 / angles:.0f} degrees) from turn {turn}, "
+                f"{edges.theta_deg[order][angle]:.0f} degrees on, where a short overhang could not be seen; "
+                "a scan with less noise or smaller voxels would show it"
             )
     return text
+
+
+def runs(where: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+    """First index and one past the last of each run of ``where`` (n,)."""
+    edge = np.flatnonzero(np.diff(np.concatenate([[False], where, [False]]).astype(np.int8)))
+    yield from zip(edge[::2].tolist(), edge[1::2].tolist(), strict=True)

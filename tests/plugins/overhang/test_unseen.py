@@ -17,21 +17,21 @@ def test_an_unclear_stretch_goes_on_into_the_next_turn(handedness: int) -> None:
     line[357:363] = UNCLEAR  # three degrees on either side of the seam
     if handedness < 0:
         state = line.reshape(3, 360)[:, ::-1].copy()
-    text = longest_unclear([edges(state=state, handedness=handedness)])
-    assert text is not None and "over 6 degrees from turn 0" in text
+    text = longest_unclear([edges(state=state, handedness=handedness)], 0.3)
+    assert text is not None and "(6 degrees) from turn 0" in text
     state[state == UNCLEAR] = 0
-    assert longest_unclear([edges(state=state, handedness=handedness)]) is None
+    assert longest_unclear([edges(state=state, handedness=handedness)], 0.3) is None
 
 
 def test_the_longest_unclear_stretch_of_all_ends_is_told_of() -> None:
     short, long = np.zeros((2, 3, 360), dtype=np.int8)
     short[0, 10:20] = UNCLEAR
     long[1, 40:60] = UNCLEAR
-    text = longest_unclear([edges(state=short), edges(state=long)])
-    assert text is not None and "over 20 degrees from turn 1, 40 degrees on" in text
-    five = np.zeros((3, 360), dtype=np.int8)
-    five[0, 10:15] = UNCLEAR  # five degrees are what a smallest overhang is a mean over
-    assert longest_unclear([edges(state=five)]) is None
+    text = longest_unclear([edges(state=short), edges(state=long)], 0.3)
+    assert text is not None and "1.7 mm of foil (20 degrees) from turn 1, 40 degrees on" in text
+    three = np.zeros((3, 360), dtype=np.int8)
+    three[0, 10:13] = UNCLEAR  # 0.26 mm at a radius of 5 mm: less than what extremes are stated over
+    assert longest_unclear([edges(state=three)], 0.3) is None
 
 
 def test_places_behind_a_tab_are_listed_turn_by_turn() -> None:
