@@ -93,8 +93,6 @@ def test_the_foils_ends_and_places_without_a_cathode_there_are_explained() -> No
 
 @pytest.mark.parametrize(("wide_mm", "explained"), [(WIDEST_BARE_MM - 2, True), (WIDEST_BARE_MM + 2, False)])
 def test_a_cathode_may_be_missing_as_far_as_beside_a_tab(wide_mm: float, explained: bool) -> None:
-    wide_mm: float, explained: bool
-) -> None:
     found = edges(state=state())
     width = round(wide_mm / DEGREE_MM)
     found.face[1, 2, 20 : 20 + width] = False
