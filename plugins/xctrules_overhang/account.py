@@ -29,6 +29,7 @@ from xctrules.cylinder.surfaces import (
 )
 from xctrules_overhang import budget
 from xctrules_overhang.lengths import stated_length_mm
+from xctrules_overhang.unfaced import unfaced
 from xctrules_overhang.unseen import runs
 
 PARTS: dict[End, str] = {"top": "electrode edges, top end", "bottom": "electrode edges, bottom end"}
@@ -57,7 +58,7 @@ def account(cell: CylinderCell, end: EndInView) -> Ledger:
     edges = cell.surfaces.ends.get(end.name)
     if edges is None:
         return _nothing_found(cell, end, allowed)
-    along = _AlongFoil.of(edges)
+    along = _AlongFoil.of(edges, unfaced(cell, edges))
     kinds = along.kinds()
     places = [*along.unknown(kinds), *_between_half_planes(along, allowed)]
     sizes = {kind: float(along.step_mm[kinds == kind].sum()) for kind in range(6)}
@@ -99,6 +100,7 @@ def _nothing_found(cell: CylinderCell, end: EndInView, allowed_mm: float) -> Led
 class _AlongFoil:
     """The places of one end in the order in which the foil runs outward, (n,) each.
 
+    ``unfaced`` says where a cathode beside the foil faces no anode on its other side.
     ``step_mm`` is the length of foil that a place stands for, 0 where there is no foil; ``face`` and
     ``known`` (2, n) whether the roll has a cathode on either side, and whether its edge was found.
     """
@@ -109,9 +111,10 @@ class _AlongFoil:
     face: NDArray[np.bool_]
     known: NDArray[np.bool_]
     hidden: NDArray[np.bool_]
+    unfaced: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, edges: EndEdges) -> _AlongFoil:
+    def of(cls, edges: EndEdges, unfaced: NDArray[np.bool_]) -> _AlongFoil:
         order = slice(None, None, edges.handedness)
 
         def line(values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -119,7 +122,7 @@ class _AlongFoil:
 
         step = np.nan_to_num(edges.foil_mm) * (2 * np.pi / edges.theta_deg.size)
         known = np.isfinite(edges.cathode_z_mm)
-        return cls(edges, *(line(a) for a in (edges.state, step, edges.face, known, edges.hidden)))  # type: ignore[arg-type]
+        return cls(edges, *(line(a) for a in (edges.state, step, edges.face, known, edges.hidden, unfaced)))  # type: ignore[arg-type]
 
     def kinds(self) -> NDArray[np.int8]:
         """What became of each place: one of the six kinds."""
@@ -135,6 +138,7 @@ class _AlongFoil:
             self._bound(kind, ~self.face[side] & there, UNCOATED)
         behind = (self.state == TAB) | (unseen & self.hidden).any(axis=0)
         self._bound_tabs(kind, behind & (kind != ENDING) & (kind != UNFACED))
+        kind[self.unfaced] = UNKNOWN
         kind[~there] = ENDING
         return kind
 
@@ -191,6 +195,8 @@ class _AlongFoil:
 
     def _why(self, start: int, stop: int) -> str:
         which = slice(start, stop)
+        if self.unfaced[which].any():
+            return "a cathode lies beside the foil that faces no anode on its other side"
         if ((self.state[which] == TAB) | self.hidden[:, which].any(axis=0)).any():
             return "something stands in front of the electrode edges that is no tab by width or number"
         if not self.face[:, which].all():
