@@ -19,6 +19,7 @@ from xctrules.core.ledger import Ledger, Place
 from xctrules.core.measurement import Measurement
 from xctrules.cylinder.frame import End, EndInView
 from xctrules.cylinder.surfaces import (
+    ACROSS,
     MEASURED,
     NO_FACING_CATHODE,
     NO_FOIL,
@@ -201,6 +202,8 @@ class _AlongFoil:
             return "something stands in front of the electrode edges that is no tab by width or number"
         if not self.face[:, which].all():
             return "no cathode is to be seen over more than a tab's bare collector"
+        if (self.state[which] == ACROSS).any():
+            return "a foil is bent over, or something lies across the gap between two foils"
         return "an electrode edge is not clear"
 
     def _at(self, place: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from xctrules.cylinder.surfaces import STATE_NAMES, TAB, UNCLEAR, EndEdges
+from xctrules.cylinder.surfaces import ACROSS, STATE_NAMES, TAB, UNCLEAR, EndEdges
 
 LISTED_TURNS = 4
 """Turns that a remark lists one by one."""
@@ -46,7 +46,7 @@ def longest_unclear(ends: Sequence[EndEdges], length_mm: float) -> str | None:
         # Along the foil, so that a stretch goes on into the next turn.
         order = slice(None, None, edges.handedness)
         step_mm = (np.nan_to_num(edges.foil_mm) * (2 * np.pi / angles))[:, order].ravel()
-        for first, stop in runs((edges.state == UNCLEAR)[:, order].ravel()):
+        for first, stop in runs(np.isin(edges.state, (UNCLEAR, ACROSS))[:, order].ravel()):
             size_mm = float(step_mm[first:stop].sum())
             if size_mm <= longest:
                 continue

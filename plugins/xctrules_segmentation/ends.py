@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from xctrules.core.errors import NotMeasurable
 from xctrules.cylinder.frame import EndInView
 from xctrules.cylinder.surfaces import (
+    ACROSS,
     MEASURED,
     NO_FACING_CATHODE,
     NO_FOIL,
@@ -27,6 +28,7 @@ from xctrules.cylinder.surfaces import (
     CylinderCell,
     EndEdges,
 )
+from xctrules_segmentation.across import across
 from xctrules_segmentation.cathode_edges import Cathodes, find_cathodes
 from xctrules_segmentation.foil_contrast import FoilContrast, side_mm
 from xctrules_segmentation.free_foil import OneFoil, Turn, find_tip, strays
@@ -124,8 +126,10 @@ def find_end(cell: CylinderCell, end: EndInView, layout: Layout, window: Window 
         cathodes = find_cathodes(window, layout, thick, sampling, pool)
         typical = FoilContrast.of(window, layout, cathodes.lower_or_usual(), sampling.side_mm)
         foils = _find_tips(window, layout, cathodes, sampling, typical, pool)
+    bent = across(window, cathodes, foils.tip, foils.path, typical.free_mean, sampling)
     strips = _strips(window, layout, foils, thick[0] | thick[1], voxel)
     state = _states(window, layout, cathodes, foils, strips, voxel, sampling.search * window.step_mm)
+    state[(state == MEASURED) & bent] = ACROSS
     return _edges(end, window, layout, cathodes, foils, typical, state, voxel)
 
 

@@ -91,3 +91,10 @@ def test_a_cathode_beyond_the_anodes_end_is_unexplained(degrees: float, handedne
 def test_a_sound_end_is_accounted_for() -> None:
     measured, ledger, _, _ = found("")
     assert not ledger.unexplained and measured["overhang.completeness"].value == 0.0
+
+
+@pytest.mark.parametrize("faults", ["foil-curled", "foil-curled:150,turn=2", "foil-curled:90,turn=4"])
+def test_a_foil_that_is_bent_over_has_no_length_and_is_unexplained(faults: str) -> None:
+    measured, ledger, _, _ = found(faults)
+    assert measured["overhang.length.min"].status == "not_measured"
+    assert any("bent over" in place.reason and place.extent > 0.5 for place in ledger.unexplained)

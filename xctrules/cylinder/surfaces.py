@@ -104,13 +104,14 @@ class FoilTrace:
 
 
 #: Why an overhang has no value at a turn and angle (``EndEdges.state``).
-MEASURED, NO_FOIL, NO_FACING_CATHODE, TAB, UNCLEAR = range(5)
+MEASURED, NO_FOIL, NO_FACING_CATHODE, TAB, UNCLEAR, ACROSS = range(6)
 STATE_NAMES = (
     "measured",
     "no foil here",
     "no cathode faces it",
     "hidden by a tab or other metal",
     "edge not clear",
+    "bent over or something across the gap",
 )
 
 
