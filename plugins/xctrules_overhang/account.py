@@ -200,10 +200,10 @@ class _AlongFoil:
             return "a cathode lies beside the foil that faces no anode on its other side"
         if ((self.state[which] == TAB) | self.hidden[:, which].any(axis=0)).any():
             return "something stands in front of the electrode edges that is no tab by width or number"
-        if not self.face[:, which].all():
-            return "no cathode is to be seen over more than a tab's bare collector"
         if (self.state[which] == ACROSS).any():
             return "a foil is bent over, or something lies across the gap between two foils"
+        if not self.face[:, which].all():
+            return "no cathode is to be seen over more than a tab's bare collector"
         return "an electrode edge is not clear"
 
     def _at(self, place: int) -> dict[str, float]:

