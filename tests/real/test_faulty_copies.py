@@ -33,7 +33,7 @@ def test_the_sound_copy_passes(copies: ModuleType, tmp_path: Path) -> None:
     found = inspect(tmp_path / "sound", "21700", third_party=False)
     assert found.verdict == "PASS", found.record["reasons"]
     for part, account in found.record["completeness"].items():
-        assert account["unexplained"] == 0.0, part
+        assert account["largest"] <= account["allowed"], part
         assert account["measured"] > 0.9 * account["expected"] > 0, part
 
 
