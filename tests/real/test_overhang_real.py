@@ -58,7 +58,7 @@ def test_no_negative_overhang_is_invented(angles: int) -> None:
     assert value("overhang.negative_fraction", angles) == 0
     smallest = original(angles)[1]["overhang.length.min"].value
     # Half-planes 0.9 mm apart vouch for nothing between them: one that is not clear leaves no smallest.
-    assert smallest is None and angles == 72 or smallest > 0.3
+    assert (smallest is None and angles == 72) or smallest > 0.3
 
 
 def test_the_upper_end_is_in_view_and_the_lower_one_is_not() -> None:
