@@ -65,7 +65,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sound(scan: Path, spec: Path, tmp_path_factory: pytest.TempPathFactory) -> Inspection:
-    return inspect(scan, spec, out=tmp_path_factory.mktemp("out"), angles=36, third_party=False)
+    return inspect(scan, spec, out=tmp_path_factory.mktemp("out"), third_party=False)
 
 
 def with_plugin(tmp_path: Path, scan: Path, source: str, rules: str = OTHERS) -> Inspection:
@@ -135,7 +135,7 @@ def test_it_shows_itself_in_a_notebook(sound: Inspection) -> None:
 
 
 def test_same_bytes_outside_run(sound: Inspection, scan: Path, spec: Path, tmp_path: Path) -> None:
-    again = inspect(scan, spec, out=tmp_path, angles=36, third_party=False)
+    again = inspect(scan, spec, out=tmp_path, third_party=False)
 
     def bare(inspection: Inspection) -> dict[str, Any]:
         return {key: value for key, value in inspection.record.items() if key != "run"}

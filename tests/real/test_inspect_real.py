@@ -23,7 +23,7 @@ def scan() -> Path:
 
 @pytest.fixture(scope="module")
 def result(scan: Path, tmp_path_factory: pytest.TempPathFactory) -> Inspection:
-    return inspect(scan, "21700", out=tmp_path_factory.mktemp("out"), angles=72, third_party=False)
+    return inspect(scan, "21700", out=tmp_path_factory.mktemp("out"), third_party=False)
 
 
 def value(result: Inspection, name: str) -> float:

@@ -163,7 +163,8 @@ def test_a_wall_that_is_cut_off_is_not_measured(rescaled: bool, tmp_path: Path) 
     found = inspect(tmp_path / "scan.tif", "21700", voxel_size_mm=_scan().voxel_size_mm, third_party=False)
     assert found.verdict == "INCOMPLETE"
     assert "saturated_wall" in str(found.measurements["canister.outer_diameter"].reason)
-    assert found.measurements["overhang.length.min"].value is not None
+    mean = found.measurements["overhang.length.mean"].value
+    assert mean == pytest.approx(0.676, abs=0.034)  # a voxel; the foils nearest to the can are not clear
     assert any("wider grey window" in warning for warning in found.record["warnings"])
 
 

@@ -69,3 +69,10 @@ def test_a_part_that_nobody_looked_at_leaves_the_verdict_open() -> None:
     verdict = verdict_of({"lid": unaccounted("the metric lid failed (it raised ValueError)")})
     assert verdict.verdict == "INCOMPLETE"
     assert "lid was not looked at" in verdict.reasons[0] and "ValueError" in verdict.reasons[0]
+
+
+def test_what_is_furthest_beyond_its_allowance_comes_first() -> None:
+    floor = {"floor": ledger_to_json(Ledger("floor", "mm", 90.0, 80.0, 5.0, {}, (Place(9.0, {}, "dim"),)))}
+    nobody = {"roof": unaccounted("no metric takes it")}
+    reasons = verdict_of(floor | lid(3.0) | nobody).reasons
+    assert [reason.split()[1] for reason in reasons[:3]] == ["roof", "lid", "floor"]

@@ -74,6 +74,16 @@ def test_corners_that_hold_grey_values_stay(tmp_path: Path) -> None:
     assert FieldOfView.told_by(data[0]) is None
 
 
+def test_a_cell_that_fills_the_image_keeps_the_black_around_it(tmp_path: Path) -> None:
+    """Cut-off black beyond a blurred outline fills a circle's outside too, and is air as it stands."""
+    y, x = np.mgrid[:80, :80]
+    metal = 200 / (1 + np.exp(np.hypot(y - 39.5, x - 39.5) - 36.0))
+    data = np.broadcast_to(np.floor(metal), (5, 80, 80)).astype("u1")
+    scan = opened(write_slices(tmp_path / "s", data))
+    np.testing.assert_array_equal(scan.slices[:], data)
+    assert not scan.greys
+
+
 def test_no_number_inside_the_circle_is_refused(tmp_path: Path) -> None:
     data = circled(body(), np.nan)
     data[2, 40, 50] = np.nan

@@ -6,6 +6,7 @@ point. A cell with an open point is INCOMPLETE at best.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,10 @@ def open_points(
     descriptions: Mapping[str, Mapping[str, Any]],
     resolved: Mapping[str, Any],
 ) -> list[str]:
-    """Why it is not known whether all of the cell is sound, one sentence each, the gravest kind first.
+    """Why it is not known whether all of the cell is sound, one sentence each.
+
+    Another cell first, then parts that nobody looked at, then those of which the most remains unexplained,
+    held against what may: what hides a whole region comes before what follows from it at a region's border.
 
     Parameters
     ----------
@@ -38,7 +42,10 @@ def open_points(
         if said.get("identifies") and (point := _another_cell(name, said, measurements, resolved))
     ]
     allowed = resolved.get("completeness") or {}
-    for part, account in completeness.items():
+    worst_first = sorted(
+        completeness.items(), key=lambda item: -_times_allowed(item[1], allowed.get(item[0]))
+    )
+    for part, account in worst_first:
         point = _unseen(part, account, allowed.get(part))
         if point:
             points.append(point)
@@ -67,10 +74,22 @@ def _another_cell(
     )
 
 
+def _times_allowed(account: Mapping[str, Any], allowed: Mapping[str, Any] | None) -> float:
+    """How far the largest unexplained place is beyond what may remain; without bound for all of a part."""
+    if account.get("unaccounted"):
+        return math.inf
+    limit = _limit(account, allowed)
+    return float(account["largest"]) / limit if limit else math.inf
+
+
+def _limit(account: Mapping[str, Any], allowed: Mapping[str, Any] | None) -> float:
+    return float(account["allowed"] if allowed is None else allowed["value"])
+
+
 def _unseen(part: str, account: Mapping[str, Any], allowed: Mapping[str, Any] | None) -> str | None:
     if account.get("unaccounted"):
         return f"The {part} was not looked at: {account['unaccounted']}."
-    limit = float(account["allowed"] if allowed is None else allowed["value"])
+    limit = _limit(account, allowed)
     largest, unit = float(account["largest"]), str(account["unit"])
     if largest <= limit:
         return None

@@ -25,9 +25,13 @@ RIM_PX = 3.0
 """What lies further inside the field of view than this, and holds the value of what lies outside, is a hole:
 a circle's rim runs within a pixel or two of itself."""
 
+GOES_ON = 0.1
+"""Part of the range of grey values within which what lies next to the value is the same as the value: then it
+is a grey value itself, such as black that a grey window cut off around a cell that fills the image."""
+
 AIR_SHARE = 0.05
-"""So much of what is reconstructed is at most as bright as the grey that is put where nothing is. Air is the
-darkest there is, and most of what surrounds a cell."""
+"""So much of the rim is at most as bright as the grey that is put where nothing is. Air is the darkest there
+is, and a can that reaches the rim somewhere leaves air in the gaps."""
 
 TYPICAL_SHARE = 0.0005
 """Share of voxels that may be darker, or brighter, than what counts as the range of grey values."""
@@ -80,7 +84,11 @@ class FieldOfView:
             return None
         if inner.min() <= corner <= inner.max():
             return None
-        field.air = at_share(inner, AIR_SHARE)
+        live = field.live(image)
+        if _goes_on(image, live, inner):
+            return None
+        rim = image[live & (field._radius_px >= field._reach_px - RIM_PX)]
+        field.air = at_share(rim[np.isfinite(rim)], AIR_SHARE)
         return field
 
     def live(self, image: Volume) -> NDArray[np.bool_]:
@@ -106,6 +114,22 @@ class FieldOfView:
         """A slice with air's grey for that value."""
         empty = np.isnan(image) if _is_nan(self.corner) else image == self.corner
         return np.where(empty, self.air, image)
+
+
+def _goes_on(image: Volume, live: NDArray[np.bool_], inner: Volume) -> bool:
+    """Whether the value in the corners of a slice (ny, nx) goes over into what lies next to it (ny, nx)."""
+    corner = float(image[0, 0])
+    if not math.isfinite(corner):
+        return False
+    dead = ~live
+    beside = np.zeros_like(live)
+    beside[1:] |= dead[:-1]
+    beside[:-1] |= dead[1:]
+    beside[:, 1:] |= dead[:, :-1]
+    beside[:, :-1] |= dead[:, 1:]
+    next_to_it = image[beside & live].astype(np.float64)
+    low, high = (float(value) for value in typical_range(inner))
+    return bool(abs(np.median(next_to_it) - corner) < GOES_ON * (high - low))
 
 
 def _is_nan(value: np.generic) -> bool:

@@ -12,6 +12,7 @@ import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ from xctrules.core.slices import (
     ArraySlices,
     Mapped,
     Rereadable,
+    Scan,
     Slices,
     SlicesOnDemand,
     Volume,
@@ -88,6 +90,22 @@ def read(
         raise ScanError(f"only {done} of {shape[0]} slices are there", where=path)
     check.finish()
     return check.replaced(place.slices())
+
+
+def as_read(scan: Scan) -> Scan:
+    """A scan that is in memory, with the grey values that it would have were it written and read again.
+
+    Raises
+    ------
+    ScanError
+        When it holds what no scan does.
+    """
+    check = Values(scan.path, False, len(scan.slices))
+    for k in range(len(scan.slices)):
+        check.add(scan.slices[k], k)
+    check.finish()
+    read = check.replaced(scan.slices)
+    return replace(scan, slices=read.slices, greys=read.parameters, warnings=(*scan.warnings, *read.warnings))
 
 
 def _unreadable(k: int, error: Exception, path: Path) -> ScanError:

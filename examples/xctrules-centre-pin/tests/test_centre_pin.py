@@ -98,7 +98,7 @@ def test_the_whole_way(tmp_path: Path) -> None:
     scan = draw(small(pin=CentrePin(outer_diameter_mm=1.1, wall_mm=0.2))).write(tmp_path / "scan")
     spec = tmp_path / "pinned.yaml"
     spec.write_text(SPEC)
-    result = inspect(scan, spec, out=tmp_path / "out", angles=36)
+    result = inspect(scan, spec, out=tmp_path / "out")
     assert result.verdict == "PASS"
     assert result.folder is not None
     record = json.loads((result.folder / "record.json").read_text())

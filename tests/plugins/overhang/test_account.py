@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
-from plugins.overhang.drawn_edges import edges
+from plugins.overhang import drawn_edges
 from xctrules_overhang.account import (
     BARE,
     BEHIND_TAB,
@@ -36,6 +37,14 @@ DEGREE_MM = TURN_MM / 360
 
 def state() -> np.ndarray:
     return np.zeros((5, 360), dtype=np.int8)
+
+
+def edges(**changes: Any) -> EndEdges:
+    """Drawn edges of a roll that begins and ends with its anode: no cathode lies beyond it on either side."""
+    found = drawn_edges.edges(**changes)
+    found.face[0, 0] = found.face[1, -1] = False
+    found.cathode_z_mm[~found.face] = np.nan
+    return found
 
 
 def looked_at(found: EndEdges | None) -> Ledger:

@@ -19,6 +19,7 @@ from xctrules.core.validation import Case, Row
 from xctrules.engine.inspection import record_of
 from xctrules.engine.measuring import measure
 from xctrules.engine.planning import plan_inspection
+from xctrules.scans.reading import as_read
 
 
 def measure_case(case: Case, campaign: Campaign) -> Row:
@@ -36,7 +37,7 @@ def measure_case(case: Case, campaign: Campaign) -> Row:
         noted.update(campaign.source.noted(phantom, None if cell is None else cell.segmentation))
 
     plan = plan_inspection(case_spec(case, campaign.registry), campaign.registry)
-    scan = dataclasses.replace(phantom.scan(), voxel_size_mm=case.told_voxel_mm)
+    scan = as_read(dataclasses.replace(phantom.scan(), voxel_size_mm=case.told_voxel_mm))
     findings = measure(scan, plan, after_segmenting=note)
     record = record_of(findings, f"case-{case.index}", {})
     truth = phantom.truth["measurements"]
