@@ -5,4 +5,4 @@ They come through the same door as any other; entry points by themselves have no
 
 from __future__ import annotations
 
-BUNDLED = ("cylinder", "screening", "segmentation", "overhang", "canister", "winding")
+BUNDLED = ("cylinder", "screening", "segmentation", "overhang", "canister", "winding", "contamination")

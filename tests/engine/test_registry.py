@@ -14,7 +14,7 @@ from xctrules.core.errors import PluginError
 from xctrules.engine.loading import HOOKS
 from xctrules.engine.registry import Registry, load_plugins
 
-BUNDLED = ("segmentation", "overhang", "canister", "winding")
+BUNDLED = ("segmentation", "overhang", "canister", "winding", "contamination")
 
 METRIC = """
 from xctrules import hookimpl

@@ -14,12 +14,13 @@ MEASUREMENTS = {
         winding.can_gap.min winding.can_gap.mean screening.resolution screening.axis_residual
         segmentation.threshold_sensitivity overhang.length.mean overhang.length.std
         overhang.length.min overhang.length.max overhang.base_height.std overhang.base_height.range
+        contamination.largest
     """,
     "1": """
         canister.eccentricity winding.turns screening.snr screening.cnr screening.layer_separation
         screening.cupping screening.ring_index screening.cone_beam_index screening.saturation
         screening.truncation screening.voxel_scale segmentation.coverage segmentation.separability
-        segmentation.agreement overhang.count overhang.negative_fraction
+        segmentation.agreement overhang.count overhang.negative_fraction contamination.count
     """,
     "deg": """
         canister.tilt overhang.deflection.mean overhang.deflection.std overhang.deflection.max_abs

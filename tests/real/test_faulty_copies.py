@@ -1,7 +1,7 @@
 """Copies of a real scan into which one fault is drawn: what a verdict may say of each.
 
 Of the copies that the script knows, these are the ones whose fault is seen today. The others are raised
-cathodes, and a particle.
+cathodes.
 """
 
 from __future__ import annotations
@@ -35,6 +35,27 @@ def test_the_sound_copy_passes(copies: ModuleType, tmp_path: Path) -> None:
     for part, account in found.record["completeness"].items():
         assert account["largest"] <= account["allowed"], part
         assert account["measured"] > 0.9 * account["expected"] > 0, part
+    assert found.record["measurements"]["contamination.count"]["value"] == 0
+    assert not [warning for warning in found.record["warnings"] if "particle" in warning]
+
+
+def test_a_particle_that_no_rule_judges_is_named_with_size_and_place(
+    copies: ModuleType, tmp_path: Path
+) -> None:
+    """Drawn 0.3 mm across at z 5.6 mm and 130 degrees, outside turn 11; the scan's pixels are 0.034 mm."""
+    copies.write(tmp_path / "particle", "particle_03mm")
+    found = inspect(tmp_path / "particle", "21700", third_party=False)
+    measured = found.record["measurements"]
+    assert measured["contamination.count"]["value"] == 1
+    largest = measured["contamination.largest"]
+    assert largest["value"] == pytest.approx(0.3, abs=0.5 * 0.034)  # the layers behind it are not known
+    assert abs(largest["value"] - 0.3) < largest["expanded_uncertainty"]
+    at = largest["worst_at"]
+    assert at["z_mm"] == pytest.approx(5.6, abs=0.034)
+    assert at["theta_deg"] == pytest.approx(130.0, abs=0.3)  # 0.03 mm
+    assert at["turn"] == 11
+    (warning,) = [warning for warning in found.record["warnings"] if "particle" in warning]
+    assert "0.30 mm" in warning and "z 5.60 mm" in warning and "theta 130" in warning and "turn 11" in warning
 
 
 @pytest.mark.parametrize(
