@@ -128,7 +128,21 @@ def is_part(region: Region, box: Box, body: Body) -> bool:
     return bool(ends and long >= PART_MM)
 
 
+def _unknown(found: Found) -> str | None:
+    """Why nothing can be said although nothing was found; ``None`` where something can."""
+    left_out = found.region.unbounded
+    if found.foreign or not left_out:
+        return None
+    return (
+        f"the can's inner face is not known at {left_out} of {left_out + len(found.region.slices)} slices "
+        "beside the roll, and nothing was found in the others"
+    )
+
+
 def _count(found: Found) -> Measurement:
+    unknown = _unknown(found)
+    if unknown is not None:
+        return Measurement.absent(COUNT, "1", unknown)
     number = len(found.foreign) + found.unsized
     return Measurement(
         COUNT, "1", value=float(number), n=len(found.region.slices),
@@ -137,6 +151,9 @@ def _count(found: Found) -> Measurement:
 
 
 def _largest(found: Found) -> Measurement:
+    unknown = _unknown(found)
+    if unknown is not None:
+        return Measurement.absent(LARGEST, "mm", unknown)
     if not found.foreign:
         line = budget.bodies_too_small_to_tell(found.box.diameter_mm)
         return Measurement(LARGEST, "mm", value=0.0, budget=(line,), n=0, reason=_remark(found))

@@ -220,6 +220,20 @@ def test_noise_that_hides_dense_bodies_is_said() -> None:
         Contamination().measure(replace(cell, scan=replace(cell.scan, slices=ArraySlices(greys))))
 
 
+def test_a_height_that_cannot_be_looked_at_leaves_no_sound_cell() -> None:
+    """The can's inner face is lost over half of the roll: what was found elsewhere still counts."""
+    cell = plain()
+    assert cell.segmentation is not None and cell.segmentation.can is not None
+    can = cell.segmentation.can
+    lost = np.abs(can.z_mm - level(cell, 1.0)) < 0.5
+    inner = np.where(lost[:, None], np.nan, can.inner_mm)
+    partly = replace(cell, segmentation=replace(cell.segmentation, can=replace(can, inner_mm=inner)))
+    for measured in Contamination().measure(partly).measurements:
+        assert measured.status == "not_measured" and "inner face" in (measured.reason or "")
+    _, count, _ = found(with_ball(partly, 0.3, METAL, level(cell, -0.2), 20.0, 0.4))
+    assert count == 1
+
+
 def test_a_mask_has_no_greys_to_look_at() -> None:
     cell = plain()
     with pytest.raises(NotMeasurable, match="greys"):
