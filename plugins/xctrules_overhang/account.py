@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xctrules.core.cell import Tabs
 from xctrules.core.ledger import Ledger, Place
 from xctrules.core.measurement import Measurement
 from xctrules.cylinder.frame import End, EndInView
@@ -37,13 +38,9 @@ PARTS: dict[End, str] = {"top": "electrode edges, top end", "bottom": "electrode
 
 COMPLETENESS = "overhang.completeness"
 
-WIDEST_TAB_MM, MOST_TABS = 10.0, 3
-"""Width and number of tabs at one end that may hide edges: tabs of round cells are 3 to 8 mm wide, and large
-cells have two or three of them. Both faces of a foil beside a tab count to the same tab."""
-
-WIDEST_BARE_MM = 25.0
-"""Longest stretch within the roll in which a cathode may be missing beside the foil: the collector is left
-bare for some three widths of the tab that is welded on there."""
+BARE_WIDTHS = 2.5
+"""Longest stretch within the roll in which a cathode may be missing beside the foil, in widths of the widest
+tab: the collector is left bare where the tab is welded on, for some three widths of a usual one."""
 
 OWN_END = "the foil's own beginning and end"
 NO_CATHODE = "no cathode faces the foil"
@@ -59,7 +56,7 @@ def account(cell: CylinderCell, end: EndInView) -> Ledger:
     edges = cell.surfaces.ends.get(end.name)
     if edges is None:
         return _nothing_found(cell, end, allowed)
-    along = _AlongFoil.of(edges, unfaced(cell, edges))
+    along = _AlongFoil.of(edges, unfaced(cell, edges), cell.tabs)
     kinds = along.kinds()
     places = [*along.unknown(kinds), *_between_half_planes(along, allowed)]
     sizes = {kind: float(along.step_mm[kinds == kind].sum()) for kind in range(6)}
@@ -107,6 +104,7 @@ class _AlongFoil:
     """
 
     edges: EndEdges
+    tabs: Tabs
     state: NDArray[np.int8]
     step_mm: Floats
     face: NDArray[np.bool_]
@@ -115,7 +113,7 @@ class _AlongFoil:
     unfaced: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, edges: EndEdges, unfaced: NDArray[np.bool_]) -> _AlongFoil:
+    def of(cls, edges: EndEdges, unfaced: NDArray[np.bool_], tabs: Tabs) -> _AlongFoil:
         order = slice(None, None, edges.handedness)
 
         def line(values: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -123,7 +121,8 @@ class _AlongFoil:
 
         step = np.nan_to_num(edges.foil_mm) * (2 * np.pi / edges.theta_deg.size)
         known = np.isfinite(edges.cathode_z_mm)
-        return cls(edges, *(line(a) for a in (edges.state, step, edges.face, known, edges.hidden, unfaced)))  # type: ignore[arg-type]
+        lines = (line(a) for a in (edges.state, step, edges.face, known, edges.hidden, unfaced))
+        return cls(edges, tabs, *lines)  # type: ignore[arg-type]
 
     def kinds(self) -> NDArray[np.int8]:
         """What became of each place: one of the six kinds."""
@@ -149,7 +148,7 @@ class _AlongFoil:
         first, last = self._foil()
         for start, stop in runs(where):
             own_end = start <= first or stop > last
-            if not own_end and self._length(start, stop) > WIDEST_BARE_MM:
+            if not own_end and self._length(start, stop) > BARE_WIDTHS * self.tabs.width_mm:
                 kind[start:stop] = UNKNOWN
             elif as_kind == UNFACED:
                 kind[start:stop] = UNFACED
@@ -160,12 +159,13 @@ class _AlongFoil:
         return (int(inside[0]), int(inside[-1])) if inside.size else (0, 0)
 
     def _bound_tabs(self, kind: NDArray[np.int8], behind: NDArray[np.bool_]) -> None:
-        """Stretches behind tabs: explained where none is wider and they are not more than tabs are."""
+        """Stretches behind tabs: explained where none is wider and they are not more than tabs are; both
+        faces of a foil beside a tab count to the same tab."""
         kind[behind] = UNKNOWN
         groups = self._tabs(list(runs(behind)))
-        fitting = [g for g in groups if max(self._length(*run) for run in g) <= WIDEST_TAB_MM]
+        fitting = [g for g in groups if max(self._length(*run) for run in g) <= self.tabs.width_mm]
         fitting.sort(key=lambda g: -max(self._length(*run) for run in g))
-        for group in fitting[:MOST_TABS]:
+        for group in fitting[: self.tabs.number]:
             for start, stop in group:
                 kind[start:stop] = BEHIND
 

@@ -10,6 +10,7 @@ import yaml
 from judging_examples import judge
 from spec_examples import GOOD, HEAD, KNOWN, write
 
+from xctrules.core.cell import Tabs
 from xctrules.core.errors import SpecError
 from xctrules.core.measurement import Contribution, Measurement
 from xctrules.rules.cellspec import bundled_folder, list_specs, load_spec, parse_spec
@@ -44,6 +45,14 @@ def test_plugins_add_measurements_and_geometries():
     thin = Measurement("pouch.thickness", "mm", value=11.0, budget=(Contribution("noise", 0.01),))
     checks, verdict = judge([thin], spec.resolved, {}, True)
     assert checks[0].outcome == verdict.verdict == "CONDITIONAL_PASS"  # its limit is indicative
+
+
+def test_tabs_are_those_of_the_spec_and_cautious_where_it_says_nothing():
+    assert parse_spec(GOOD).tabs == Tabs(width_mm=10.0, number=3)
+    assert parse_spec(GOOD + "tabs: {width_mm: 6, number: 1}\n").tabs == Tabs(width_mm=6, number=1)
+    for wrong in ("{width_mm: 0, number: 1}", "{width_mm: 6}", "{width_mm: 6, number: 1.5}", "6"):
+        with pytest.raises(SpecError, match="tabs"):
+            parse_spec(GOOD + f"tabs: {wrong}\n")
 
 
 def test_a_measurement_of_a_plugin_that_could_not_be_loaded():

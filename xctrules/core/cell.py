@@ -64,6 +64,18 @@ class Settings:
     """Name or path of a trained model, for a segmenter that takes one; its own choice otherwise."""
 
 
+@dataclass(frozen=True)
+class Tabs:
+    """The tabs that a cell may have at one end. What they hide is explained; what is wider or more is no tab.
+
+    Unless the spec says otherwise, tabs are taken for wider and more than in most cells: those of round cells
+    are 3 to 8 mm wide, and large cells have two or three of them at an end.
+    """
+
+    width_mm: float = 10.0
+    number: int = 3
+
+
 FrameT = TypeVar("FrameT")
 SurfacesT = TypeVar("SurfacesT")
 SettingsT = TypeVar("SettingsT")
@@ -77,6 +89,8 @@ class Cell(Generic[FrameT, SurfacesT, SettingsT]):
     ----------
     nominal
         The spec's nominal lengths in mm, by name.
+    tabs
+        Those that the spec allows at each end.
     segmentation
         What the segmenter found; ``None`` where it found nothing, and ``no_surfaces`` says why.
     labels
@@ -91,6 +105,7 @@ class Cell(Generic[FrameT, SurfacesT, SettingsT]):
     segmentation: SurfacesT | None = None
     labels: Slices | None = None
     no_surfaces: str = "the scan could not be segmented"
+    tabs: Tabs = Tabs()
 
     @property
     def surfaces(self) -> SurfacesT:

@@ -160,7 +160,8 @@ def find_cell(
         notes.failed(finder.plugin, f"finding the cell {happened(error)}", error)
         return None, f"the plugin {finder.plugin} failed to find the cell"
     notes.warnings.extend(frame.warnings)
-    return Cell(scan, frame, scan.scale, plan.settings, nominal, labels=labels), ""
+    tabs = plan.spec.tabs
+    return Cell(scan, frame, scan.scale, plan.settings, nominal, labels=labels, tabs=tabs), ""
 
 
 def segment_as_planned(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xctrules.core.cell import Tabs
 from xctrules.core.errors import SpecError
 from xctrules.core.shipped import shipped_folder
 from xctrules.core.wording import did_you_mean
@@ -99,6 +100,11 @@ class CellSpec:
         """Studies that take the place of measurements' own budgets; mostly there are none."""
         budgets: Sequence[Mapping[str, Any]] = self.resolved.get("budgets", ())
         return budgets
+
+    @property
+    def tabs(self) -> Tabs:
+        """Tabs that may hide electrode edges at an end."""
+        return Tabs(**self.resolved["tabs"]) if "tabs" in self.resolved else Tabs()
 
     @property
     def nominal_mm(self) -> dict[str, float]:

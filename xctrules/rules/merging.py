@@ -74,6 +74,9 @@ def merged(chain: Sequence[Document], find_study: FindStudy, known: Known) -> di
     identity = next((d.entry.identity for d in chain if d.entry.identity is not None), None)
     if identity is not None:
         resolved["identity"] = identity
+    tabs = next((d.entry.tabs for d in chain if d.entry.tabs is not None), None)
+    if tabs is not None:
+        resolved["tabs"] = tabs.model_dump()
     if completeness := _completeness(chain):
         resolved["completeness"] = completeness
     if budgets := _budgets(chain, find_study, known):

@@ -76,6 +76,13 @@ class AllowedEntry(_Model):
     unit: Literal["mm", "mm2"]
 
 
+class TabsEntry(_Model):
+    """The tabs at one end of the cell: electrode edges that they hide are explained."""
+
+    width_mm: Annotated[float, Field(strict=True, gt=0, le=100)] = Field(description="Of the widest one.")
+    number: Annotated[int, Field(strict=True, ge=0, le=100)] = Field(description="At one end, at most.")
+
+
 class RuleEntry(_Model):
     """One acceptance rule. In a spec that extends another, only what differs has to be given."""
 
@@ -130,6 +137,9 @@ class SpecFile(_Model):
     identity: Annotated[float, Field(strict=True, gt=0, le=0.5)] | None = Field(
         None,
         description="Relative departure from the nominal size that makes it another cell; else 0.03.",
+    )
+    tabs: TabsEntry | None = Field(
+        None, description="Tabs that may hide electrode edges; else up to three at an end, 10 mm wide."
     )
     completeness: dict[Text, AllowedEntry] = Field(
         default_factory=dict,

@@ -10,15 +10,15 @@ import pytest
 from plugins.overhang import drawn_edges
 from xctrules_overhang.account import (
     BARE,
+    BARE_WIDTHS,
     BEHIND_TAB,
     NO_CATHODE,
     OWN_END,
-    WIDEST_BARE_MM,
-    WIDEST_TAB_MM,
     account,
     completeness,
 )
 
+from xctrules.core.cell import Tabs
 from xctrules.core.ledger import Ledger, ledger_fault
 from xctrules.cylinder.phantom import draw, small
 from xctrules.cylinder.surfaces import (
@@ -33,6 +33,8 @@ from xctrules.engine.testing import phantom_cell
 
 TURN_MM = 2 * np.pi * 5.0
 DEGREE_MM = TURN_MM / 360
+USUAL = Tabs()
+WIDEST_BARE_MM = BARE_WIDTHS * USUAL.width_mm
 
 
 def state() -> np.ndarray:
@@ -47,13 +49,13 @@ def edges(**changes: Any) -> EndEdges:
     return found
 
 
-def looked_at(found: EndEdges | None) -> Ledger:
+def looked_at(found: EndEdges | None, tabs: Tabs = USUAL) -> Ledger:
     """The account of the top end of a drawn cell whose edges are ``found``."""
     cell, _ = phantom_cell(draw(small(roll_in_view_mm=0.6)), segmented=False)
     ends = {} if found is None else {"top": found}
     surfaces = Segmentation(segmenter="drawn", ends=ends)
     end = cell.frame.ends[0]
-    ledger = account(dataclasses.replace(cell, segmentation=surfaces), end)
+    ledger = account(dataclasses.replace(cell, segmentation=surfaces, tabs=tabs), end)
     assert ledger_fault(ledger) is None
     return ledger
 
@@ -110,7 +112,7 @@ def test_a_cathode_may_be_missing_as_far_as_beside_a_tab(wide_mm: float, explain
     assert BARE not in looked_at(found).explained  # the other face was measured
 
 
-@pytest.mark.parametrize(("wide_mm", "explained"), [(WIDEST_TAB_MM - 1, True), (WIDEST_TAB_MM + 1, False)])
+@pytest.mark.parametrize(("wide_mm", "explained"), [(USUAL.width_mm - 1, True), (USUAL.width_mm + 1, False)])
 def test_a_tab_explains_what_it_hides_as_far_as_tabs_are_wide(wide_mm: float, explained: bool) -> None:
     hidden = state()
     hidden[1:3, 50 : 50 + round(wide_mm / DEGREE_MM)] = TAB  # before both turns beside it
@@ -127,6 +129,15 @@ def test_more_strips_than_tabs_are_unexplained() -> None:
     (place,) = looked_at(edges(state=hidden)).unexplained
     assert place.extent == pytest.approx(20 * DEGREE_MM)
     assert "no tab by width or number" in place.reason
+
+
+@pytest.mark.parametrize(
+    ("tabs", "explained"), [(Tabs(4.0, 1), True), (Tabs(3.0, 1), False), (Tabs(4.0, 0), False)]
+)
+def test_a_spec_says_how_wide_and_how_many_tabs_are(tabs: Tabs, explained: bool) -> None:
+    hidden = state()
+    hidden[1:3, 50 : 50 + round(3.5 / DEGREE_MM)] = TAB
+    assert (not looked_at(edges(state=hidden), tabs).unexplained) == explained
 
 
 def test_an_end_in_view_without_edges_is_unexplained_as_a_whole() -> None:
