@@ -23,14 +23,15 @@ Place = Mapping[str, float]
 
 STATISTICS: Mapping[str, Description] = {
     "length.mean": Description(
-        "mm", "Mean overhang", "mean overhang of the anode over the cathode", "nominal"
+        "mm", "Mean overhang",
+        "mean overhang over the cathode of the anode's copper, which stands for the anode", "nominal",
     ),
     "length.std": Description(
         "mm", "Spread of the overhang", "standard deviation of the overhang", "smaller"
     ),
     "length.min": Description(
         "mm", "Smallest overhang",
-        "smallest overhang; negative where the cathode reaches further than the anode", "larger",
+        "smallest overhang; negative where the cathode reaches further than the anode's copper", "larger",
     ),
     "length.max": Description("mm", "Largest overhang", "largest overhang"),
     "deflection.mean": Description(

@@ -51,7 +51,7 @@ def test_tabs_are_those_of_the_spec_and_cautious_where_it_says_nothing():
     assert parse_spec(GOOD).tabs == Tabs(width_mm=10.0, number=3)
     assert parse_spec(GOOD + "tabs: {width_mm: 6, number: 1}\n").tabs == Tabs(width_mm=6, number=1)
     for wrong in ("{width_mm: 0, number: 1}", "{width_mm: 6}", "{width_mm: 6, number: 1.5}", "6"):
-        with pytest.raises(SpecError, match="tabs"):
+        with pytest.raises(SpecError, match=r"spec\.yaml:14"):
             parse_spec(GOOD + f"tabs: {wrong}\n")
 
 
