@@ -44,6 +44,7 @@ from xctrules_segmentation.ends import find_end
 from xctrules_segmentation.faces import CathodeFaces
 from xctrules_segmentation.layout import Layout, layout_near
 from xctrules_segmentation.plane_labels import NOT_KNOWN, label_planes
+from xctrules_segmentation.second_opinion import contradicted
 from xctrules_segmentation.unet_layout import Fit, faced, fit_of, trace_in
 from xctrules_segmentation.window import Window
 
@@ -218,6 +219,15 @@ def _look(
         doubtful = sure < card.scope.least_confidence
     edges = dataclasses.replace(_without(edges, doubtful), model_sigma_mm=card.common_error.sigma_mm)
     warnings = []
+    if end.name in found.ends:
+        state = contradicted(edges, found.ends[end.name], cell.frame.voxel_mm[0])
+        differ = state != edges.state
+        if differ.any():
+            edges = dataclasses.replace(_without(edges, differ), state=state)
+            warnings.append(
+                f"{end.name} end: {int(differ.sum())} overhangs were not measured, since there the model and "
+                "the scan's own greys do not say the same"
+            )
     if doubtful.any():
         warnings.append(
             f"{end.name} end: {int(doubtful.sum())} overhangs were not measured, since there the model's "
