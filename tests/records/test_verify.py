@@ -14,7 +14,9 @@ from xctrules.core.canonical import canonical_bytes
 from xctrules.core.errors import RecordError
 from xctrules.core.shipped import source_sha256
 from xctrules.core.version import __version__
+from xctrules.pages.embedding import Embedded, with_record, without_record
 from xctrules.pages.report import render_report
+from xctrules.records.binding import bound_report
 from xctrules.records.folder import write_cell
 from xctrules.records.record import sealed
 from xctrules.records.verify import verify_all, verify_path
@@ -23,7 +25,8 @@ from xctrules.records.verify import verify_all, verify_path
 def cell(folder: Path, record=None, files=None) -> Path:
     made, made_files = example()
     record, files = record or made, files or made_files
-    return write_cell(folder, record, files, render_report(record, files))
+    record, page = bound_report(record, files)
+    return write_cell(folder, record, files, page)
 
 
 def failures(path: Path) -> str:
@@ -241,13 +244,100 @@ def test_another_version_says_what_was_not_checked(tmp_path):
     assert not verify_path(folder).ok
 
 
-def test_other_source_of_the_same_version_does_not_draw_the_page_again(tmp_path):
+def by_another(version: str = f"{__version__}.other"):
+    """A record as another version wrote it: (record, files)."""
     record, files = copy.deepcopy(example())
     assert record["software"]["source_sha256"] == source_sha256()
-    record["software"]["source_sha256"] = "0" * 64
-    folder = cell(tmp_path, sealed(record), files)
-    notes = " ".join(f.what for f in verify_path(folder).findings if f.holds is None)
-    assert "not drawn again" in notes and "other source" in notes
+    record["software"] |= {"xctrules": version, "source_sha256": "0" * 64}
+    return sealed(record), files
+
+
+def test_other_source_of_the_same_version_does_not_draw_the_page_again(tmp_path):
+    folder = cell(tmp_path, *by_another(__version__))
+    result = verify_path(folder)
+    notes = " ".join(f.what for f in result.findings if f.holds is None)
+    assert result.ok and "would draw the same page" in notes and "other source" in notes
+
+
+def replaced_in_page(path: Path, old: str, new: str) -> None:
+    """Change a word that the reader sees; the record inside stays."""
+    before, mark, after = path.read_text(encoding="utf-8").partition('<script type="application/json"')
+    assert old in before
+    path.write_bytes((before.replace(old, new, 1) + mark + after).encode())
+
+
+CHANGES = [
+    ("Pass", "Fail"), ("</main>", "<p>ok</p></main>"), ("21.2", "21.1"), ("base64,", "base64,AAAA"),
+    ('class="verdict', 'class=" verdict'), ("<!doctype html>", "<!doctype html> "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), CHANGES)
+def test_a_page_changed_by_hand_is_found_by_a_version_that_cannot_draw_it(tmp_path, old, new):
+    folder = cell(tmp_path, *by_another())
+    replaced_in_page(folder / "report.html", old, new)
+    for path in (folder, folder / "report.html"):
+        assert not verify_path(path).ok
+        assert verify_path(path).answer == "DOES NOT HOLD"
+
+
+def test_every_byte_of_a_page_is_bound_whatever_version_looks(tmp_path):
+    folder = cell(tmp_path, *by_another())
+    path = folder / "report.html"
+    data = path.read_bytes()
+    for place in range(0, len(data), 211):  # a prime, so that no line or column is always missed
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        try:
+            found = not verify_path(path).ok
+        except RecordError:
+            found = True
+        assert found, data[place - 30 : place + 30]
+
+
+def test_a_page_that_an_older_version_worded_otherwise_holds(tmp_path):
+    """What that version drew is bound by hash; that this one would word it otherwise is no fault."""
+    record, files = by_another()
+    page = render_report(record, files).replace("</h1>", "</h1><p>older wording</p>", 1)
+    record = sealed({**record, "run": {**record["run"], "page_sha256": digest_of(without_record(page))}})
+    page = with_record(without_record(page), Embedded.of(record))
+    folder = write_cell(tmp_path, record, files, page)
+    assert verify_path(folder).ok, failures(folder)
+    assert "older wording" in (folder / "report.html").read_text(encoding="utf-8")
+
+
+def digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_page_that_its_record_does_not_bind_is_never_said_to_hold(tmp_path, changed):
+    """Records written before pages were bound: what the reader sees cannot be checked by another version."""
+    record, files = by_another()
+    folder = write_cell(tmp_path, record, files, render_report(record, files))
+    if changed:
+        replaced_in_page(folder / "report.html", "Pass", "Fail")
+    for path in (folder, folder / "report.html"):
+        result = verify_path(path)
+        assert not result.ok and result.answer == "NOT CHECKED" and not result.failures
+    assert verify_path(folder / "record.json").ok
+
+
+def test_the_sha256_that_the_reader_sees_is_the_records(tmp_path):
+    folder = cell(tmp_path, *by_another())
+    stated = digest_of((folder / "record.json").read_text(encoding="utf-8"))
+    for other in ("0" * 64, ""):
+        copied = tmp_path / f"report{len(other)}.html"
+        copied.write_bytes((folder / "report.html").read_bytes())
+        replaced_in_page(copied, stated, other)
+        assert not verify_path(copied).ok
+
+
+def test_a_bound_page_is_what_the_record_draws():
+    record, files = example()
+    bound, page = bound_report(record, files)
+    assert page == render_report(bound, files)
+    assert sealed(bound) == bound
+    assert {k: v for k, v in bound.items() if k != "run"} == {k: v for k, v in record.items() if k != "run"}
 
 
 def test_a_spec_with_parents_is_resolved_again(tmp_path):

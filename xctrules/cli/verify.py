@@ -46,9 +46,10 @@ def verify(
 
 
 def _show(result: VerifyResult, quiet: bool) -> None:
-    say(f"{result.path}: {result.cell_id}, {result.verdict}: {'holds' if result.ok else 'DOES NOT HOLD'}")
+    more = ", but for what was not checked" if result.unchecked and result.ok else ""
+    say(f"{result.path}: {result.cell_id}, {result.verdict}: {result.answer}{more}")
     for finding in result.findings:
-        if not quiet or finding.holds is False:
+        if not quiet or finding.holds is False or (finding.needed and finding.holds is None):
             say(f"  {finding}")
 
 
@@ -59,5 +60,6 @@ def _as_json(result: VerifyResult) -> dict[str, Any]:
         "cell_id": result.cell_id,
         "verdict": result.verdict,
         "holds": result.ok,
+        "answer": result.answer,
         "findings": findings,
     }

@@ -33,7 +33,8 @@ from xctrules.engine.measuring import Findings, measure
 from xctrules.engine.planning import Plan, for_geometry, plan_inspection
 from xctrules.engine.registry import PluginInfo, Registry, load_plugins
 from xctrules.pages.environment import prepare
-from xctrules.pages.report import notebook_html, render_report
+from xctrules.pages.report import notebook_html
+from xctrules.records.binding import bound_report
 from xctrules.records.folder import cell_files, cell_folder, check_cell_id, write_cell
 from xctrules.records.record import build_record
 from xctrules.rules.cellspec import CellSpec
@@ -189,7 +190,8 @@ def _concluded(
     if strict:
         _refuse_strictly(record)
     clock.tell("writing the report")
-    return Inspection(record, findings.measurements, render_report(record, gathered.images), files)
+    record, page = bound_report(record, gathered.images)
+    return Inspection(record, findings.measurements, page, files)
 
 
 def _warm_up() -> None:

@@ -4,6 +4,13 @@ The bytes of ``record.json`` are the content of the element ``<script type="appl
 data-sha256="…">``, with every ``<`` written as the escape ``\\u003c``, so that no text in them can end
 it. The content is therefore JSON of the same value as it stands, and :func:`embedded_record` gives back the
 exact bytes.
+
+**What a page is bound by.** A record cannot hold the hash of a page that holds the record. Three places of a
+page follow from the record's bytes: the content of that element, its ``data-sha256``, and the same SHA-256
+where the reader sees it (``<code … id="record-sha256">``). :func:`without_record` empties these three and no
+other; the SHA-256 of what is left, every visible word and every image, stands in the record as
+``run.page_sha256``. So record and page hold each other, and neither a later version nor a reader without
+xctrules has to draw the page again to see that it is the one that was written.
 """
 
 from __future__ import annotations
@@ -25,6 +32,14 @@ _RECORD = re.compile(
 )
 
 
+_SHOWN = re.compile(r'(<code class="hash" id="record-sha256">)([0-9a-f]{64})?(</code>)')
+
+
+_ELEMENT = re.compile(
+    r'(<script type="application/json" id="record" data-sha256=")([0-9a-f]{64})?(">)(.*?)(</script>)', re.S
+)
+
+
 _IMAGE = re.compile(
     r'<img [^<>]*?data-name="([^"]*)"[^<>]*? src="data:image/(?:png|jpeg);base64,([A-Za-z0-9+/=]*)"'
 )
@@ -37,17 +52,16 @@ _ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\u003c")
 
 @dataclass(frozen=True)
 class Embedded:
-    """A record as the report carries it: escaped text, and SHA-256 and length of the bytes it stands for."""
+    """A record as the report carries it: escaped text, and the SHA-256 of the bytes it stands for."""
 
     text: str
     sha256: str
-    length: int
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Embedded:
         data = canonical_bytes(record)
         text = data.decode("utf-8").replace("<", "\\u003c")
-        return cls(text, hashlib.sha256(data).hexdigest(), len(data))
+        return cls(text, hashlib.sha256(data).hexdigest())
 
 
 def embedded_record(html_text: str) -> tuple[bytes, str]:
@@ -66,6 +80,28 @@ def embedded_record(html_text: str) -> tuple[bytes, str]:
         raise RecordError(f"the report {what}", todo="It was not written by xctrules, or it was changed.")
     stated, text = found[0]
     return _ESCAPED.sub(r"\1<", text).encode("utf-8"), stated
+
+
+def without_record(html_text: str) -> str:
+    """A report with the record, and the two places that state its SHA-256, left empty (see the module).
+
+    Raises
+    ------
+    RecordError
+        When one of these places is missing or doubled, or the two SHA-256 differ.
+    """
+    inside, shown = _ELEMENT.findall(html_text), _SHOWN.findall(html_text)
+    if len(inside) != 1 or len(shown) != 1:
+        raise RecordError("the report does not state its record's SHA-256 once inside and once to the reader")
+    if inside[0][1] != shown[0][1]:
+        raise RecordError("the SHA-256 that the reader sees is not the one stated for the record inside")
+    return _ELEMENT.sub(r"\1\3\5", _SHOWN.sub(r"\1\3", html_text))
+
+
+def with_record(emptied: str, inside: Embedded) -> str:
+    """A report as :func:`without_record` leaves it, with a record put in: the inverse."""
+    shown = _SHOWN.sub(lambda m: f"{m[1]}{inside.sha256}{m[3]}", emptied)
+    return _ELEMENT.sub(lambda m: f"{m[1]}{inside.sha256}{m[3]}{inside.text}{m[5]}", shown)
 
 
 def embedded_images(html_text: str) -> dict[str, bytes]:

@@ -26,6 +26,10 @@ from xctrules.pages.typography import typeset
 Json = Mapping[str, Any]
 
 
+_NOT_SHOWN = ("steps", "integrity_sha256", "page_sha256")
+"""Of ``run``: steps have a table of their own, and checksums that cover the page cannot stand on it."""
+
+
 @dataclass(frozen=True)
 class Plugin:
     """A plugin that took part."""
@@ -68,7 +72,6 @@ class Page:
     steps: tuple[tuple[str, str], ...]
     record_text: str
     record_sha256: str
-    record_length: int
     decision_rules: Mapping[str, str] = field(default_factory=lambda: DECISION_RULES)
 
 
@@ -125,12 +128,11 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
         files=provenance.files(record),
         run=tuple(
             (name.replace("_", " "), text)
-            for name, text in provenance.flat({k: v for k, v in run.items() if k != "steps"})
+            for name, text in provenance.flat({k: v for k, v in run.items() if k not in _NOT_SHOWN})
         ),
         steps=provenance.steps(run),
         record_text=inside.text,
         record_sha256=inside.sha256,
-        record_length=inside.length,
     )
 
 

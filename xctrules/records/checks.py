@@ -33,11 +33,22 @@ _CONTRACT_FIELDS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked; ``holds`` is ``None`` for what could not be, and ``what`` says why."""
+    """One thing that was checked.
+
+    Attributes
+    ----------
+    where, what
+        The file or part, and what is said of it.
+    holds
+        ``None`` for what could not be checked; ``what`` then says why.
+    needed
+        Whether nothing may be said to hold as long as this is unchecked: what a reader goes by.
+    """
 
     where: str
     what: str
     holds: bool | None
+    needed: bool = False
 
     def __str__(self) -> str:
         word = {True: "holds", False: "DOES NOT HOLD", None: "not checked"}[self.holds]

@@ -15,6 +15,7 @@ from typing import Any
 from xctrules.core.errors import RecordError
 from xctrules.pages.embedding import embedded_images, embedded_record
 from xctrules.pages.report import render_report
+from xctrules.records.binding import stated_page, what_differs
 from xctrules.records.checks import Finding, check_record, figure_images, made_by, same_source, sha256_of
 from xctrules.records.folder import RECORD_NAME, REPORT_NAME
 from xctrules.records.reading import parse_record, read_bytes
@@ -33,8 +34,19 @@ class VerifyResult:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing that was checked failed."""
-        return all(finding.holds is not False for finding in self.findings)
+        """Whether nothing that was checked failed, and nothing that a reader goes by was left unchecked."""
+        return not self.failures and not any(f.needed and f.holds is None for f in self.findings)
+
+    @property
+    def answer(self) -> str:
+        """``holds``, ``DOES NOT HOLD``, or ``NOT CHECKED`` where what a reader goes by could not be."""
+        if self.failures:
+            return "DOES NOT HOLD"
+        return "holds" if self.ok else "NOT CHECKED"
+
+    @property
+    def unchecked(self) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self.findings if finding.holds is None)
 
     @property
     def failures(self) -> tuple[Finding, ...]:
@@ -190,19 +202,37 @@ def _check_drawing(record: Json, text: str) -> list[Finding]:
     if findings:
         return findings
     findings.append(Finding(REPORT_NAME, f"its {len(images)} images are those of the record", True))
+    return [*findings, *_check_page(record, text), *_check_redrawing(record, images, text)]
+
+
+def _check_page(record: Json, text: str) -> list[Finding]:
+    """Whether what a report shows is what was written with its record, whichever version wrote it."""
+    stated = stated_page(record)
+    if stated is not None:
+        differs = what_differs(text, stated)
+        said = differs or "what it shows is what was written with the record"
+        return [Finding(REPORT_NAME, said, not differs)]
+    if same_source(record):
+        return []  # drawing it again says more
+    what = (
+        "what it shows: its record does not state the page's SHA-256, as records did not before they stated "
+        "run.page_sha256, so that the text may have been changed; go by the record"
+    )
+    return [Finding(REPORT_NAME, what, None, needed=True)]
+
+
+def _check_redrawing(record: Json, images: Mapping[str, bytes], text: str) -> list[Finding]:
+    """The same source draws the same page, to the byte; another is not asked."""
     if not same_source(record):
-        what = (
-            f"it was not drawn again, since {made_by(record)}: only the record and the images inside "
-            "were checked, not the text and pictures around them"
-        )
-        return [*findings, Finding(REPORT_NAME, what, None)]
+        what = f"whether this program would draw the same page: {made_by(record)}"
+        return [Finding(REPORT_NAME, what, None)]
     try:
         same = render_report(record, images) == text
     except Exception as error:  # a changed record may break the drawing anywhere
-        return [*findings, Finding(REPORT_NAME, f"it cannot be drawn again ({error!r})", False)]
+        return [Finding(REPORT_NAME, f"it cannot be drawn again ({error!r})", False)]
     what = (
         "drawn again from the record and its images, it is the same to the byte"
         if same
         else "what it shows is not what the record and its images give: its text was changed"
     )
-    return [*findings, Finding(REPORT_NAME, what, same)]
+    return [Finding(REPORT_NAME, what, same)]
