@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 
 from xctrules.core.figures import ImageFigure, Polyline, Samples
+from xctrules.core.following import Follows
 from xctrules.core.measurement import Contribution, Measurement, Scale
 from xctrules.pages.figures import figure_to_json
 from xctrules.records.folder import cell_files
@@ -35,7 +36,8 @@ def example(cell_id="cell-1", diameter=21.2, stated=True, **kw):
         Measurement("canister.outer_diameter", "mm", value=diameter, n=30, worst_at={"z_mm": 6.1},
                     budget=(Contribution("noise", 0.003, degrees_of_freedom=29),
                             Contribution("voxel scale", 0.002, "B", shared=True))),
-        Measurement("overhang.length.min", "mm", value=1 / 3,
+        Measurement("overhang.length.min", "mm", value=1 / 3, n=2,
+                    follows=Follows("overhang", "length_mm", "min"),
                     budget=(Contribution("noise", 0.01), Contribution("voxel scale", 3e-5, "B", True))),
         Measurement("winding.pitch", "mm", value=0.384, budget=(Contribution("noise", 0.001),)),
         Measurement.absent("overhang.bottom.length.min", "mm", "the lower end is not in view"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from xctrules.core.cell import Cell, Frame, Settings, Surfaces
     from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
     from xctrules.core.figures import Histogram, ImageFigure, LineChart, Polyline, Samples, Table
+    from xctrules.core.following import Follows
     from xctrules.core.hookspecs import hookimpl
     from xctrules.core.ledger import Ledger, Place
     from xctrules.core.measurement import Contribution, Measurement, MetricResult, Scale
@@ -29,6 +30,7 @@ _PUBLIC = {
     "Cell": "core.cell",
     "Contribution": "core.measurement",
     "Description": "core.names",
+    "Follows": "core.following",
     "Frame": "core.cell",
     "Histogram": "core.figures",
     "ImageFigure": "core.figures",
@@ -62,6 +64,7 @@ __all__ = [
     "Cell",
     "Contribution",
     "Description",
+    "Follows",
     "Frame",
     "Histogram",
     "ImageFigure",

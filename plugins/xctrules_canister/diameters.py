@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
+from xctrules.core.following import Follows
 from xctrules.core.measurement import Contribution, Measurement
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
 from xctrules_canister import budget
 from xctrules_canister.budget import WallModel
 from xctrules_canister.form import Floats, filled
-from xctrules_canister.maps import Maps, seen_all_round
+from xctrules_canister.maps import TABLE, Maps, least_share, seen_all_round
 
 LEAST_HEIGHTS = 5
 """Heights of which one may be left out to see what that does to the mean."""
@@ -57,7 +58,11 @@ def _diameter(
     )
     if each.size >= LEAST_HEIGHTS:
         lines = (*lines, budget.limits_of_the_straight_part(each))
-    return Measurement(name, "mm", value=value, budget=lines, n=n, reason=_left_out(int((~enough).sum())))
+    follows = Follows(
+        TABLE, f"{which}_radius_mm", "equal_area_diameter", by="z_mm", least_share=least_share(radius)
+    )
+    remark = _left_out(int((~enough).sum()))
+    return Measurement(name, "mm", value=value, budget=lines, n=n, reason=remark, follows=follows)
 
 
 def equal_area(radius: Floats) -> Floats:

@@ -14,6 +14,9 @@ from xctrules.cylinder.ellipses import Ellipses
 from xctrules.cylinder.surfaces import CanSurface, CylinderCell
 from xctrules_canister.form import Floats, Pooling, filled, sound_ellipses
 
+TABLE = "canister_surface"
+"""Name of the table of single values."""
+
 WHOLE = 0.9
 """Share of the angles that must be known for a height to count as seen all round."""
 
@@ -166,8 +169,12 @@ class Maps:
 
 def seen_all_round(radius: Floats) -> NDArray[np.bool_]:
     """Heights (nz,) of a map (nz, nt) known nearly all round; where there is none, those known half-way."""
-    share = np.isfinite(radius).mean(axis=1)
-    return np.asarray(share >= (WHOLE if (share >= WHOLE).any() else PARTLY_SEEN))
+    return np.asarray(np.isfinite(radius).mean(axis=1) >= least_share(radius))
+
+
+def least_share(radius: Floats) -> float:
+    """Share of its angles for which a height of (nz, nt) must be known to count."""
+    return WHOLE if (np.isfinite(radius).mean(axis=1) >= WHOLE).any() else PARTLY_SEEN
 
 
 def _without_spikes(values: Floats, pooling: Pooling, sigma: float, voxel: float) -> Floats:

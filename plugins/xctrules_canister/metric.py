@@ -27,7 +27,7 @@ from xctrules_canister.dent import Hollows, dent_depth
 from xctrules_canister.diameters import diameters
 from xctrules_canister.figures import draw
 from xctrules_canister.form import DRAWS, POOL_MM, SEED
-from xctrules_canister.maps import Maps
+from xctrules_canister.maps import TABLE, Maps
 from xctrules_canister.outline import outline
 from xctrules_canister.presence import OPENING, WallPresence, largest_opening, wall_presence
 from xctrules_canister.rays import cast
@@ -171,16 +171,18 @@ def _wall_model(surface: CanSurface, maps: Maps) -> WallModel:
 
 
 def samples(surface: CanSurface, maps: Maps) -> Samples:
-    """Both surfaces at every height and angle of the straight part, and the outer one's deviation."""
+    """Both surfaces at every height and angle of the straight part, the outer one's deviation, and the wall's
+    thickness, pooled, as its statistics are taken over it."""
     straight = surface.straight
     z, theta = np.broadcast_arrays(maps.z_mm[:, None], maps.theta_deg[None, :])
     return Samples(
-        "canister_surface",
+        TABLE,
         {
             "z_mm": np.round(z.ravel(), 5),
             "theta_deg": np.round(theta.ravel(), 4),
             "outer_radius_mm": np.round(surface.outer_mm[straight].ravel(), 6),
             "inner_radius_mm": np.round(surface.inner_mm[straight].ravel(), 6),
             "deviation_mm": np.round(maps.deviation.ravel(), 6),
+            "wall_mm": np.round(maps.wall.ravel(), 6),
         },
     )

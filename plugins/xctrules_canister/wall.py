@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xctrules.core.following import Follows
 from xctrules.core.measurement import Contribution, Measurement, Scale
 from xctrules.cylinder.surfaces import CanSurface
 from xctrules_canister import budget
 from xctrules_canister.account import ALLOWED_MM2, unmeasured
 from xctrules_canister.budget import WallModel
 from xctrules_canister.form import Corrected, free_of_noise
-from xctrules_canister.maps import Maps
+from xctrules_canister.maps import TABLE, Maps
 
 THINNED = 0.75
 """Share of the mean thickness below which a place is thin by itself, and not by the model's error."""
@@ -75,7 +76,12 @@ def _mean(wall: _Wall) -> Measurement:
         budget.model_in_wall(wall.model.wall),
         *wall.grey,
     )
-    return Measurement(NAMES[0], "mm", value=mean, n=wall.n, budget=lines)
+    return Measurement(NAMES[0], "mm", value=mean, n=wall.n, budget=lines, follows=_from("mean"))
+
+
+def _from(statistic: str, **corrections: float) -> Follows:
+    """How a figure of the wall follows from the table."""
+    return Follows(TABLE, "wall_mm", statistic, **corrections)  # type: ignore[arg-type]
 
 
 def _thinnest(wall: _Wall) -> Measurement:
@@ -84,7 +90,8 @@ def _thinnest(wall: _Wall) -> Measurement:
         maps.wall, maps.noise, maps.wall_sigma, lambda a: float(np.nanmin(a)), maps.mean_wall
     )
     # The correction for noise is uncertain itself; the thinnest place is no thicker than the mean.
-    return _extreme(wall, NAMES[1], found, min(found.value, maps.mean_wall), int(np.nanargmin(maps.wall)))
+    follows = _from("min", bias=found.bias, at_most=maps.mean_wall)
+    return _extreme(wall, NAMES[1], found, follows, int(np.nanargmin(maps.wall)))
 
 
 def _thickest(wall: _Wall) -> Measurement:
@@ -92,11 +99,12 @@ def _thickest(wall: _Wall) -> Measurement:
     found = free_of_noise(
         maps.wall, maps.noise, maps.wall_sigma, lambda a: float(np.nanmax(a)), maps.mean_wall
     )
-    return _extreme(wall, NAMES[2], found, max(found.value, maps.mean_wall), int(np.nanargmax(maps.wall)))
+    follows = _from("max", bias=found.bias, at_least=maps.mean_wall)
+    return _extreme(wall, NAMES[2], found, follows, int(np.nanargmax(maps.wall)))
 
 
-def _extreme(wall: _Wall, name: str, found: Corrected, value: float, index: int) -> Measurement:
-    maps = wall.maps
+def _extreme(wall: _Wall, name: str, found: Corrected, follows: Follows, index: int) -> Measurement:
+    maps, value = wall.maps, follows.bounded(found.value)
     row, column = (int(i) for i in np.unravel_index(index, maps.wall.shape))
     lines = (
         wall.scale.contribution(value),
@@ -107,7 +115,8 @@ def _extreme(wall: _Wall, name: str, found: Corrected, value: float, index: int)
         budget.pooling_window_of_wall(float(maps.wall_again[row, column] - maps.wall[row, column])),
         budget.noise_beyond_first_order(maps.wall_sigma, maps.voxel_mm),
     )
-    return Measurement(name, "mm", value=value, n=wall.n, budget=lines, worst_at=maps.place(row, column))
+    place = maps.place(row, column)
+    return Measurement(name, "mm", value=value, n=wall.n, budget=lines, worst_at=place, follows=follows)
 
 
 def _model_at(wall: _Wall, thickness_mm: float) -> float:
@@ -128,4 +137,5 @@ def _spread(wall: _Wall) -> Measurement:
         budget.noise_of_spread(spread, pooled_sd, independent),
         budget.model_in_spread(wall.model.wall_at_one_place),
     )
-    return Measurement(NAMES[3], "mm", value=spread, n=wall.n, budget=lines)
+    follows = _from("std", noise=pooled_sd)
+    return Measurement(NAMES[3], "mm", value=spread, n=wall.n, budget=lines, follows=follows)

@@ -20,7 +20,7 @@ from xctrules_overhang import figures
 from xctrules_overhang.account import COMPLETENESS, PARTS, account, completeness
 from xctrules_overhang.end_values import LEAST_STEPS, EndValues
 from xctrules_overhang.lengths import stated_length_mm
-from xctrules_overhang.statistics import STATISTICS, Ends, named, statistics
+from xctrules_overhang.statistics import STATISTICS, TABLE, Ends, named, statistics
 from xctrules_overhang.unseen import nothing_measured
 
 ENDS: tuple[End, ...] = ("top", "bottom")
@@ -131,7 +131,7 @@ def samples(ends: Sequence[EndValues]) -> Samples:
     """Every turn and angle looked at, with its state."""
     tables = [_columns(end) for end in ends]
     joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-    return Samples("overhang", joined)
+    return Samples(TABLE, joined)
 
 
 def _columns(end: EndValues) -> dict[str, NDArray[Any]]:

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
+from xctrules.core.following import Follows
 from xctrules.core.measurement import Contribution, Measurement, Scale
 from xctrules.core.names import Description
 from xctrules.cylinder.surfaces import UNCLEAR, CylinderCell
@@ -20,6 +21,9 @@ from xctrules_overhang.lengths import Floats, stated_length_mm
 from xctrules_overhang.unseen import hidden_places, longest_unclear
 
 Place = Mapping[str, float]
+
+TABLE = "overhang"
+"""Name of the table of single values."""
 
 STATISTICS: Mapping[str, Description] = {
     "length.mean": Description(
@@ -135,9 +139,30 @@ def _measured(
     n: int,
     worst_at: Place | None = None,
     reason: str | None = None,
+    follows: Follows | None = None,
 ) -> Measurement:
-    return Measurement(
-        name, STATISTICS[name].unit, value=value, budget=lines, n=n, worst_at=worst_at, reason=reason
+    unit = STATISTICS[name].unit
+    return Measurement(name, unit, "measured", value, lines, n, worst_at, reason, follows)
+
+
+def _from(column: str, statistic: str, ends: Ends, noise: float = 0.0) -> Follows:
+    """How a figure over all places of these ends follows from the table; of one end, from its rows alone."""
+    degrees = int(statistic == "std")
+    return Follows(TABLE, column, statistic, where=_rows(ends.each), noise=noise, degrees=degrees)
+
+
+def _rows(ends: Sequence[EndValues]) -> Mapping[str, str]:
+    return {"end": ends[0].edges.end} if len(ends) == 1 else {}
+
+
+def _from_extreme(column: str, statistic: str, ends: Ends, found: Extreme, at: EndValues) -> Follows:
+    """The same of an extreme: the end where it lies, the averages along the foil, and the bias taken off."""
+    return dataclasses.replace(
+        _from(column, statistic, ends),
+        chosen={"end": at.edges.end} if len(ends.each) > 1 else {},
+        along="turn",
+        half=tuple(int(each) for each in at.length.shared.half),
+        bias=found.bias,
     )
 
 
@@ -161,7 +186,7 @@ def _mean_length(ends: Ends) -> Measurement:
         *_systematic(ends),
         ends.scale.contribution(mean),
     )
-    return _measured("length.mean", mean, lines, n)
+    return _measured("length.mean", mean, lines, n, follows=_from("length_mm", "mean", ends))
 
 
 def _systematic(ends: Ends) -> tuple[Contribution, ...]:
@@ -182,7 +207,7 @@ def _spread_of_lengths(ends: Ends) -> Measurement:
         *budget.network_in_spread(std, ends.network_sigma_mm),
         ends.scale.contribution(std),
     )
-    return _measured("length.std", std, lines, n)
+    return _measured("length.std", std, lines, n, follows=_from("length_mm", "std", ends, sigma))
 
 
 def _smallest_length(ends: Ends) -> Measurement:
@@ -220,7 +245,8 @@ def _extreme_length(ends: Ends, name: str, found: Extreme, at: EndValues) -> Mea
     if found.corrected < budget.STUB_VOXELS * ends.voxel_mm:
         lines = (*lines, budget.tip_near_the_cathode(ends.inside_sigma_mm))
     hidden = hidden_places([each.edges for each in ends.each])
-    return _measured(name, found.corrected, lines, ends.lengths.size, _place(found, at), hidden)
+    follows = _from_extreme("length_mm", name.removeprefix("length."), ends, found, at)
+    return _measured(name, found.corrected, lines, ends.lengths.size, _place(found, at), hidden, follows)
 
 
 def _place(found: Extreme, at: EndValues) -> Place:
@@ -247,7 +273,7 @@ def _deflections(ends: Ends) -> list[Measurement]:
     pull = budget.pull(ends.voxel_mm, max(typical, ends.step_mm))
     return [
         _mean_deflection(ends, values, sigma, pull),
-        _spread_of_deflections(values, sigma, pull),
+        _spread_of_deflections(ends, values, sigma, pull),
         _largest_deflection(ends, values.size, sigma, pull),
     ]
 
@@ -258,16 +284,18 @@ def _mean_deflection(ends: Ends, values: Floats, sigma: float, pull: float) -> M
         budget.choice_of_angles([end.deflection.each for end in ends.each]),
         budget.neighbouring_layers_over_all(pull),
     )
-    return _measured("deflection.mean", float(values.mean()), lines, values.size)
+    follows = _from("deflection_deg", "mean", ends)
+    return _measured("deflection.mean", float(values.mean()), lines, values.size, follows=follows)
 
 
-def _spread_of_deflections(values: Floats, sigma: float, pull: float) -> Measurement:
+def _spread_of_deflections(ends: Ends, values: Floats, sigma: float, pull: float) -> Measurement:
     std = math.sqrt(max(float(values.var(ddof=1)) - sigma**2, 0.0))
     lines = (
         budget.ridge_noise_of_spread(sigma, values.size),
         budget.neighbouring_layers_over_all(pull),
     )
-    return _measured("deflection.std", std, lines, values.size)
+    follows = _from("deflection_deg", "std", ends, sigma)
+    return _measured("deflection.std", std, lines, values.size, follows=follows)
 
 
 def _largest_deflection(ends: Ends, n: int, sigma: float, pull: float) -> Measurement:
@@ -278,7 +306,10 @@ def _largest_deflection(ends: Ends, n: int, sigma: float, pull: float) -> Measur
         budget.neighbouring_layers(pull),
         budget.direction_of_the_axis(ends.tilt_sigma_deg),
     )
-    return _measured("deflection.max_abs", max(found.corrected, 0.0), lines, n, _place(found, at))
+    follows = _from_extreme("deflection_deg", "max_abs", ends, found, at)
+    follows = dataclasses.replace(follows, at_least=0.0)
+    value = max(found.corrected, 0.0)
+    return _measured("deflection.max_abs", value, lines, n, _place(found, at), follows=follows)
 
 
 # --- heights of the cathode's edge -------------------------------------------------------------------------
@@ -335,7 +366,7 @@ def _range_of_base_heights(ends: Ends) -> Measurement:
 
 def _count(ends: Ends) -> Measurement:
     n = ends.lengths.size
-    return _measured("count", float(n), (), n)
+    return _measured("count", float(n), (), n, follows=_from("length_mm", "count", ends))
 
 
 def _negative_fraction(ends: Ends) -> Measurement:
@@ -344,7 +375,9 @@ def _negative_fraction(ends: Ends) -> Measurement:
         budget.edge_noise_of_share(_doubtful(ends), n),
         *budget.network_in_share(ends.lengths, ends.network_sigma_mm),
     )
-    return _measured("negative_fraction", np.count_nonzero(ends.lengths < 0) / n, lines, n)
+    share = np.count_nonzero(ends.lengths < 0) / n
+    follows = _from("length_mm", "share_below_zero", ends)
+    return _measured("negative_fraction", share, lines, n, follows=follows)
 
 
 def _doubtful(ends: Ends) -> float:

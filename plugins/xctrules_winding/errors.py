@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from xctrules.core.following import Follows
 from xctrules.core.measurement import Contribution, Measurement
 from xctrules.cylinder.surfaces import CylinderCell, Floats, FoilTrace
 from xctrules_winding import budget
 from xctrules_winding.noise import Corrected, largest, largest_size, root_mean_square, steadied
 from xctrules_winding.paths import Fits
+
+TABLE = "winding_foil"
+"""Name of the table of single values."""
 
 
 def errors(cell: CylinderCell, foil: FoilTrace, fits: Fits) -> list[Measurement]:
@@ -18,15 +22,16 @@ def errors(cell: CylinderCell, foil: FoilTrace, fits: Fits) -> list[Measurement]
     taken_up = budget.taken_up_by_the_path(straight.value, spiral.value)
     return [
         _largest_error(cell, foil, fits),
-        _error("winding.rms_error", straight, fits.error_mm, taken_up, cell),
-        _error("winding.spiral_rms_error", spiral, fits.spiral_error_mm, taken_up, cell),
+        _error("winding.rms_error", straight, fits.error_mm, taken_up, cell, "error_mm"),
+        _error("winding.spiral_rms_error", spiral, fits.spiral_error_mm, taken_up, cell, "spiral_error_mm"),
     ]
 
 
 def _error(
-    name: str, found: Corrected, errors_mm: Floats, taken_up: Contribution, cell: CylinderCell
+    name: str, found: Corrected, errors_mm: Floats, taken_up: Contribution, cell: CylinderCell, column: str
 ) -> Measurement:
-    """A root mean square; ``errors_mm`` (nz, nturns, nt) are those that it is taken over."""
+    """A root mean square; ``errors_mm`` (nz, nturns, nt) are those that it is taken over, in a column of the
+    table."""
     by_height = np.sqrt(np.nanmean(errors_mm.reshape(errors_mm.shape[0], -1) ** 2, axis=1))
     lines = (
         cell.scale.contribution(found.value),
@@ -35,7 +40,9 @@ def _error(
         taken_up,
         budget.bias_of_the_fit_beside_unequal_gaps(max(cell.frame.voxel_mm[1:])),
     )
-    return Measurement(name, "mm", value=found.value, n=int(np.isfinite(errors_mm).sum()), budget=lines)
+    n = int(np.isfinite(errors_mm).sum())
+    follows = Follows(TABLE, column, "rms", noise=found.taken_out)
+    return Measurement(name, "mm", value=found.value, n=n, budget=lines, follows=follows)
 
 
 def _largest_error(cell: CylinderCell, foil: FoilTrace, fits: Fits) -> Measurement:

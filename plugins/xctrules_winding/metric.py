@@ -17,7 +17,7 @@ from xctrules.core.measurement import MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import CylinderCell, FoilTrace
-from xctrules_winding.errors import core_collapse, errors
+from xctrules_winding.errors import TABLE, core_collapse, errors
 from xctrules_winding.figures import figures
 from xctrules_winding.paths import Fits, fit_all
 from xctrules_winding.seat import seat
@@ -108,12 +108,13 @@ def samples(foil: FoilTrace, fits: Fits) -> Samples:
     """Every located point."""
     z, turn, column = np.nonzero(np.isfinite(foil.radius_mm))
     return Samples(
-        "winding_foil",
+        TABLE,
         {
             "z_mm": foil.z_mm[z],
             "turn": turn,
             "theta_deg": foil.theta_deg[column],
             "r_mm": foil.radius_mm[z, turn, column],
             "error_mm": fits.error_mm[z, turn, column],
+            "spiral_error_mm": fits.spiral_error_mm[z, turn, column],
         },
     )

@@ -34,10 +34,14 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Corrected:
-    """A value with the noise's part taken out, and the standard uncertainty of that, mm."""
+    """A value with the noise's part taken out, and the standard uncertainty of that, mm.
+
+    ``taken_out`` is the noise's standard deviation that was taken out of a root mean square.
+    """
 
     value: float
     noise: float
+    taken_out: float = 0.0
 
     @property
     def at_least_zero(self) -> Corrected:
@@ -108,7 +112,9 @@ def root_mean_square(values: Floats, foil: FoilTrace) -> Corrected:
     """Root mean square of (nz, nturns, nt), less what changes so fast with the angle that it is noise."""
     square, noise = float(np.nanmean(values**2)), float(np.nanmean(split(values, foil)[1] ** 2))
     return Corrected(
-        math.sqrt(max(square - noise, 0.0)), budget.uncertainty_of_a_root_mean_square(square, noise)
+        math.sqrt(max(square - noise, 0.0)),
+        budget.uncertainty_of_a_root_mean_square(square, noise),
+        math.sqrt(noise),
     )
 
 

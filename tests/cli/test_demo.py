@@ -19,7 +19,13 @@ def test_demo_goes_the_whole_way_and_shows_truth(tmp_path: Path, monkeypatch: py
     assert result.exit_code == 3, result.output  # the small cell is no 21700, and screening says so
     row = next(line for line in result.stdout.splitlines() if line.startswith("canister.outer_diameter"))
     assert f"{drawn.truth['measurements']['canister.outer_diameter']:.4g} mm" in row
-    assert run("verify", tmp_path / "demo").exit_code == 0
+    verified = run("verify", tmp_path / "demo")
+    assert verified.exit_code == 0
+    (followed,) = (line for line in verified.stdout.splitlines() if "follow from their samples" in line)
+    for name in ("canister.outer_diameter", "canister.wall_thickness.std", "winding.rms_error"):
+        assert name in followed
+    for statistic in ("length.mean", "length.min", "length.std", "deflection.max_abs", "count"):
+        assert f"overhang.{statistic}" in followed and f"overhang.top.{statistic}" in followed
     assert run("demo", "--out", tmp_path / "demo").exit_code == result.exit_code, (
         "a second run must not stumble"
     )

@@ -159,6 +159,53 @@ def test_changed_files_beside_the_record_are_named(tmp_path):
     assert "images/slice.png" in failures(image.parents[1])
 
 
+def with_samples(folder: Path, change, replaced: tuple[bytes, bytes] = (b"", b"")) -> Path:
+    """A cell's folder whose record and table were changed, every hash renewed."""
+    record, files = copy.deepcopy(example())
+    name = "samples/overhang.csv"
+    files[name] = files[name].replace(*replaced)
+    next(f for f in record["files"] if f["name"] == name)["sha256"] = hashlib.sha256(files[name]).hexdigest()
+    change(record["measurements"]["overhang.length.min"])
+    return cell(folder, sealed(record), files)
+
+
+def test_values_are_worked_out_from_the_samples(tmp_path):
+    result = verify_path(cell(tmp_path))
+    right = [f.what for f in result.findings if f.holds]
+    assert "1 values follow from their samples: overhang.length.min" in right
+    (left,) = [f.what for f in result.findings if f.holds is None]
+    assert "canister.outer_diameter" in left and "winding.pitch" in left  # nothing was said of these
+    assert "overhang" not in left
+
+
+CONTRADICTIONS = {
+    "the value": (lambda m: set_in(m, 0.334, "value"), (b"", b"")),
+    "the table": (lambda m: None, (b"0.333333333", b"0.334333333")),
+    "a value more": (lambda m: None, (b"\n1,", b"\n1,0.4")),
+    "the number": (lambda m: set_in(m, 3, "n"), (b"", b"")),
+    "no number": (lambda m: None, (b"0.333333333", b"a third")),
+    "the column": (lambda m: set_in(m, "turn", "from_samples", "column"), (b"", b"")),
+    "the statistic": (lambda m: set_in(m, "mode", "from_samples", "statistic"), (b"", b"")),
+    "an unknown word": (lambda m: m["from_samples"].update(lucky=1), (b"", b"")),
+    "malformed": (lambda m: set_in(m, 3, "from_samples"), (b"", b"")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CONTRADICTIONS)
+def test_a_value_that_its_own_samples_contradict_does_not_hold(tmp_path, name):
+    folder = with_samples(tmp_path, *CONTRADICTIONS[name])
+    assert "overhang.length.min" in failures(folder)
+    assert "overhang.length.min" in failures(folder / "record.json")
+
+
+def test_without_samples_a_value_is_not_checked(tmp_path):
+    alone = tmp_path / "sent.html"
+    alone.write_bytes((cell(tmp_path) / "report.html").read_bytes())
+    result = verify_path(alone)
+    assert result.ok
+    assert any("overhang.length.min" in f.what and "not beside" in f.what for f in result.unchecked)
+
+
 def test_a_list_of_files_cannot_lead_out_of_the_folder(tmp_path):
     secret = tmp_path / "secret"
     secret.write_text("x")

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from xctrules.core.canonical import plain
 from xctrules.core.figures import Figure, Samples
+from xctrules.core.files import safe_file_stem
+from xctrules.core.following import Follows
 from xctrules.core.ledger import Ledger
 
 Status = Literal["measured", "not_measured", "failed", "not_applicable"]
@@ -68,6 +70,9 @@ class Measurement:
         their unit.
     reason
         Why there is no value; for a measured one, a remark for the reader, or ``None``.
+    follows
+        How the value follows from the metric's samples, so that anyone can work it out again; ``None`` where
+        it does not follow from them alone.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Measurement:
     n: int | None = None
     worst_at: Mapping[str, float] | None = None
     reason: str | None = None
+    follows: Follows | None = None
 
     @classmethod
     def absent(cls, name: str, unit: str, reason: str, status: Status = "not_measured") -> Measurement:
@@ -152,7 +158,16 @@ def measurement_to_json(measurement: Measurement) -> dict[str, Any]:
         "worst_at": plain(measurement.worst_at),
         "reason": plain(measurement.reason),
         "budget": budget,
+        **({} if measurement.follows is None else {"from_samples": _follows_to_json(measurement.follows)}),
     }
+
+
+def _follows_to_json(follows: Follows) -> dict[str, Any]:
+    """With the file's name in place of the table's, and without what was left as it is by default."""
+    usual = Follows("", "", "")
+    said = {name: value for name, value in vars(follows).items() if value != getattr(usual, name)}
+    table = safe_file_stem(str(said.pop("table", "")))
+    return {"file": f"samples/{table}.csv", **plain(said)}
 
 
 def combined_uncertainty(budget: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:

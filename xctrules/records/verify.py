@@ -19,6 +19,7 @@ from xctrules.records.binding import stated_page, what_differs
 from xctrules.records.checks import Finding, check_record, figure_images, made_by, same_source, sha256_of
 from xctrules.records.folder import RECORD_NAME, REPORT_NAME
 from xctrules.records.reading import parse_record, read_bytes
+from xctrules.records.recomputing import check_statistics
 
 Json = Mapping[str, Any]
 
@@ -68,7 +69,11 @@ def verify_path(path: str | Path) -> VerifyResult:
     if data.lstrip()[:1] == b"<":
         return _verify_report(path, data)
     record = parse_record(data, path)
-    findings = [*check_record(record, data, path.name), *_check_files(record, path.parent, alone=True)]
+    findings = [
+        *check_record(record, data, path.name),
+        *_check_files(record, path.parent, alone=True),
+        *_check_samples(record, path.parent),
+    ]
     return _result(path, record, findings)
 
 
@@ -111,6 +116,17 @@ def _check_files(record: Json, folder: Path, *, alone: bool) -> list[Finding]:
     return findings
 
 
+def _check_samples(record: Json, folder: Path | None) -> list[Finding]:
+    """Whether values follow from the samples beside the record; ``None`` where nothing can be beside it."""
+
+    def read(name: str) -> bytes | None:
+        if folder is None or not _is_inside(name) or not (folder / name).is_file():
+            return None
+        return read_bytes(folder / name)
+
+    return check_statistics(record, read, RECORD_NAME)
+
+
 def _is_inside(name: str) -> bool:
     """Whether a listed name can be that of a file in the record's folder."""
     path = PurePosixPath(name)
@@ -124,7 +140,11 @@ def _verify_folder(folder: Path) -> VerifyResult:
         raise RecordError(f"the folder holds no {RECORD_NAME}", where=folder, todo="Give a cell's folder.")
     data = read_bytes(path)
     record = parse_record(data, path)
-    findings = [*check_record(record, data), *_check_files(record, folder, alone=False)]
+    findings = [
+        *check_record(record, data),
+        *_check_files(record, folder, alone=False),
+        *_check_samples(record, folder),
+    ]
     report = folder / REPORT_NAME
     if not report.is_file():
         findings.append(Finding(REPORT_NAME, "the report is missing", False))
@@ -149,6 +169,7 @@ def _verify_report(path: Path, data: bytes) -> VerifyResult:
     findings = [
         _check_stated(record_data, stated),
         *check_record(record, record_data, "record inside the report"),
+        *_check_samples(record, None),
         *_check_drawing(record, text),
     ]
     return _result(path, record, findings)
