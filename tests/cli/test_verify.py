@@ -23,3 +23,17 @@ def test_verify_holds_and_does_not_hold(tube: Arguments, tmp_path: Path) -> None
     spoilt = run("verify", folder, "--json")
     assert spoilt.exit_code == 1
     assert any(finding["holds"] is False for finding in json.loads(spoilt.stdout)[0]["findings"])
+
+
+def test_one_bad_record_hides_no_other(tube: Arguments, tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        assert run(*tube(), "--cell-id", name).exit_code == 0
+    record = tmp_path / "out" / "A" / "record.json"
+    record.write_bytes(record.read_bytes()[:1000])
+    done = run("verify", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "CANNOT BE READ" in done.stdout and "B, PASS: holds" in done.stdout
+    record.unlink()
+    done = run("verify", tmp_path / "out", "--json")
+    assert done.exit_code == 1
+    assert [result["answer"] for result in json.loads(done.stdout)] == ["DOES NOT HOLD", "holds"]

@@ -18,8 +18,9 @@ from xctrules.pages.embedding import Embedded, with_record, without_record
 from xctrules.pages.report import render_report
 from xctrules.records.binding import bound_report
 from xctrules.records.folder import write_cell
+from xctrules.records.folders import verify_all
 from xctrules.records.record import sealed
-from xctrules.records.verify import verify_all, verify_path
+from xctrules.records.verify import verify_path
 
 
 def cell(folder: Path, record=None, files=None) -> Path:

@@ -25,7 +25,7 @@ def verify(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what does not hold.")] = False,
 ) -> int:
     """Check reports and records offline: are they whole, and does the verdict follow from them?"""
-    from xctrules.records.verify import verify_all
+    from xctrules.records.folders import verify_all
 
     results: list[VerifyResult] = []
     unreadable = False
@@ -40,14 +40,15 @@ def verify(
     else:
         for result in results:
             _show(result, quiet)
-    if unreadable:
+    if unreadable or any(result.unreadable for result in results):
         return UNUSABLE
     return FINE if all(result.ok for result in results) else DOES_NOT_HOLD
 
 
 def _show(result: VerifyResult, quiet: bool) -> None:
-    more = ", but for what was not checked" if result.unchecked and result.ok else ""
-    say(f"{result.path}: {result.cell_id}, {result.verdict}: {result.answer}{more}")
+    more = ", but for what was not checked" if result.unchecked and result.answer == "holds" else ""
+    whose = f"{result.cell_id}, {result.verdict}: " if result.cell_id else ""
+    say(f"{result.path}: {whose}{result.answer}{more}")
     for finding in result.findings:
         if not quiet or finding.holds is False or (finding.needed and finding.holds is None):
             say(f"  {finding}")
@@ -59,7 +60,7 @@ def _as_json(result: VerifyResult) -> dict[str, Any]:
         "path": str(result.path),
         "cell_id": result.cell_id,
         "verdict": result.verdict,
-        "holds": result.ok,
+        "holds": result.answer == "holds",
         "answer": result.answer,
         "findings": findings,
     }

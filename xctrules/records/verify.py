@@ -26,12 +26,17 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class VerifyResult:
-    """All findings on one path."""
+    """All findings on one path.
+
+    ``cell_id`` and ``verdict`` are empty where no record could be read; ``unreadable`` where what had to be
+    read could not be.
+    """
 
     path: Path
     cell_id: str
     verdict: str
     findings: tuple[Finding, ...]
+    unreadable: bool = False
 
     @property
     def ok(self) -> bool:
@@ -40,10 +45,13 @@ class VerifyResult:
 
     @property
     def answer(self) -> str:
-        """``holds``, ``DOES NOT HOLD``, or ``NOT CHECKED`` where what a reader goes by could not be."""
+        """``holds``, ``DOES NOT HOLD``, ``CANNOT BE READ``, or ``NOT CHECKED`` where what a reader goes by
+        could not be, or where there was nothing to check."""
+        if self.unreadable:
+            return "CANNOT BE READ"
         if self.failures:
             return "DOES NOT HOLD"
-        return "holds" if self.ok else "NOT CHECKED"
+        return "holds" if self.ok and any(f.holds for f in self.findings) else "NOT CHECKED"
 
     @property
     def unchecked(self) -> tuple[Finding, ...]:
@@ -77,14 +85,22 @@ def verify_path(path: str | Path) -> VerifyResult:
     return _result(path, record, findings)
 
 
-def verify_all(path: str | Path) -> list[VerifyResult]:
-    """Check a path, or every cell in a folder of cells' folders (what ``inspect --out`` fills)."""
-    path = Path(path)
-    if path.is_dir() and not (path / RECORD_NAME).exists():
-        cells = sorted(p.parent for p in path.glob(f"*/{RECORD_NAME}") if not p.parent.name.startswith("."))
-        if cells:
-            return [verify_path(cell) for cell in cells]
-    return [verify_path(path)]
+def verify_without_record(folder: Path, why: Finding) -> VerifyResult:
+    """Check what is left of a cell's folder whose record is missing or cannot be read (``why``).
+
+    The record inside the report, where there is one, stands in for it.
+    """
+    report = folder / REPORT_NAME
+    if not report.is_file():
+        return VerifyResult(folder, "", "", (why, Finding(REPORT_NAME, "the report is missing", False)))
+    try:
+        data = read_bytes(report)
+        inside = parse_record(embedded_record(_report_text(data, report))[0], report)
+        rest = _verify_report(report, data, folder)
+    except RecordError as error:
+        return VerifyResult(folder, "", "", (why, Finding(REPORT_NAME, str(error), False)))
+    files = _check_files(inside, folder, alone=False)
+    return VerifyResult(folder, rest.cell_id, rest.verdict, (why, *rest.findings, *files))
 
 
 def _result(path: Path, record: Json, findings: Iterable[Finding]) -> VerifyResult:
@@ -162,14 +178,15 @@ def _listable(record: Json) -> bool:
     return isinstance(files, list) and all(isinstance(f, Mapping) and "name" in f for f in files)
 
 
-def _verify_report(path: Path, data: bytes) -> VerifyResult:
+def _verify_report(path: Path, data: bytes, folder: Path | None = None) -> VerifyResult:
+    """A report; ``folder`` is where its samples stand, ``None`` where it was sent alone."""
     text = _report_text(data, path)
     record_data, stated = embedded_record(text)
     record = parse_record(record_data, path)
     findings = [
         _check_stated(record_data, stated),
         *check_record(record, record_data, "record inside the report"),
-        *_check_samples(record, None),
+        *_check_samples(record, folder),
         *_check_drawing(record, text),
     ]
     return _result(path, record, findings)
