@@ -20,7 +20,7 @@ from xctrules_overhang import figures
 from xctrules_overhang.account import COMPLETENESS, PARTS, account, completeness
 from xctrules_overhang.end_values import LEAST_STEPS, EndValues
 from xctrules_overhang.lengths import stated_length_mm
-from xctrules_overhang.statistics import STATISTICS, TABLE, Ends, named, statistics
+from xctrules_overhang.statistics import BASE_TABLE, STATISTICS, TABLE, Ends, named, statistics
 from xctrules_overhang.unseen import nothing_measured
 
 ENDS: tuple[End, ...] = ("top", "bottom")
@@ -92,7 +92,7 @@ class OverhangMetric:
         return MetricResult(
             measurements=[*found, completeness(accounts)],
             figures=[figure for end in ends.values() for figure in figures.draw(cell, end)],
-            samples=[samples(list(ends.values()))] if ends else [],
+            samples=samples(list(ends.values())) if ends else [],
             ledgers=accounts,
             parameters={
                 "angles": cell.settings.angles,
@@ -127,11 +127,29 @@ def _all_absent(reason: str) -> list[Measurement]:
     return [Measurement.absent(statistic, d.unit, reason) for statistic, d in STATISTICS.items()]
 
 
-def samples(ends: Sequence[EndValues]) -> Samples:
-    """Every turn and angle looked at, with its state."""
-    tables = [_columns(end) for end in ends]
-    joined = {name: np.concatenate([table[name] for table in tables]) for name in tables[0]}
-    return Samples(TABLE, joined)
+def samples(ends: Sequence[EndValues]) -> list[Samples]:
+    """Every turn and angle looked at, with its state; and the cathode's edge at every face and angle."""
+    return [
+        _joined(TABLE, [_columns(end) for end in ends]),
+        _joined(BASE_TABLE, [_faces(end) for end in ends]),
+    ]
+
+
+def _joined(name: str, tables: Sequence[Mapping[str, NDArray[Any]]]) -> Samples:
+    return Samples(
+        name, {column: np.concatenate([table[column] for table in tables]) for column in tables[0]}
+    )
+
+
+def _faces(end: EndValues) -> dict[str, NDArray[Any]]:
+    """Face 0 is the one inside turn 0, face k + 1 the one outside turn k."""
+    faces, nt = end.base.each.shape
+    return {
+        "end": np.full(faces * nt, end.edges.end),
+        "face": np.repeat(np.arange(faces), nt),
+        "theta_deg": np.tile(end.edges.theta_deg, faces),
+        "base_z_mm": end.base.each.ravel(),
+    }
 
 
 def _columns(end: EndValues) -> dict[str, NDArray[Any]]:

@@ -25,6 +25,9 @@ Place = Mapping[str, float]
 TABLE = "overhang"
 """Name of the table of single values."""
 
+BASE_TABLE = "overhang_base"
+"""Name of the table of heights of the cathode's edge, by face between two foils."""
+
 STATISTICS: Mapping[str, Description] = {
     "length.mean": Description(
         "mm", "Mean overhang",
@@ -340,16 +343,40 @@ def _spread_of_base_heights(ends: Ends) -> Measurement:
         *budget.network_in_spread(std, ends.network_sigma_mm),
         ends.scale.contribution(std),
     )
-    return _measured("base_height.std", std, lines, n)
+    return _measured("base_height.std", std, lines, n, follows=_from_base(ends, "std", noise=sigma))
+
+
+def _from_base(ends: Ends, statistic: str, noise: float = 0.0) -> Follows | None:
+    """How a figure of these heights follows from their table; not stated where an end has too few."""
+    if len(_with_base(ends)) < len(ends.each):
+        return None
+    about, degrees = ("end", 1) if statistic == "std" else (None, 0)
+    where = _rows(ends.each)
+    return Follows(BASE_TABLE, "base_z_mm", statistic, where=where, about=about, noise=noise, degrees=degrees)
+
+
+def _from_base_range(ends: Ends, at: EndValues | None) -> Follows | None:
+    """The same of their range, at the end where it is widest."""
+    follows = _from_base(ends, "range")
+    if follows is None or at is None:
+        return None
+    return dataclasses.replace(
+        follows,
+        chosen={"end": at.edges.end} if len(ends.each) > 1 else {},
+        along="face",
+        half=tuple(int(each) for each in at.base.shared.half),
+        bias=at.base.largest.bias - at.base.smallest.bias,
+    )
 
 
 def _range_of_base_heights(ends: Ends) -> Measurement:
     """Largest less smallest, at the end where that is more."""
     width = spread = 0.0
-    for base in (end.base for end in _with_base(ends)):
-        low, high = base.smallest, base.largest
+    at = None
+    for end in _with_base(ends):
+        low, high = end.base.smallest, end.base.largest
         if high.corrected - low.corrected >= width:
-            width = high.corrected - low.corrected
+            at, width = end, high.corrected - low.corrected
             spread = budget.spread_of_range((low.spread, high.spread), (low.bias, high.bias))
     lines = (
         budget.edge_noise_of_range(spread, _base_sigma(ends)),
@@ -358,7 +385,8 @@ def _range_of_base_heights(ends: Ends) -> Measurement:
         *budget.network_in_range(ends.network_sigma_mm),
         ends.scale.contribution(width),
     )
-    return _measured("base_height.range", width, lines, _base_count(ends))
+    follows = _from_base_range(ends, at)
+    return _measured("base_height.range", width, lines, _base_count(ends), follows=follows)
 
 
 # --- counts ------------------------------------------------------------------------------------------------

@@ -24,7 +24,14 @@ def test_demo_goes_the_whole_way_and_shows_truth(tmp_path: Path, monkeypatch: py
     (followed,) = (line for line in verified.stdout.splitlines() if "follow from their samples" in line)
     for name in ("canister.outer_diameter", "canister.wall_thickness.std", "winding.rms_error"):
         assert name in followed
-    for statistic in ("length.mean", "length.min", "length.std", "deflection.max_abs", "count"):
+    for statistic in (
+        "length.mean",
+        "length.min",
+        "length.std",
+        "deflection.max_abs",
+        "count",
+        "base_height.range",
+    ):
         assert f"overhang.{statistic}" in followed and f"overhang.top.{statistic}" in followed
     assert run("demo", "--out", tmp_path / "demo").exit_code == result.exit_code, (
         "a second run must not stumble"

@@ -44,6 +44,13 @@ def test_rows_of_one_end_and_the_end_that_holds_the_extreme():
     assert (both.value, both.n) == (2.0, 4)
 
 
+def test_a_spread_about_each_ends_own_mean():
+    columns = {"x": ["1", "3", "", "11", "13"], "end": ["top", "top", "top", "bottom", "bottom"]}
+    found = work_out(columns, Follows("t", "x", "std", about="end", degrees=1))
+    assert found.value == pytest.approx(math.sqrt(4 / 3)) and found.n == 4
+    assert work_out(columns, Follows("t", "x", "range", chosen={"end": "top"})).value == 2.0
+
+
 def test_a_running_mean_closes_each_run_and_leaves_gaps_open():
     columns = {"x": ["0", "3", "6", "9", "8", "", "0", "2"], "turn": list("00001111")}
     found = work_out(columns, Follows("t", "x", "max", along="turn", half=(1, 0)))

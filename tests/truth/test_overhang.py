@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from following import contradictions
 from xctrules_overhang.lengths import lengths
 from xctrules_overhang.metric import OverhangMetric
 from xctrules_segmentation.classical import ClassicalSegmenter
 
-from xctrules.core.measurement import Measurement, Scale
+from xctrules.core.measurement import Measurement, MetricResult, Scale
 from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.phantom import CentrePin, NegativeOverhang, Phantom, Tab, draw, small
@@ -77,7 +78,12 @@ def segmented(case: str) -> CylinderCell:
 
 @cache
 def measured(case: str) -> dict[str, Measurement]:
-    return {m.name: m for m in OverhangMetric().measure(segmented(case)).measurements}
+    return {m.name: m for m in result(case).measurements}
+
+
+@cache
+def result(case: str) -> MetricResult:
+    return OverhangMetric().measure(segmented(case))
 
 
 def error_in_voxels(case: str, name: str) -> float:
@@ -93,6 +99,14 @@ def true_lengths(case: str, end: str, edges: EndEdges) -> np.ndarray:
     assert drawn.shape[0] == edges.anode_z_mm.shape[0], "another number of turns than was drawn"
     at = np.searchsorted(samples["theta_deg"], edges.theta_deg)
     return np.asarray(drawn[:, at])
+
+
+@pytest.mark.parametrize("case", ["sound", "lower end", "both ends"])
+def test_every_statistic_follows_from_the_samples(case: str) -> None:
+    stated = [m for m in result(case).measurements if m.value is not None and m.follows is not None]
+    ends = 2 if case == "both ends" else 1
+    assert len(stated) == 11 * (1 + ends)
+    assert not contradictions(result(case))
 
 
 @pytest.mark.parametrize("case", CASES)

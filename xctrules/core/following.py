@@ -42,6 +42,8 @@ class Follows:
     by, least_share
         For ``equal_area_diameter``: the column that groups rows into closed outlines, and the share of an
         outline that must be known for it to count.
+    about
+        Column of groups whose own means are taken off before the statistic.
     noise
         Standard deviation taken out: ``sqrt(max(statistic^2 - noise^2, 0))``.
     bias
@@ -61,6 +63,7 @@ class Follows:
     half: Sequence[int] = ()
     by: str | None = None
     least_share: float | None = None
+    about: str | None = None
     noise: float = 0.0
     bias: float = 0.0
     at_least: float | None = None
@@ -101,6 +104,7 @@ STATISTICS: Mapping[str, Callable[[Floats, int], float]] = {
     "min": lambda x, degrees: float(x.min()),
     "max": lambda x, degrees: float(x.max()),
     "max_abs": lambda x, degrees: float(np.abs(x).max()),
+    "range": lambda x, degrees: float(np.ptp(x)),
     "rms": lambda x, degrees: math.sqrt(float((x**2).mean())),
     "share_below_zero": lambda x, degrees: np.count_nonzero(x < 0) / x.size,
     "equal_area_diameter": lambda x, degrees: float(x.mean()),
@@ -126,6 +130,8 @@ def work_out(columns: Mapping[str, Sequence[str]], follows: Follows) -> Worked:
         values, n = _diameters(values, _numbers(columns, follows.by)[rows], follows.least_share or 0.0)
     elif follows.along is not None:
         values = _running_mean(values, _numbers(columns, follows.along)[rows], follows.half)
+    elif follows.about is not None:
+        values = _about_own_means(values, np.asarray(_column(columns, follows.about))[rows])
     known = values[np.isfinite(values)]
     if not known.size and follows.statistic != "count":
         raise ValueError(f"the column {follows.column!r} holds no value that counts")
@@ -167,6 +173,16 @@ def _running_mean(values: Floats, run: Floats, half: Sequence[int]) -> Floats:
         total = sum((np.roll(filled, shift) for shift in shifts), np.zeros(part.size))
         count = sum((np.roll(known, shift) for shift in shifts), np.zeros(part.size))
         result[rows] = np.where(known, total / np.maximum(count, 1), np.nan)
+    return result
+
+
+def _about_own_means(values: Floats, group: NDArray[np.str_]) -> Floats:
+    """Values (n,) less the mean of their group."""
+    result = values.copy()
+    for label in np.unique(group):
+        rows = group == label
+        if np.isfinite(values[rows]).any():
+            result[rows] -= np.nanmean(values[rows])
     return result
 
 

@@ -1,4 +1,4 @@
-"""Everything in a folder checked: cells' folders, loose records, loose reports; one bad one hides no other."""
+"""Everything in a folder checked: cells' folders, loose records, loose reports; one bad one hides none."""
 
 from __future__ import annotations
 
