@@ -13,7 +13,15 @@ from xctrules.core.errors import XctrulesError
 if TYPE_CHECKING:
     from xctrules.records.verify import VerifyResult
 
-EXIT_CODES = "Exit codes: 0 everything holds; 1 something does not; 2 something cannot be read."
+UNSIGNED = (
+    "not signed: shows what was changed by accident or by hand, not what was made anew; record's SHA-256"
+)
+"""What stands before the hash that a copy kept elsewhere is compared with."""
+
+EXIT_CODES = (
+    "Exit codes: 0 everything holds; 1 something does not, or a page could not be checked; "
+    "2 something cannot be read."
+)
 
 
 @command
@@ -49,6 +57,8 @@ def _show(result: VerifyResult, quiet: bool) -> None:
     more = ", but for what was not checked" if result.unchecked and result.answer == "holds" else ""
     whose = f"{result.cell_id}, {result.verdict}: " if result.cell_id else ""
     say(f"{result.path}: {whose}{result.answer}{more}")
+    if result.record_sha256 and not quiet:
+        say(f"  {UNSIGNED} {result.record_sha256}")
     for finding in result.findings:
         if not quiet or finding.holds is False or (finding.needed and finding.holds is None):
             say(f"  {finding}")
@@ -62,5 +72,6 @@ def _as_json(result: VerifyResult) -> dict[str, Any]:
         "verdict": result.verdict,
         "holds": result.answer == "holds",
         "answer": result.answer,
+        "record_sha256": result.record_sha256,
         "findings": findings,
     }

@@ -7,6 +7,7 @@ text inside.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,6 +29,7 @@ Json = Mapping[str, Any]
 class VerifyResult:
     """All findings on one path.
 
+    ``record_sha256`` is that of the record's bytes as they are, to be compared with a copy kept elsewhere;
     ``cell_id`` and ``verdict`` are empty where no record could be read; ``unreadable`` where what had to be
     read could not be.
     """
@@ -37,6 +39,7 @@ class VerifyResult:
     verdict: str
     findings: tuple[Finding, ...]
     unreadable: bool = False
+    record_sha256: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -82,7 +85,7 @@ def verify_path(path: str | Path) -> VerifyResult:
         *_check_files(record, path.parent, alone=True),
         *_check_samples(record, path.parent),
     ]
-    return _result(path, record, findings)
+    return _result(path, record, data, findings)
 
 
 def verify_without_record(folder: Path, why: Finding) -> VerifyResult:
@@ -100,11 +103,12 @@ def verify_without_record(folder: Path, why: Finding) -> VerifyResult:
     except RecordError as error:
         return VerifyResult(folder, "", "", (why, Finding(REPORT_NAME, str(error), False)))
     files = _check_files(inside, folder, alone=False)
-    return VerifyResult(folder, rest.cell_id, rest.verdict, (why, *rest.findings, *files))
+    return dataclasses.replace(rest, path=folder, findings=(why, *rest.findings, *files))
 
 
-def _result(path: Path, record: Json, findings: Iterable[Finding]) -> VerifyResult:
-    return VerifyResult(path, str(record.get("cell_id")), str(record.get("verdict")), tuple(findings))
+def _result(path: Path, record: Json, data: bytes, findings: Iterable[Finding]) -> VerifyResult:
+    whose = str(record.get("cell_id")), str(record.get("verdict"))
+    return VerifyResult(path, *whose, tuple(findings), record_sha256=sha256_of(data))
 
 
 def _check_files(record: Json, folder: Path, *, alone: bool) -> list[Finding]:
@@ -170,7 +174,7 @@ def _verify_folder(folder: Path) -> VerifyResult:
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     for name in sorted(present - listed - {RECORD_NAME, REPORT_NAME}):
         findings.append(Finding(name, "the record does not list this file", None))
-    return _result(folder, record, findings)
+    return _result(folder, record, data, findings)
 
 
 def _listable(record: Json) -> bool:
@@ -189,7 +193,7 @@ def _verify_report(path: Path, data: bytes, folder: Path | None = None) -> Verif
         *_check_samples(record, folder),
         *_check_drawing(record, text),
     ]
-    return _result(path, record, findings)
+    return _result(path, record, record_data, findings)
 
 
 def _check_report_of(record: Json, record_data: bytes, report: bytes) -> list[Finding]:
