@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
 import pytest
 
-from xctrules.core.following import Follows, work_out
+from xctrules.core.following import Follows, is_well_formed, work_out
 
 Z = ["1", "", "-3", "2"]
 """Three values and an empty place."""
@@ -84,6 +85,18 @@ def test_what_cannot_be_worked_out_is_told():
         worked("mean", ["", ""])
     with pytest.raises(ValueError, match="float"):
         worked("mean", ["one"])
+
+
+def test_what_a_plugin_says_has_a_form():
+    sound = Follows("t", "x", "mean", {"end": "top"}, along="turn", half=(1, 2), noise=0.1, at_most=1.0)
+    assert is_well_formed(sound)
+    for odd in (
+        {"statistic": "mode"}, {"statistic": ["mean"]}, {"table": 3}, {"column": None}, {"where": 3},
+        {"where": {"end": 1}}, {"chosen": []}, {"half": np.arange(3)}, {"half": 3}, {"half": (0.5,)},
+        {"along": 3}, {"noise": math.nan}, {"bias": "much"}, {"at_least": math.inf}, {"degrees": 0.5},
+    ):  # fmt: skip
+        assert not is_well_formed(dataclasses.replace(sound, **odd)), odd
+    assert not is_well_formed({"table": "t"})
 
 
 def test_digits_that_the_files_do_not_hold_are_no_difference():

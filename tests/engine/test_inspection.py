@@ -95,8 +95,9 @@ class Theirs:
     def measure(self, cell):
         {body}
 
-def good(value=1.0, unit="mm", u=0.01):
-    return Measurement("theirs.length", unit, value=value, budget=(Contribution("own", u),))
+def good(value=1.0, unit="mm", u=0.01, follows=None):
+    budget = (Contribution("own", u),)
+    return Measurement("theirs.length", unit, value=value, budget=budget, follows=follows)
 
 @hookimpl
 def xctrules_metrics():
@@ -193,6 +194,7 @@ def test_name_of_a_scan_without_id(path: str, name: str) -> None:
         ("return MetricResult([good('1.0')])", "no number"),
         ("return MetricResult([good(unit='um')])", "'um'"),
         ("return MetricResult([good(u=float('nan'))])", "uncertainty"),
+        ("return MetricResult([good(follows={'column': 'x'})])", "follows from samples"),
         ("return MetricResult([good(), good()])", "twice"),
         ("return MetricResult([3])", "int"),
     ],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +111,30 @@ STATISTICS: Mapping[str, Callable[[Floats, int], float]] = {
     "equal_area_diameter": lambda x, degrees: float(x.mean()),
 }
 """Of the values (n,) that count; ``equal_area_diameter`` of the diameters of outlines."""
+
+
+def is_well_formed(follows: Any) -> bool:
+    """Whether what somebody else's plugin says of a value can be written down and worked out again."""
+    if not isinstance(follows, Follows) or follows.statistic not in list(STATISTICS):
+        return False
+    names = (follows.along, follows.by, follows.about)
+    numbers = (follows.noise, follows.bias, follows.least_share, follows.at_least, follows.at_most)
+    return (
+        all(isinstance(text, str) for text in (follows.table, follows.column))
+        and all(name is None or isinstance(name, str) for name in names)
+        and all(number is None or _is_finite(number) for number in numbers)
+        and all(isinstance(rows, Mapping) and _are_texts(rows) for rows in (follows.where, follows.chosen))
+        and isinstance(follows.half, list | tuple)
+        and all(isinstance(width, int) for width in (*follows.half, follows.degrees))
+    )
+
+
+def _is_finite(number: Any) -> bool:
+    return isinstance(number, int | float) and math.isfinite(number)
+
+
+def _are_texts(rows: Mapping[Any, Any]) -> bool:
+    return all(isinstance(text, str) for item in rows.items() for text in item)
 
 
 def work_out(columns: Mapping[str, Sequence[str]], follows: Follows) -> Worked:

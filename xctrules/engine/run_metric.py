@@ -19,8 +19,7 @@ from xctrules.core.canonical import plain
 from xctrules.core.cell import Cell
 from xctrules.core.errors import NotMeasurable
 from xctrules.core.figures import Samples
-from xctrules.core.following import STATISTICS as KNOWN_STATISTICS
-from xctrules.core.following import Follows
+from xctrules.core.following import is_well_formed
 from xctrules.core.ledger import Ledger
 from xctrules.core.measurement import Contribution, Measurement, MetricResult
 from xctrules.core.protocols import AboutTheScan, AccountsFor
@@ -257,17 +256,10 @@ def _value_fault(measurement: Measurement) -> str | None:
         return f"{name} has {shown(measurement.n)} single values behind it, which is no whole number"
     if measurement.worst_at is not None and not is_mapping(measurement.worst_at):
         return f"{name} is worst at {shown(measurement.worst_at)}, which is no mapping of coordinates"
-    if measurement.follows is not None and not _is_known(measurement.follows):
+    if measurement.follows is not None and not is_well_formed(measurement.follows):
         return f"{name} follows from samples in a way that is not known: {shown(measurement.follows)}"
     faults = (_line_fault(name, line) for line in measurement.budget)
     return next((fault for fault in faults if fault is not None), None)
-
-
-def _is_known(follows: Any) -> bool:
-    """Whether how a value follows from samples is said in words that ``verify`` knows."""
-    if not isinstance(follows, Follows) or follows.statistic not in KNOWN_STATISTICS:
-        return False
-    return isinstance(follows.table, str) and isinstance(follows.column, str)
 
 
 def _line_fault(name: str, line: Any) -> str | None:
