@@ -183,6 +183,6 @@ def samples(surface: CanSurface, maps: Maps) -> Samples:
             "outer_radius_mm": np.round(surface.outer_mm[straight].ravel(), 6),
             "inner_radius_mm": np.round(surface.inner_mm[straight].ravel(), 6),
             "deviation_mm": np.round(maps.deviation.ravel(), 6),
-            "wall_mm": np.round(maps.wall.ravel(), 6),
+            "wall_mm": maps.wall.ravel(),
         },
     )

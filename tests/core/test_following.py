@@ -108,6 +108,9 @@ def test_digits_that_the_files_do_not_hold_are_no_difference():
     exact = math.sqrt(values.var() - noise**2)
     assert found.agrees(float(f"{exact:.9g}"), noise=noise)
     assert not found.agrees(exact + 0.001, noise=noise)
+    # Two thicknesses, each rounded outward by half a millionth: the spread grows by as much, noise does not.
+    rounded = worked("std", ["0.2100005", "0.2059995"] * 50, noise=0.0019)
+    assert rounded.agrees(math.sqrt(0.002**2 - 0.0019**2), noise=0.0019)
     mean = worked("mean", cells)
     assert mean.agrees(float(f"{values.mean():.9g}"), noise=0.0)
     assert not mean.agrees(values.mean() + 1e-4, noise=0.0)

@@ -18,6 +18,7 @@ from xctrules.cylinder.phantom import PhantomSpec, canister_mask, draw, small
 from xctrules.engine.inspection import Inspection, inspect, name_of_scan
 from xctrules.engine.registry import Provided
 from xctrules.engine.run_metric import run_metric
+from xctrules.records.verify import verify_path
 
 RULES = """\
 schema: xctrules.spec/1
@@ -209,6 +210,31 @@ def test_metric_that_fails_is_named_and_its_rule_is_incomplete(
     assert "theirs" in result.report_html and said.replace("'", "&#39;") in result.report_html
     outcomes = {check["rule"]: check["outcome"] for check in result.record["checks"]}
     assert outcomes == {"diameter": "PASS", "theirs": "INCOMPLETE"}
+
+
+FOLLOWED = """
+import numpy as np
+from xctrules import Follows, Samples
+
+def result(value):
+    how = Follows("theirs", "length_mm", "mean", where={{"end": "top"}}, bias=0.5)
+    columns = {{"end": np.array(["top", "top", "low"]), "length_mm": np.array([1.0, 2.0, 9.0])}}
+    both = [good(value, follows=how), Measurement("theirs.count", "1", value=3.0)]
+    return MetricResult(both, samples=[Samples("theirs", columns)])
+"""
+
+
+@pytest.mark.parametrize(("value", "holds"), [(1.0, True), (1.5, False)])
+def test_what_a_plugin_says_of_its_samples_is_worked_out_again(
+    tmp_path: Path, can: Path, value: float, holds: bool
+) -> None:
+    source = (THEIRS + FOLLOWED).format(body=f"return result({value})")
+    result = with_plugin(tmp_path, can, source)
+    assert not failures(result) and result.folder is not None
+    checked = verify_path(result.folder)
+    assert checked.ok == holds, checked.failures
+    said = [f.what for f in checked.findings if f.holds is holds and "theirs.length" in f.what]
+    assert len(said) == 1 and ("its samples give 1" in said[0]) != holds
 
 
 def test_traceback_is_kept_without_paths_of_this_machine(tmp_path: Path, can: Path) -> None:

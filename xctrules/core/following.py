@@ -90,12 +90,13 @@ class Worked:
     def agrees(self, stated: float, *, noise: float) -> bool:
         """Whether a stated value is this one, to what the files' digits allow.
 
-        Where noise was taken out, squares are compared: the difference of two that are nearly equal keeps few
-        digits.
+        Where noise was taken out, squares are compared: what is left of two that are nearly equal can be off
+        by far more than either of them.
         """
+        off = ACCURACY * (1.0 + max(abs(self.raw), abs(self.value)))
         if noise:
-            return abs(self.value**2 - stated**2) <= 2 * ACCURACY * self.raw**2 + ACCURACY**2
-        return abs(self.value - stated) <= ACCURACY * (1.0 + max(abs(self.raw), abs(self.value)))
+            return abs(self.value**2 - stated**2) <= (2 * abs(self.raw) + off) * off
+        return abs(self.value - stated) <= off
 
 
 STATISTICS: Mapping[str, Callable[[Floats, int], float]] = {
