@@ -114,3 +114,9 @@ def test_digits_that_the_files_do_not_hold_are_no_difference():
     mean = worked("mean", cells)
     assert mean.agrees(float(f"{values.mean():.9g}"), noise=0.0)
     assert not mean.agrees(values.mean() + 1e-4, noise=0.0)
+
+
+def test_a_bias_that_a_study_found_is_taken_off_as_well() -> None:
+    follows = Follows("t", "x", "mean", bias=0.25)
+    assert follows.less(0.5) == Follows("t", "x", "mean", bias=0.75)
+    assert Follows("t", "x", "mean", at_least=0.0).less(0.5) is None

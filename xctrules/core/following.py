@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,12 @@ class Follows:
     at_least: float | None = None
     at_most: float | None = None
     degrees: int = 0
+
+    def less(self, bias: float) -> Follows | None:
+        """How a value follows from which another bias was taken off; ``None`` where bounds come before it."""
+        if self.at_least is not None or self.at_most is not None:
+            return None
+        return replace(self, bias=self.bias + bias)
 
     def bounded(self, value: float) -> float:
         """A value brought to ``at_least`` and ``at_most``."""

@@ -141,17 +141,18 @@ def with_study(measurement: Measurement, study: Study, bias: BiasHandling) -> Me
     """
     assert measurement.value is not None
     remark = f"uncertainty from the study {study.name} (sha256 {study.sha256[:12]})"
-    value = measurement.value
+    value, follows = measurement.value, measurement.follows
     if isinstance(study.result, CalibratedStudy):
         budget = _calibrated_lines(study.result, study.name, bias)
         if bias == "correct":
             value -= study.result.bias
+            follows = None if follows is None else follows.less(study.result.bias)
             remark += f"; corrected by {-study.result.bias:+.3g} {study.unit}, the bias found by it"
     else:
         kept = [line for line in measurement.budget if line.shared or line.type == "B"]
         budget = [*_gauge_lines(study.result, study.name), *kept]
     reason = f"{measurement.reason}; {remark}" if measurement.reason else remark
-    return dataclasses.replace(measurement, value=value, budget=tuple(budget), reason=reason)
+    return dataclasses.replace(measurement, value=value, follows=follows, budget=tuple(budget), reason=reason)
 
 
 def _gauge_lines(result: GaugeStudy, name: str) -> list[Contribution]:
