@@ -23,9 +23,10 @@ SAME_VOXELS = 3.0
 """Overhangs that differ by no more than this, in voxels along the axis, are the same. At all places of a
 sound real cell the two lie within two voxels of each other, and within a quarter of one in the mean."""
 
-ABLE = 0.9
+ABLE = 0.5
 """Share of the places that the first one measured from which on the second one counts. Below it the scan is
-too poor for the second one, whose doubt then says nothing of the cell."""
+taken to be too poor for the second one, whose doubt then says nothing of the cell. A fault takes the second
+one's view as well, but hardly that of half a roll: a higher share would hide faults of several turns."""
 
 SAME_FOIL = 0.25
 """Part of the pitch within which two traces are of the same turn."""

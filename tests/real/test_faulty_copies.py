@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from xctrules import inspect
+from xctrules import Inspection, inspect
 
 SCRIPT = Path(__file__).resolve().parents[3] / "shared" / "cases" / "faulty_copies.py"
 
@@ -96,9 +96,20 @@ def test_a_network_passes_no_faulty_copy_either(copies: ModuleType, tmp_path: Pa
     assert "electrode edges" in found.record["reasons"][0]
 
 
-def test_a_taller_anode_is_no_fault_and_is_told(copies: ModuleType, tmp_path: Path) -> None:
-    copies.write(tmp_path / "tall", "anode_5_raised_all_round")
-    found = inspect(tmp_path / "tall", "21700", third_party=False)
+@pytest.fixture(scope="module")
+def taller(copies: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Inspection:
+    folder = tmp_path_factory.mktemp("copies") / "tall"
+    copies.write(folder, "anode_5_raised_all_round")
+    return inspect(folder, "21700", third_party=False)
+
+
+@pytest.mark.xfail(strict=True, reason="a leaning foil at turn 22 is taken for something across the gap")
+def test_a_taller_anode_passes(taller: Inspection) -> None:
+    assert taller.verdict == "PASS", taller.record["reasons"]
+
+
+def test_a_taller_anode_is_no_fault_and_is_told(taller: Inspection) -> None:
+    found = taller
     assert not [check for check in found.record["checks"] if "FAIL" in check["outcome"]]
     largest = found.measurements["overhang.length.max"].value
     assert largest == pytest.approx(1.15, abs=0.07)  # 0.5 mm taller than 0.6 to 0.7; a voxel is 0.068 mm high

@@ -55,6 +55,12 @@ def test_a_poor_second_opinion_says_nothing(share: float, counts: bool) -> None:
     assert (contradicted(seen(), second, VOXEL_MM) != MEASURED).any() == counts
 
 
+def test_a_fault_of_several_turns_does_not_silence_it() -> None:
+    second = seen()
+    second.state[1:3] = UNCLEAR  # two of five turns all round
+    assert np.all(contradicted(seen(), second, VOXEL_MM)[1:3] == UNCLEAR)
+
+
 def test_another_foil_says_nothing_of_this_one() -> None:
     second = dataclasses.replace(seen(), foil_mm=seen().foil_mm + 0.1)
     second.state[:] = UNCLEAR
