@@ -44,8 +44,16 @@ def test_a_rule_out_of_scope_makes_no_shaky_ground() -> None:
 
 def test_warnings_are_announced_beside_the_verdict(outline: Outline) -> None:
     head, rest = outline.text.split("Dot: measured value")
-    assert "1 warning about the scan is listed under Scan and acquisition" in head
-    assert "0.1 % of each length is assumed" in rest
+    assert "0.1 % of each length is assumed" in head and "0.1 % of each length is assumed" in rest
+
+
+def test_of_many_warnings_the_first_stand_beside_the_verdict() -> None:
+    record = bare_record()
+    record["warnings"] = [f"oddity {k} <b>" for k in range(5)]
+    head, rest = Outline(render_report(record, {})).text.split("Dot: measured value")
+    assert [k for k in range(5) if f"oddity {k} <b>" in head] == [0, 1, 2]
+    assert "2 more warnings are listed under Scan and acquisition" in head
+    assert all(f"oddity {k} <b>" in rest for k in range(5))
 
 
 def test_a_broken_plugin_is_named_beside_the_verdict(outline: Outline) -> None:

@@ -11,6 +11,10 @@ from xctrules.pages.typography import typeset
 
 Json = Mapping[str, Any]
 
+MOST_WARNINGS = 3
+"""Warnings that stand beside the verdict, word for word: who reads no further must not miss that a sound
+verdict comes with a foreign particle."""
+
 
 def caveats(record: Json) -> tuple[str, ...]:
     """What the verdict rests on that is not firm ground."""
@@ -46,11 +50,12 @@ def caveats(record: Json) -> tuple[str, ...]:
             f"({wording.joined(broken)}): what is wrong is told below, and a rule that needed it is not "
             "passed."
         )
-    warnings = len(record.get("warnings") or ())
-    if warnings:
+    warnings = [str(warning) for warning in record.get("warnings") or ()]
+    found += [f"Warning: {warning}" for warning in warnings[:MOST_WARNINGS]]
+    if more := len(warnings[MOST_WARNINGS:]):
         found.append(
-            f"{wording.counted(warnings, 'warning')} about the scan "
-            f"{'is' if warnings == 1 else 'are'} listed under Scan and acquisition."
+            f"{wording.counted(more, 'more warning')} {'is' if more == 1 else 'are'} listed under Scan and "
+            "acquisition."
         )
     return tuple(map(typeset, found))
 
