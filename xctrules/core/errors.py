@@ -43,6 +43,10 @@ class RecordError(XctrulesError):
     """A record or report cannot be read."""
 
 
+class KeyFileError(XctrulesError):
+    """A key file cannot be used: it is none, its passphrase is missing or wrong, or others may read it."""
+
+
 class StudyError(XctrulesError):
     """A repeat study, or what it is made of, cannot be used; ``where`` is ``file:line`` where known."""
 

@@ -116,13 +116,15 @@ def _take_over(old: Path, new: Path) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, replace: bool = True) -> Iterator[Path]:
     """A temporary path to write to, which takes the place of ``path`` once the block has ended well.
 
     The block should do nothing but write: an ``OSError`` inside it is reported as one of writing ``path``.
 
     Raises
     ------
+    AlreadyThere
+        Without ``replace``, when there is such a file already; of two writers at once, the first one wins.
     OutputError
         When it cannot be written.
     """
@@ -132,10 +134,26 @@ def whole_file(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             _sync(temporary)
-            temporary.replace(path)
+            if replace:
+                temporary.replace(path)
+            else:
+                _take_free_name(temporary, path)
             _sync_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _take_free_name(temporary: Path, path: Path) -> None:
+    """Give a file a name that nothing has; without links, two writers at once are not told apart."""
+    taken = "there is such a file already"
+    try:
+        os.link(temporary, path)
+    except FileExistsError as error:
+        raise AlreadyThere(taken, where=path) from error
+    except OSError:
+        if os.path.lexists(path):
+            raise AlreadyThere(taken, where=path) from None
+        temporary.replace(path)
 
 
 @contextlib.contextmanager

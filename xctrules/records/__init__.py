@@ -6,5 +6,6 @@ findings of whether such a folder, record or report still holds.
 * ``record`` judges and puts the record together, ``samples`` writes single values as CSV, ``folder`` writes
   all of it down;
 * ``reading`` reads records back, ``checks`` works out again what follows from a record, ``verify`` does so
-  for records, reports and folders.
+  for records, reports and folders;
+* ``signing`` says who vouches for a record.
 """

@@ -1,0 +1,6 @@
+"""Signing: who vouches for which bytes, so that a change on purpose shows as well as one by accident.
+
+In: key files, bytes, a cell's folder. Out: signatures beside the record; findings of whether they hold.
+
+* ``keys`` makes, writes and reads Ed25519 keys; the same keys sign records and an archive's checkpoints.
+"""
