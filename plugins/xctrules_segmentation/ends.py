@@ -152,10 +152,10 @@ def _find_tips(
 
     turns = list(pool.map(lambda turn: find_tip(foil(turn)), range(edge.shape[0])))
     found = _Foils.of(turns)
-    usual, strayed = strays(window, layout, found.path, found.tip)
-    strayed |= cathodes.raised
+    off = strays(window, layout, found.path, found.tip, sampling.side_mm)
+    strayed = off.where | cathodes.raised
     for turn in np.flatnonzero(strayed.any(axis=1)).tolist():
-        beside = find_tip(foil(turn), usual[:, turn])
+        beside = find_tip(foil(turn), off.usual(turn))
         turns[turn] = turns[turn].replaced(beside, strayed[turn])
     return _Foils.of(turns)
 

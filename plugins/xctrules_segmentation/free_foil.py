@@ -112,10 +112,18 @@ class Turn:
         )
 
 
-def find_tip(foil: OneFoil, usual: Floats | None = None) -> Turn:
-    """Follow one foil and find its tip.
+@dataclass(frozen=True)
+class Usual:
+    """The lean of a foil's neighbours, ``lean_mm`` (nh, nt), and how far ``within_mm`` (nt,) its path may be
+    off it."""
 
-    With ``usual`` (nh, nt), the lean of the neighbours in mm, the path keeps to it within ``STRAY``.
+    lean_mm: Floats
+    within_mm: Floats
+
+
+def find_tip(foil: OneFoil, usual: Usual | None = None) -> Turn:
+    """Follow one foil and find its tip; with ``usual``, beside its neighbours.
+
     Where a cathode stands up beside the foil, it takes the neighbours' lean as it is: the flank of a bright
     slab would draw it.
     """
@@ -190,7 +198,7 @@ class _Lanes:
         return self.shift_mm[self.lag : -self.lag]
 
 
-def _followed(foil: OneFoil, usual: Floats | None) -> tuple[Greys, Floats]:
+def _followed(foil: OneFoil, usual: Usual | None) -> tuple[Greys, Floats]:
     """Radius of one turn's foil at every height, and the contrast of the ridge there: (nh, nt) each.
 
     The path maximises the sum of the ridge's contrast less a cost of bending.
@@ -211,7 +219,7 @@ def _followed(foil: OneFoil, usual: Floats | None) -> tuple[Greys, Floats]:
     return radius.astype(np.float32), contrast
 
 
-def _ridge_gain(foil: OneFoil, lanes: _Lanes, grey: Floats, usual: Floats | None) -> Floats:
+def _ridge_gain(foil: OneFoil, lanes: _Lanes, grey: Floats, usual: Usual | None) -> Floats:
     """How much each lane looks like a foil's ridge, (nh, nt, nlanes), in a foil's own contrasts.
 
     Below the cathode's edge a foil stays near its place in the roll; above, it may lean by ``STEEPEST``.
@@ -223,8 +231,8 @@ def _ridge_gain(foil: OneFoil, lanes: _Lanes, grey: Floats, usual: Floats | None
     allowed = AT_HOME * foil.pitch_mm + STEEPEST * np.maximum(height[:, None] - foil.edge, 0.0)
     gain[np.abs(lanes.own_mm) > allowed[..., None]] = FORBIDDEN
     if usual is not None:
-        stray_mm = np.where(foil.raised, 0.5 * lanes.step_mm, STRAY * foil.pitch_mm)
-        gain[np.abs(lanes.own_mm - usual[..., None]) > stray_mm[:, None]] = FORBIDDEN
+        within_mm = np.where(foil.raised, 0.5 * lanes.step_mm, usual.within_mm)
+        gain[np.abs(lanes.own_mm - usual.lean_mm[..., None]) > within_mm[:, None]] = FORBIDDEN
     return gain
 
 
@@ -403,12 +411,32 @@ STRAY_DROP_MM = 0.1
 where they end."""
 
 
-def strays(window: Window, layout: Layout, path: Greys, tip: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """The lean that is usual at every place, (nh, nturns, nt) in mm, and where (nturns, nt) a path strays
-    from it.
+APART_DEG = 5.0
+"""A path that lies off those so far on to both sides of it, and off both to the same side, has jumped: a foil
+is one sheet, and is not pulled out and back within twice this."""
 
-    Where a foil is missing its path takes the next one for it. Usual is the median over five turns at the
-    same angle. ``path`` is (nh, nturns, nt), ``tip`` (nturns, nt).
+
+@dataclass(frozen=True)
+class Strays:
+    """Where paths have come upon another foil, ``where`` (nturns, nt), and what to follow them by:
+    ``lean_mm`` (nh, nturns, nt), the neighbours' lean, and ``within_mm`` (nturns, nt)."""
+
+    where: NDArray[np.bool_]
+    lean_mm: Floats
+    within_mm: Floats
+
+    def usual(self, turn: int) -> Usual:
+        """For one turn."""
+        return Usual(self.lean_mm[:, turn], self.within_mm[turn])
+
+
+def strays(window: Window, layout: Layout, path: Greys, tip: Floats, side_mm: float) -> Strays:
+    """Paths that have left their foil: against the next turns, and against the same turn to both sides.
+
+    Where a foil is missing its path takes the next one for it, over any length. Usual is the median over five
+    turns at the same angle. A path that jumped over a few degrees onto what lies beside it is told by its own
+    turn: usual is the middle between the two sides. ``path`` is (nh, nturns, nt), ``tip`` (nturns, nt);
+    ``side_mm`` as in :class:`~xctrules_segmentation.sampling.Sampling`.
     """
     lean = (path - layout.foil_mm).astype(np.float32)
     height = window.height_mm[:, None, None]
@@ -421,5 +449,25 @@ def strays(window: Window, layout: Layout, path: Greys, tip: Floats) -> tuple[Fl
     for i in range(1, usual.shape[0]):  # above the neighbours' tips their last lean goes on
         usual[i] = np.where(np.isnan(usual[i]), usual[i - 1], usual[i])
     with np.errstate(invalid="ignore"):
-        off = looked_at & (np.abs(lean - usual) > STRAY * layout.pitch_mm)
-    return np.nan_to_num(usual).astype(float), np.asarray(off.any(axis=0))
+        off = (looked_at & (np.abs(lean - usual) > STRAY * layout.pitch_mm)).any(axis=0)
+    jumped, between = _jumped(lean, looked_at, window.theta_deg.size, side_mm)
+    jumped &= ~off
+    return Strays(
+        where=off | jumped,
+        lean_mm=np.nan_to_num(np.where(jumped, between, usual)).astype(float),
+        within_mm=np.where(jumped, side_mm, STRAY * layout.pitch_mm),
+    )
+
+
+def _jumped(
+    lean: Greys, looked_at: NDArray[np.bool_], half_planes: int, side_mm: float
+) -> tuple[NDArray[np.bool_], Greys]:
+    """Where (nturns, nt) a path is nearer to another ridge than to those ``APART_DEG`` to both sides of it,
+    and the middle between these (nh, nturns, nt)."""
+    lag = max(1, round(APART_DEG * half_planes / 360))
+    before, after = np.roll(lean, lag, axis=-1), np.roll(lean, -lag, axis=-1)
+    with np.errstate(invalid="ignore"):
+        outward = np.minimum(lean - before, lean - after) > side_mm
+        inward = np.maximum(lean - before, lean - after) < -side_mm
+    jumped = (looked_at & (outward | inward)).any(axis=0)
+    return jumped, np.asarray(0.5 * (before + after), dtype=np.float32)

@@ -103,7 +103,6 @@ def taller(copies: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Insp
     return inspect(folder, "21700", third_party=False)
 
 
-@pytest.mark.xfail(strict=True, reason="a leaning foil at turn 22 is taken for something across the gap")
 def test_a_taller_anode_passes(taller: Inspection) -> None:
     assert taller.verdict == "PASS", taller.record["reasons"]
 
