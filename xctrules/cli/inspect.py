@@ -23,6 +23,7 @@ from xctrules.cli.console import (
     working,
 )
 from xctrules.cli.inspection import show
+from xctrules.cli.keys import signing_key
 from xctrules.core.errors import XctrulesError
 from xctrules.core.voxel_size import parse_voxel_size
 
@@ -65,6 +66,10 @@ def inspect(
     ] = None,
     settings: Set = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace the cell's record in DIR.")] = False,
+    sign_key: Annotated[
+        Path | None,
+        typer.Option(help="Private key that signs the result as measured.", metavar="FILE.key"),
+    ] = None,
     plugins_dir: PluginsDir = None,
     no_third_party: NoThirdParty = False,
     plugin_seconds: PluginSeconds = None,
@@ -83,6 +88,7 @@ def inspect(
     own = options.keys() & signature(inspection.inspect).parameters.keys()
     if own:
         raise XctrulesError(f"{', '.join(own)} is no option of a geometry", where="--set", todo="See --help.")
+    key = None if sign_key is None else signing_key(sign_key)  # before the long part, not after it
     with working() as progress:
         result = inspection.inspect(
             scan,
@@ -99,6 +105,7 @@ def inspect(
             plugin_seconds=plugin_seconds,
             plugin_memory_gb=plugin_memory,
             replace=replace,
+            sign_key=key,
             strict=strict,
             progress=progress,
             **options,

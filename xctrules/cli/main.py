@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from xctrules.cli import demo, inspect, keys, phantom, planes, plugins, specs, study, train, validate, verify
+from xctrules.cli import (
+    demo,
+    inspect,
+    keys,
+    phantom,
+    planes,
+    plugins,
+    sign,
+    specs,
+    study,
+    train,
+    validate,
+    verify,
+)
 from xctrules.cli.console import INTERRUPTED, UNUSABLE, VERDICT_CODES, complain, group, say, silence
 from xctrules.core.errors import XctrulesError
 from xctrules.core.version import __version__
@@ -20,6 +33,7 @@ app = group(
 app.command(epilog=VERDICT_CODES)(inspect.inspect)
 app.command(epilog=VERDICT_CODES)(demo.demo)
 app.command(epilog=verify.EXIT_CODES)(verify.verify)
+app.command(epilog=sign.EXIT_CODES)(sign.sign)
 app.add_typer(keys.app, name="keys")
 app.add_typer(specs.app, name="specs")
 app.command()(plugins.plugins)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,14 +10,11 @@ import typer
 
 from xctrules.cli.console import DOES_NOT_HOLD, FINE, UNUSABLE, AsJson, command, complain, say, say_json
 from xctrules.core.errors import XctrulesError
+from xctrules.core.wording import visible
 
 if TYPE_CHECKING:
+    from xctrules.records.signing.checking import Signature, Trust
     from xctrules.records.verify import VerifyResult
-
-UNSIGNED = (
-    "not signed: shows what was changed by accident or by hand, not what was made anew; record's SHA-256"
-)
-"""What stands before the hash that a copy kept elsewhere is compared with."""
 
 EXIT_CODES = (
     "Exit codes: 0 everything holds; 1 something does not, or a page could not be checked; "
@@ -31,15 +29,31 @@ def verify(
     ],
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what does not hold.")] = False,
+    trust: Annotated[
+        list[Path] | None,
+        typer.Option(help="Public key of somebody whose signature counts.", metavar="FILE.pub"),
+    ] = None,
+    require: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What must have been signed by a trusted key: measured, reviewed, released.",
+            metavar="MEANING",
+        ),
+    ] = None,
+    tsa_root: Annotated[
+        list[Path] | None,
+        typer.Option(help="Root certificate (PEM) of a time-stamp authority that you trust.", metavar="FILE"),
+    ] = None,
 ) -> int:
     """Check reports and records offline: are they whole, and does the verdict follow from them?"""
     from xctrules.records.folders import verify_all
 
+    trusted = _trust(trust or (), require or (), tsa_root or ())
     results: list[VerifyResult] = []
     unreadable = False
     for path in paths:
         try:
-            results.extend(verify_all(path))
+            results.extend(verify_all(path, trusted))
         except XctrulesError as error:  # the other paths are still worth checking
             complain(str(error))
             unreadable = True
@@ -53,12 +67,29 @@ def verify(
     return FINE if all(result.ok for result in results) else DOES_NOT_HOLD
 
 
+def _trust(keys: Sequence[Path], meanings: Sequence[str], authorities: Sequence[Path]) -> Trust:
+    from xctrules.records.signing.checking import Trust, check_meaning
+    from xctrules.records.signing.keys import load_public_key
+    from xctrules.records.signing.timestamps import load_roots
+
+    if meanings and not keys:
+        raise XctrulesError(
+            "nobody is trusted to have signed it", where="--require", todo="Give their keys with --trust."
+        )
+    return Trust(
+        tuple(load_public_key(path) for path in keys),
+        tuple(check_meaning(meaning, "--require") for meaning in meanings),
+        tuple(root for path in authorities for root in load_roots(path)),
+    )
+
+
 def _show(result: VerifyResult, quiet: bool) -> None:
     more = ", but for what was not checked" if result.unchecked and result.answer == "holds" else ""
     whose = f"{result.cell_id}, {result.verdict}: " if result.cell_id else ""
-    say(f"{result.path}: {whose}{result.answer}{more}")
+    say(visible(f"{result.path}: {whose}{result.answer}{more}"))
     if result.record_sha256 and not quiet:
-        say(f"  {UNSIGNED} {result.record_sha256}")
+        say(visible(f"  {result.standing}"))
+        say(f"  record's SHA-256: {result.record_sha256}")
     for finding in result.findings:
         if not quiet or finding.holds is False or (finding.needed and finding.holds is None):
             say(f"  {finding}")
@@ -73,5 +104,19 @@ def _as_json(result: VerifyResult) -> dict[str, Any]:
         "holds": result.answer == "holds",
         "answer": result.answer,
         "record_sha256": result.record_sha256,
+        "signatures": [_signature_json(each) for each in result.signatures],
         "findings": findings,
+    }
+
+
+def _signature_json(signature: Signature) -> dict[str, Any]:
+    said = signature.statement
+    return {
+        "file": signature.file,
+        "state": signature.state,
+        "meaning": said and said.meaning,
+        "signer": signature.name or None,
+        "key_id": said and said.signer.key_id,
+        "time": said and said.time,
+        "time_stamped": signature.stamped,
     }

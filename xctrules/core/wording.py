@@ -186,3 +186,17 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
         (known_one for known_one in known if name and name in known_one.replace("_", ".").split(".")), None
     )
     return f"; did you mean {near!r}?" if near else ""
+
+
+# --- what a hash and what a signature is worth -----------------------------------------------------------
+
+UNSIGNED = "unchanged by accident only: nothing in it keeps anybody from making it anew"
+"""What may be said of something whose hashes fit and that nobody whom the reader trusts has signed."""
+
+SIGNED = "unchanged by anyone since"
+"""What may be said of something that somebody has signed whom the reader trusts."""
+
+
+def visible(text: str) -> str:
+    """``text`` with an escape for each character that a terminal would obey, or show as something else."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

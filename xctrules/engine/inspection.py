@@ -14,10 +14,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xctrules.core.canonical import canonical_bytes
 from xctrules.core.cell import Cell
 from xctrules.core.errors import NotMeasurable, OutputError, ScanError, XctrulesError
 from xctrules.core.files import safe_file_stem
@@ -35,10 +36,20 @@ from xctrules.engine.registry import PluginInfo, Registry, load_plugins
 from xctrules.pages.environment import prepare
 from xctrules.pages.report import notebook_html
 from xctrules.records.binding import bound_report
-from xctrules.records.folder import cell_files, cell_folder, check_cell_id, write_cell
+from xctrules.records.folder import (
+    RECORD_NAME,
+    REPORT_NAME,
+    cell_files,
+    cell_folder,
+    check_cell_id,
+    write_cell,
+)
 from xctrules.records.record import build_record
 from xctrules.rules.cellspec import CellSpec
 from xctrules.scans.opening import open_scan
+
+if TYPE_CHECKING:
+    from xctrules.records.signing.keys import SigningKey
 
 
 @dataclass(frozen=True)
@@ -79,16 +90,35 @@ class Inspection:
     def _repr_html_(self) -> str:
         return notebook_html(self.report_html)
 
-    def write(self, out: str | Path, *, replace: bool = False) -> Inspection:
+    def write(
+        self, out: str | Path, *, replace: bool = False, sign_key: SigningKey | None = None
+    ) -> Inspection:
         """Write ``<out>/<cell_id>/`` with record, report and the other files, all of them or none.
+
+        ``sign_key`` signs them as measured.
 
         Raises
         ------
         OutputError
             When there is another record of this cell and ``replace`` is not set, or nothing can be written.
         """
-        folder = write_cell(Path(out), self.record, self.files, self.report_html, replace=replace)
+        folder = write_cell(
+            Path(out),
+            self.record,
+            self.files,
+            self.report_html,
+            signatures=None if sign_key is None else self._signed(sign_key),
+            replace=replace,
+        )
         return dataclasses.replace(self, folder=folder)
+
+    def _signed(self, key: SigningKey) -> dict[str, bytes]:
+        from xctrules.records.signing.making import signature_of  # a library that unsigned runs do not need
+
+        page = self.report_html.encode("utf-8")
+        contents = {**self.files, RECORD_NAME: canonical_bytes(self.record), REPORT_NAME: page}
+        name, envelope = signature_of(self.record, contents, key, "measured")
+        return {name: envelope}
 
 
 def inspect(
@@ -107,6 +137,7 @@ def inspect(
     plugin_seconds: float | None = None,
     plugin_memory_gb: float | None = None,
     replace: bool = False,
+    sign_key: SigningKey | None = None,
     strict: bool = False,
     progress: Progress | None = None,
     **options: Any,
@@ -137,6 +168,8 @@ def inspect(
         :class:`xctrules.engine.isolation.limits.Limits`.
     replace
         Whether another record of this cell in ``out`` may be replaced.
+    sign_key
+        Signs what is written as measured; see :func:`xctrules.records.signing.keys.load_private_key`.
     strict
         Raise when there is any warning or any plugin did something wrong.
     options
@@ -174,7 +207,7 @@ def inspect(
         findings = measure(scan, plan, labels=label_image, clock=clock, after_segmenting=label_export)
         unwritten = () if label_export is None else label_export.warnings
         inspection = _concluded(name, findings, labels, unwritten, clock, strict)
-        return inspection if out is None else inspection.write(out, replace=replace)
+        return inspection if out is None else inspection.write(out, replace=replace, sign_key=sign_key)
 
 
 def _concluded(

@@ -14,6 +14,7 @@ from xctrules.core.errors import SpecError
 from xctrules.core.measurement import combined_uncertainty
 from xctrules.core.shipped import source_sha256
 from xctrules.core.version import __version__
+from xctrules.core.wording import visible
 from xctrules.records.folder import RECORD_NAME, SCAN_LIST_NAME
 from xctrules.records.record import sealed
 from xctrules.rules.cellspec import SpecText, parse_spec
@@ -52,7 +53,7 @@ class Finding:
 
     def __str__(self) -> str:
         word = {True: "holds", False: "DOES NOT HOLD", None: "not checked"}[self.holds]
-        return f"{word}: {self.where}: {self.what}"
+        return visible(f"{word}: {self.where}: {self.what}")
 
 
 def check_record(record: Json, data: bytes, where: str = RECORD_NAME) -> list[Finding]:

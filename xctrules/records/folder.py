@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from xctrules.core.canonical import canonical_bytes
@@ -17,6 +17,7 @@ from xctrules.records.samples import samples_csv
 RECORD_NAME = "record.json"
 REPORT_NAME = "report.html"
 SCAN_LIST_NAME = "samples/scan.sha256"
+SIGNATURES_FOLDER, SIGNATURE_SUFFIX, TIMESTAMP_SUFFIX = "signatures", ".dsse.json", ".tsr"
 
 
 def cell_files(images: Mapping[str, bytes], samples: Sequence[Samples], digest_text: str) -> dict[str, bytes]:
@@ -29,6 +30,13 @@ def cell_files(images: Mapping[str, bytes], samples: Sequence[Samples], digest_t
         files[name] = samples_csv(table)
     files[SCAN_LIST_NAME] = digest_text.encode("utf-8")
     return files
+
+
+def can_be_listed(name: str) -> bool:
+    """Whether a record can list a file by this name: one that stands in its folder."""
+    path = PurePosixPath(name)
+    ordinary = bool(name) and name.isprintable() and "\\" not in name and len(name.encode()) < 200
+    return ordinary and not path.is_absolute() and ".." not in path.parts
 
 
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]')
@@ -97,9 +105,12 @@ def write_cell(
     files: Mapping[str, bytes],
     report_html: str,
     *,
+    signatures: Mapping[str, bytes] | None = None,
     replace: bool = False,
 ) -> Path:
     """Write a cell's folder, whole or not at all.
+
+    Signatures of a record that is replaced go with it: they are of nothing that is there any more.
 
     Returns
     -------
@@ -113,6 +124,7 @@ def write_cell(
     """
     folder = cell_folder(out_dir, str(record["cell_id"]), replace=replace)
     contents = {**files, RECORD_NAME: canonical_bytes(record), REPORT_NAME: report_html.encode("utf-8")}
+    contents |= signatures or {}
     try:
         write_folder(folder, contents, replace=replace, keep=_others_files(folder, contents))
     except AlreadyThere as error:
@@ -141,5 +153,12 @@ def _others_files(folder: Path, to_be_written: Iterable[str]) -> list[Path]:
         own |= {str(entry["name"]) for entry in record["files"]}
     except (OSError, ValueError, KeyError, TypeError):
         own |= set(to_be_written)
+    own |= {f"{SIGNATURES_FOLDER}/{path.name}" for path in _signatures(folder)}
     held = (p for p in sorted(folder.rglob("*")) if p.is_symlink() or not p.is_dir())
     return [p.relative_to(folder) for p in held if p.relative_to(folder).as_posix() not in own]
+
+
+def _signatures(folder: Path) -> Iterator[Path]:
+    """Signatures of the record in a cell's folder, and the time stamps beside them."""
+    for ending in (SIGNATURE_SUFFIX, SIGNATURE_SUFFIX + TIMESTAMP_SUFFIX):
+        yield from (folder / SIGNATURES_FOLDER).glob(f"*{ending}")

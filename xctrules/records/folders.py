@@ -14,14 +14,17 @@ from xctrules.pages.embedding import embedded_record
 from xctrules.records.checks import Finding
 from xctrules.records.folder import RECORD_NAME, REPORT_NAME
 from xctrules.records.reading import parse_record, read_bytes
+from xctrules.records.signing.checking import NOBODY, Trust
 from xctrules.records.verify import VerifyResult, verify_path, verify_without_record
 
 PAGES = (".html", ".htm")
 """Endings of files that may be reports."""
 
 
-def verify_all(path: str | Path) -> list[VerifyResult]:
+def verify_all(path: str | Path, trust: Trust = NOBODY) -> list[VerifyResult]:
     """Check a file, a cell's folder, or whatever a folder holds at any depth, hidden folders left out.
+
+    Signatures count where they are by a key of ``trust``.
 
     In a folder of several, what cannot be read is a result of its own (``unreadable``) and ends nothing.
 
@@ -33,16 +36,16 @@ def verify_all(path: str | Path) -> list[VerifyResult]:
     """
     path = Path(path)
     if not path.is_dir():
-        return [verify_path(path)]
-    results = [_named_as_it_is(result, given=path) for result in _results_in(path)]
+        return [verify_path(path, trust)]
+    results = [_named_as_it_is(result, given=path) for result in _results_in(path, trust)]
     if all(result.answer == "NOT CHECKED" and result.ok for result in results):  # none that could be one
         raise RecordError(f"the folder holds no {RECORD_NAME}", where=path, todo="Give a cell's folder.")
     return results
 
 
-def _results_in(folder: Path) -> Iterator[VerifyResult]:
+def _results_in(folder: Path, trust: Trust) -> Iterator[VerifyResult]:
     if _is_a_cells(folder):
-        yield _checked(folder)
+        yield _checked(folder, trust)
         return
     try:
         entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
@@ -52,9 +55,9 @@ def _results_in(folder: Path) -> Iterator[VerifyResult]:
     for entry in entries:
         if entry.is_dir():
             # A link may lead back to where it stands.
-            yield from _results_in(entry) if not entry.is_symlink() or _is_a_cells(entry) else ()
+            yield from _results_in(entry, trust) if not entry.is_symlink() or _is_a_cells(entry) else ()
         elif entry.suffix.lower() in PAGES or entry.suffix.lower() == ".json":
-            yield _loose(entry)
+            yield _loose(entry, trust)
 
 
 def _is_a_cells(folder: Path) -> bool:
@@ -79,24 +82,24 @@ def _is_named_by_its_report(folder: Path) -> bool:
     return _same_name(folder.resolve().name, str(record.get("cell_id")))
 
 
-def _checked(folder: Path) -> VerifyResult:
+def _checked(folder: Path, trust: Trust) -> VerifyResult:
     """A cell's folder, whatever is left of it."""
     if not (folder / RECORD_NAME).exists():
-        return verify_without_record(folder, Finding(RECORD_NAME, "the record is missing", False))
+        return verify_without_record(folder, Finding(RECORD_NAME, "the record is missing", False), trust)
     try:
-        return verify_path(folder)
+        return verify_path(folder, trust)
     except RecordError as error:
-        rest = verify_without_record(folder, Finding(RECORD_NAME, str(error), False))
+        rest = verify_without_record(folder, Finding(RECORD_NAME, str(error), False), trust)
         return dataclasses.replace(rest, unreadable=True)
 
 
-def _loose(path: Path) -> VerifyResult:
+def _loose(path: Path, trust: Trust) -> VerifyResult:
     """A record or a report by itself, or a file that only might be one."""
     try:
         data = read_bytes(path)
         if path.suffix.lower() == ".json" and _is_other_json(data):
             return _left_out(path, "no record: nothing was checked")
-        return verify_path(path)
+        return verify_path(path, trust)
     except RecordError as error:
         if path.suffix.lower() in PAGES:
             return _left_out(path, f"a page by itself proves nothing ({error})", needed=True)

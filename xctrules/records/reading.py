@@ -20,12 +20,13 @@ def read_bytes(path: Path) -> bytes:
         raise RecordError(f"cannot be read ({error.strerror or error})", where=path) from error
 
 
-def parse_record(data: bytes, where: object) -> dict[str, Any]:
-    """A record from its bytes; strictly JSON, no key twice, of a schema that this version knows.
+def strict_json(data: bytes) -> Any:
+    """JSON in UTF-8 by the letter: no NaN or infinity, no key twice.
 
     Raises
     ------
-    RecordError
+    ValueError, RecursionError
+        When it is none.
     """
 
     def no_constant(text: str) -> Any:
@@ -38,8 +39,18 @@ def parse_record(data: bytes, where: object) -> dict[str, Any]:
             raise ValueError(f"the key {twice!r} is given twice")
         return values
 
+    return json.loads(data.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=no_twins)
+
+
+def parse_record(data: bytes, where: object) -> dict[str, Any]:
+    """A record from its bytes; strictly JSON, no key twice, of a schema that this version knows.
+
+    Raises
+    ------
+    RecordError
+    """
     try:
-        record = json.loads(data.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=no_twins)
+        record = strict_json(data)
     except (ValueError, RecursionError) as error:
         todo = "It is no record, or it was cut off or changed."
         raise RecordError(f"not readable as a record ({error})", where=where, todo=todo) from error

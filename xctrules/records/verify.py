@@ -10,17 +10,28 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
+from xctrules.core import wording
 from xctrules.core.errors import RecordError
 from xctrules.pages.embedding import embedded_images, embedded_record
 from xctrules.pages.report import render_report
 from xctrules.records.binding import stated_page, what_differs
 from xctrules.records.checks import Finding, check_record, figure_images, made_by, same_source, sha256_of
-from xctrules.records.folder import RECORD_NAME, REPORT_NAME
+from xctrules.records.folder import RECORD_NAME, REPORT_NAME, can_be_listed
 from xctrules.records.reading import parse_record, read_bytes
 from xctrules.records.recomputing import check_statistics
+from xctrules.records.signing.checking import (
+    NOBODY,
+    Present,
+    Signature,
+    Trust,
+    check_signatures,
+    check_wanted,
+    digests_beside,
+    signing_files,
+)
 
 Json = Mapping[str, Any]
 
@@ -31,7 +42,7 @@ class VerifyResult:
 
     ``record_sha256`` is that of the record's bytes as they are, to be compared with a copy kept elsewhere;
     ``cell_id`` and ``verdict`` are empty where no record could be read; ``unreadable`` where what had to be
-    read could not be.
+    read could not be. What is said of ``signatures`` stands among the findings as well.
     """
 
     path: Path
@@ -40,6 +51,17 @@ class VerifyResult:
     findings: tuple[Finding, ...]
     unreadable: bool = False
     record_sha256: str | None = None
+    signatures: tuple[Signature, ...] = ()
+
+    @property
+    def standing(self) -> str:
+        """Whether it is signed, and what may be said for that: one sentence, for the first lines."""
+        trusted = [each for each in self.signatures if each.state == "trusted"]
+        if trusted:
+            who = "; ".join(each.line for each in trusted)
+            return f"signed: {who}: {wording.SIGNED}" if self.answer == "holds" else f"signed: {who}"
+        signed = "not signed by anybody whom you trust (--trust)" if self.signatures else "not signed"
+        return f"{signed}: {wording.UNSIGNED}" if self.answer == "holds" else signed
 
     @property
     def ok(self) -> bool:
@@ -65,8 +87,10 @@ class VerifyResult:
         return tuple(finding for finding in self.findings if finding.holds is False)
 
 
-def verify_path(path: str | Path) -> VerifyResult:
+def verify_path(path: str | Path, trust: Trust = NOBODY) -> VerifyResult:
     """Check a ``record.json``, a ``report.html``, or the folder of a cell.
+
+    Signatures count where they are by a key of ``trust``.
 
     Raises
     ------
@@ -75,20 +99,22 @@ def verify_path(path: str | Path) -> VerifyResult:
     """
     path = Path(path)
     if path.is_dir():
-        return _verify_folder(path)
+        return _verify_folder(path, trust)
     data = read_bytes(path)
     if data.lstrip()[:1] == b"<":
-        return _verify_report(path, data)
+        return _verify_report(path, data, trust=trust)
     record = parse_record(data, path)
     findings = [
         *check_record(record, data, path.name),
         *_check_files(record, path.parent, alone=True),
         *_check_samples(record, path.parent),
     ]
-    return _result(path, record, data, findings)
+    beside = path.parent if path.name == RECORD_NAME else None
+    present = Present(record, digests_beside(record, data, path.parent), whole=False)
+    return _result(path, present, findings, beside, trust)
 
 
-def verify_without_record(folder: Path, why: Finding) -> VerifyResult:
+def verify_without_record(folder: Path, why: Finding, trust: Trust = NOBODY) -> VerifyResult:
     """Check what is left of a cell's folder whose record is missing or cannot be read (``why``).
 
     The record inside the report, where there is one, stands in for it.
@@ -99,16 +125,27 @@ def verify_without_record(folder: Path, why: Finding) -> VerifyResult:
     try:
         data = read_bytes(report)
         inside = parse_record(embedded_record(_report_text(data, report))[0], report)
-        rest = _verify_report(report, data, folder)
+        rest = _verify_report(report, data, folder, trust)
     except RecordError as error:
         return VerifyResult(folder, "", "", (why, Finding(REPORT_NAME, str(error), False)))
     files = _check_files(inside, folder, alone=False)
     return dataclasses.replace(rest, path=folder, findings=(why, *rest.findings, *files))
 
 
-def _result(path: Path, record: Json, data: bytes, findings: Iterable[Finding]) -> VerifyResult:
-    whose = str(record.get("cell_id")), str(record.get("verdict"))
-    return VerifyResult(path, *whose, tuple(findings), record_sha256=sha256_of(data))
+def _result(
+    path: Path, present: Present, findings: Iterable[Finding], signed_in: Path | None, trust: Trust
+) -> VerifyResult:
+    """A result, with what is said of the signatures in the folder ``signed_in``."""
+    signatures = [] if signed_in is None else check_signatures(signed_in, present, trust)
+    lines = (line for each in signatures for line in each.findings)
+    return VerifyResult(
+        path,
+        str(present.record.get("cell_id")),
+        str(present.record.get("verdict")),
+        (*check_wanted(signatures, trust), *lines, *findings),
+        record_sha256=present.digests[RECORD_NAME],
+        signatures=tuple(signatures),
+    )
 
 
 def _check_files(record: Json, folder: Path, *, alone: bool) -> list[Finding]:
@@ -120,12 +157,12 @@ def _check_files(record: Json, folder: Path, *, alone: bool) -> list[Finding]:
         listed = {str(entry["name"]): str(entry["sha256"]) for entry in record["files"]}
     except (KeyError, TypeError):
         return [Finding(RECORD_NAME, "its list of files is missing or malformed", False)]
-    if alone and not any((folder / name).exists() for name in listed if _is_inside(name)):
+    if alone and not any((folder / name).exists() for name in listed if can_be_listed(name)):
         return [Finding(RECORD_NAME, f"the {len(listed)} files that it lists are not beside it", None)]
     findings = []
     for name, digest in listed.items():
         path = folder / name
-        if not _is_inside(name):
+        if not can_be_listed(name):
             findings.append(Finding(name, "the record lists a file outside its folder", False))
         elif not path.is_file():
             findings.append(Finding(name, "the file is missing", False))
@@ -140,21 +177,14 @@ def _check_samples(record: Json, folder: Path | None) -> list[Finding]:
     """Whether values follow from the samples beside the record; ``None`` where nothing can be beside it."""
 
     def read(name: str) -> bytes | None:
-        if folder is None or not _is_inside(name) or not (folder / name).is_file():
+        if folder is None or not can_be_listed(name) or not (folder / name).is_file():
             return None
         return read_bytes(folder / name)
 
     return check_statistics(record, read, RECORD_NAME)
 
 
-def _is_inside(name: str) -> bool:
-    """Whether a listed name can be that of a file in the record's folder."""
-    path = PurePosixPath(name)
-    ordinary = bool(name) and name.isprintable() and "\\" not in name and len(name.encode()) < 200
-    return ordinary and not path.is_absolute() and ".." not in path.parts
-
-
-def _verify_folder(folder: Path) -> VerifyResult:
+def _verify_folder(folder: Path, trust: Trust) -> VerifyResult:
     path = folder / RECORD_NAME
     if not path.exists():
         raise RecordError(f"the folder holds no {RECORD_NAME}", where=folder, todo="Give a cell's folder.")
@@ -172,9 +202,10 @@ def _verify_folder(folder: Path) -> VerifyResult:
         findings += _check_report_of(record, data, read_bytes(report))
     listed = {entry["name"] for entry in record["files"]} if _listable(record) else set()
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
-    for name in sorted(present - listed - {RECORD_NAME, REPORT_NAME}):
+    for name in sorted(present - listed - {RECORD_NAME, REPORT_NAME} - signing_files(folder)):
         findings.append(Finding(name, "the record does not list this file", None))
-    return _result(folder, record, data, findings)
+    held = Present(record, digests_beside(record, data, folder), whole=True)
+    return _result(folder, held, findings, folder, trust)
 
 
 def _listable(record: Json) -> bool:
@@ -182,7 +213,9 @@ def _listable(record: Json) -> bool:
     return isinstance(files, list) and all(isinstance(f, Mapping) and "name" in f for f in files)
 
 
-def _verify_report(path: Path, data: bytes, folder: Path | None = None) -> VerifyResult:
+def _verify_report(
+    path: Path, data: bytes, folder: Path | None = None, trust: Trust = NOBODY
+) -> VerifyResult:
     """A report; ``folder`` is where its samples stand, ``None`` where it was sent alone."""
     text = _report_text(data, path)
     record_data, stated = embedded_record(text)
@@ -193,7 +226,11 @@ def _verify_report(path: Path, data: bytes, folder: Path | None = None) -> Verif
         *_check_samples(record, folder),
         *_check_drawing(record, text),
     ]
-    return _result(path, record, record_data, findings)
+    present = Present(
+        record, {RECORD_NAME: sha256_of(record_data), REPORT_NAME: sha256_of(data)}, whole=False
+    )
+    beside = path.parent if path.name == REPORT_NAME else None
+    return _result(path, present, findings, beside, trust)
 
 
 def _check_report_of(record: Json, record_data: bytes, report: bytes) -> list[Finding]:
