@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from xctrules.cli import (
+    archive,
     demo,
     inspect,
     keys,
@@ -34,6 +35,7 @@ app.command(epilog=VERDICT_CODES)(inspect.inspect)
 app.command(epilog=VERDICT_CODES)(demo.demo)
 app.command(epilog=verify.EXIT_CODES)(verify.verify)
 app.command(epilog=sign.EXIT_CODES)(sign.sign)
+app.add_typer(archive.app, name="archive")
 app.add_typer(keys.app, name="keys")
 app.add_typer(specs.app, name="specs")
 app.command()(plugins.plugins)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from xctrules.core.errors import XctrulesError
 from xctrules.core.wording import visible
 
 if TYPE_CHECKING:
+    from xctrules.records.archive.checkpoint import Checkpoint
     from xctrules.records.signing.checking import Signature, Trust
     from xctrules.records.verify import VerifyResult
 
@@ -25,7 +26,7 @@ EXIT_CODES = (
 @command
 def verify(
     paths: Annotated[
-        list[Path], typer.Argument(help="Reports, records, or folders of cells.", metavar="PATH...")
+        list[Path], typer.Argument(help="Reports, records, folders of cells, archives.", metavar="PATH...")
     ],
     as_json: AsJson = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only what does not hold.")] = False,
@@ -44,16 +45,22 @@ def verify(
         list[Path] | None,
         typer.Option(help="Root certificate (PEM) of a time-stamp authority that you trust.", metavar="FILE"),
     ] = None,
+    earlier: Annotated[
+        list[Path] | None,
+        typer.Option(help="Checkpoint of the archive that was kept elsewhere.", metavar="FILE"),
+    ] = None,
 ) -> int:
     """Check reports and records offline: are they whole, and does the verdict follow from them?"""
-    from xctrules.records.folders import verify_all
+    from xctrules.records.archive.checkpoint import parse_checkpoint
+    from xctrules.records.reading import read_bytes
 
     trusted = _trust(trust or (), require or (), tsa_root or ())
+    checkpoints = {str(path): parse_checkpoint(read_bytes(path), path) for path in earlier or ()}
     results: list[VerifyResult] = []
     unreadable = False
     for path in paths:
         try:
-            results.extend(verify_all(path, trusted))
+            results.extend(_check(path, trusted, checkpoints))
         except XctrulesError as error:  # the other paths are still worth checking
             complain(str(error))
             unreadable = True
@@ -81,6 +88,21 @@ def _trust(keys: Sequence[Path], meanings: Sequence[str], authorities: Sequence[
         tuple(check_meaning(meaning, "--require") for meaning in meanings),
         tuple(root for path in authorities for root in load_roots(path)),
     )
+
+
+def _check(path: Path, trust: Trust, earlier: Mapping[str, Checkpoint]) -> Iterable[VerifyResult]:
+    """An archive as a whole, one of its records as a part of it, anything else by itself."""
+    from xctrules.records.archive.checking import verify_archive
+    from xctrules.records.archive.layout import archive_around, is_archive
+    from xctrules.records.archive.membership import check_proof_beside, verify_member
+    from xctrules.records.folders import verify_all
+
+    if is_archive(path):
+        return verify_archive(path, trust, earlier)
+    archive = archive_around(path)
+    if archive is not None:
+        return [verify_member(path, archive, trust)]
+    return [check_proof_beside(result, trust.keys) for result in verify_all(path, trust)]
 
 
 def _show(result: VerifyResult, quiet: bool) -> None:

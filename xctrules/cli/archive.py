@@ -1,0 +1,168 @@
+"""``xctrules archive``: records put away so that nothing can be changed, dropped or slipped in unseen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from xctrules.cli.console import (
+    DOES_NOT_HOLD,
+    FINE,
+    AsJson,
+    command,
+    complain,
+    group,
+    say,
+    say_json,
+    say_table,
+)
+from xctrules.core.errors import OutputError, RecordError, XctrulesError
+
+if TYPE_CHECKING:
+    from xctrules.records.archive.log import Log
+    from xctrules.records.signing.keys import SigningKey
+
+app = group("A folder of records with a log that shows when one was changed, dropped or slipped in.")
+
+KeyFile = Annotated[
+    Path | None, typer.Option("--key", help="Private key of the archive.", metavar="FILE.key")
+]
+Archive = Annotated[Path, typer.Argument(help="The archive's folder.", metavar="ARCHIVE")]
+
+
+@app.command()
+@command
+def init(
+    archive: Annotated[Path, typer.Argument(help="Folder to make.", metavar="ARCHIVE")],
+    key: KeyFile = None,
+    origin: Annotated[
+        str | None, typer.Option(help="The log's name, such as example.org/cells; the folder's unless given.")
+    ] = None,
+) -> int:
+    """Make an empty archive, with a key of its own where one is given."""
+    from xctrules.records.archive.layout import CHECKER
+    from xctrules.records.archive.store import create_archive
+
+    if archive.exists() and (not archive.is_dir() or any(archive.iterdir())):
+        raise OutputError("there is something already", where=archive, todo="Give the name of a new folder.")
+    name = origin or "-".join(archive.resolve().name.split())
+    signing = _signing(key)
+    create_archive(archive, name, signing)
+    say(f"Archive  {archive}, its log named {name}")
+    say(f"Checker  {archive / CHECKER} (needs no xctrules)")
+    if signing is None:
+        say("Key      none: who writes the whole archive anew leaves no trace (xctrules keys new)")
+    else:
+        say(f"Key      {signing.key_id} of {signing.name}")
+    return FINE
+
+
+@app.command()
+@command
+def add(
+    archive: Archive,
+    folders: Annotated[
+        list[Path], typer.Argument(help="Cells' folders, or folders of them.", metavar="FOLDER...")
+    ],
+    key: KeyFile = None,
+) -> int:
+    """Put records away with their reports, pictures and samples; each is safe once its line is printed."""
+    from xctrules.records.archive.collecting import cell_folders, read_item
+    from xctrules.records.archive.store import append
+
+    _opened(archive)
+    signing, refused = _signing(key), 0
+    for folder in (found for path in folders for found in cell_folders(path)):
+        try:
+            item = read_item(folder)
+        except RecordError as error:  # the other ones are still put away
+            complain(str(error))
+            refused += 1
+            continue
+        (added,) = append(archive, [item], signing)
+        news = "was there already" if added.was_there else "added"
+        say(f"{folder}: {news}, entry {added.index}, record {added.record_sha256}")
+    return DOES_NOT_HOLD if refused else FINE
+
+
+@app.command("list")
+@command
+def list_(archive: Archive, as_json: AsJson = False) -> int:
+    """List the records, in the order in which they came."""
+    records = [entry for entry in _opened(archive).entries() if entry["kind"] == "record"]
+    if as_json:
+        say_json(records)
+    else:
+        say_table([("entry", "added", "cell", "verdict", "spec", "record"), *map(_row, records)])
+    return FINE
+
+
+@app.command()
+@command
+def show(
+    archive: Archive,
+    cell: Annotated[
+        str, typer.Argument(help="A cell's id, or how its record's SHA-256 begins.", metavar="CELL")
+    ],
+    as_json: AsJson = False,
+) -> int:
+    """Show what the log says of a cell: every record of it, and what came to these later."""
+    log = _opened(archive)
+    entries = list(log.entries())
+    wanted = {
+        entry["record"]
+        for entry in entries
+        if entry["kind"] == "record"
+        and (entry["cell_id"] == cell or (len(cell) >= 8 and entry["record"].startswith(cell)))
+    }
+    found = [entry for entry in entries if entry.get("record") in wanted]
+    if not found:
+        raise RecordError(
+            f"the archive knows no cell {cell!r}", where=archive, todo="See xctrules archive list."
+        )
+    if as_json:
+        say_json(found)
+        return FINE
+    for entry in found:
+        say(f"entry {entry['index']}, {entry['added']}: {_about(entry)}")
+        for file in entry["files"]:
+            say(f"  {file['sha256']}  {file['name']}")
+    return FINE
+
+
+@app.command()
+@command
+def checkpoint(archive: Archive) -> int:
+    """Print the newest checkpoint: five lines to send out of the house, by which others can hold the log."""
+    say(_opened(archive).head.text().removesuffix("\n"))
+    return FINE
+
+
+def _row(entry: dict[str, Any]) -> tuple[str, ...]:
+    spec = f"{entry['spec']['name']} {entry['spec']['version']}"
+    return (
+        str(entry["index"]), entry["added"], entry["cell_id"], entry["verdict"], spec, entry["record"][:16],
+    )  # fmt: skip
+
+
+def _about(entry: dict[str, Any]) -> str:
+    if entry["kind"] == "record":
+        return f"{entry['cell_id']}, {entry['verdict']}, record {entry['record']}"
+    return f"{entry['about']} came to record {entry['record']}"
+
+
+def _signing(path: Path | None) -> SigningKey | None:
+    from xctrules.cli.keys import signing_key
+
+    return None if path is None else signing_key(path)
+
+
+def _opened(archive: Path) -> Log:
+    from xctrules.records.archive.layout import is_archive
+    from xctrules.records.archive.log import Log
+
+    if not is_archive(archive):
+        raise XctrulesError("this is no archive", where=archive, todo="Make one: xctrules archive init.")
+    return Log.open(archive)

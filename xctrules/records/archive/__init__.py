@@ -1,0 +1,13 @@
+"""The archive: records that were put away, and a log that shows that none was changed, dropped or slipped in.
+
+In: cells' folders. Out: one folder of files that are written once and never touched again, and findings of
+whether it is still whole.
+
+* ``merkle`` is the arithmetic of the log's tree, ``checkpoint`` and ``proof`` the texts that state it;
+* ``layout`` says where everything lies, ``entries`` what the log says of it, ``log`` reads it;
+* ``disk`` and ``lock`` are all that touches the file system, ``pending`` what a stopped writer left,
+  ``store`` writes;
+* ``membership`` checks one record, ``checking`` all; ``verify_xctrules.py`` does so for who has no xctrules,
+  and lies in every archive;
+* ``index`` is a database to search, made from the log at any time.
+"""
