@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xctrules.records.archive import merkle
@@ -128,6 +128,7 @@ def test_consistency_of_the_reference(sizes: tuple[int, int], proof: list[str]) 
     assert merkle.is_consistent(old, new, ROOTS[old - 1], ROOTS[new - 1], hashes)
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(max_size=3), min_size=1, max_size=40), st.data())
 def test_proofs_are_those_of_the_definition_and_no_others_hold(
     leaves: list[bytes], data: st.DataObject
@@ -171,6 +172,7 @@ def reached(index: int, size: int, leaf: bytes, proof: list[bytes]) -> bytes | N
         return None
 
 
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.binary(max_size=2), min_size=1, max_size=70))
 def test_the_last_leafs_path_is_all_that_is_needed_to_go_on(leaves: list[bytes]) -> None:
     """What the archive grows by: path of the last leaf = frontier before it."""
