@@ -94,7 +94,7 @@ def _check(path: Path, trust: Trust, earlier: Mapping[str, Checkpoint]) -> Itera
     """An archive as a whole, one of its records as a part of it, anything else by itself."""
     from xctrules.records.archive.checking import verify_archive
     from xctrules.records.archive.layout import archive_around, is_archive
-    from xctrules.records.archive.membership import check_proof_beside, verify_member
+    from xctrules.records.archive.membership import check_proof_beside, verify_member, vouched_by_proof
     from xctrules.records.folders import verify_all
 
     if is_archive(path):
@@ -102,7 +102,8 @@ def _check(path: Path, trust: Trust, earlier: Mapping[str, Checkpoint]) -> Itera
     archive = archive_around(path)
     if archive is not None:
         return [verify_member(path, archive, trust)]
-    return [check_proof_beside(result, trust.keys) for result in verify_all(path, trust)]
+    results = verify_all(path, vouched_by_proof(path, trust))
+    return [check_proof_beside(result, trust.keys) for result in results]
 
 
 def _show(result: VerifyResult, quiet: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,7 @@ def _of_record(folder: Path, check: EntryCheck, trust: Trust, recompute: bool) -
     if not recompute:
         return with_findings(bare, logged, set())
     try:
-        result = verify_path(where, trust)
+        result = verify_path(where, replace(trust, vouched=True))
     except RecordError as error:
         finding = Finding(layout.file_path(entry, "record.json"), error.what, False)
         return with_findings(bare, [finding, *logged], set())

@@ -144,7 +144,7 @@ def verify_member(path: Path, archive: Path, trust: Trust = NOBODY) -> VerifyRes
     RecordError
         As :func:`xctrules.records.verify.verify_path`, and when the archive's checkpoint cannot be read.
     """
-    result = verify_path(path, trust)
+    result = verify_path(path, dataclasses.replace(trust, vouched=True))
     folder = path if path.is_dir() else path.parent
     log = Log.open(archive)
     try:
@@ -207,6 +207,13 @@ def check_signature(head: Checkpoint, key: PublicKey | None) -> list[Finding]:
     if head.is_signed_by(key):
         return [Finding(layout.CHECKPOINT, f"signed with the archive's key, for {head.size} entries", True)]
     return [Finding(layout.CHECKPOINT, "it is not signed with the archive's key", False)]
+
+
+def vouched_by_proof(path: Path, trust: Trust) -> Trust:
+    """Trust for a record outside of an archive: a proof beside it, which is checked, may stand for a
+    signature."""
+    folder = path if path.is_dir() else path.parent
+    return dataclasses.replace(trust, vouched=(folder / layout.PROOF).is_file())
 
 
 def check_proof_beside(result: VerifyResult, keys: Sequence[PublicKey] = ()) -> VerifyResult:

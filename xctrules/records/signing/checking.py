@@ -43,11 +43,15 @@ class Trust:
         What must have been signed by one of them.
     authorities
         Root certificates of time-stamp authorities.
+    vouched
+        Whether a log that is checked as well vouches for the record: then it needs no signature of its own,
+        but those with one of ``meanings``.
     """
 
     keys: tuple[PublicKey, ...] = ()
     meanings: tuple[str, ...] = ()
     authorities: tuple[Certificate, ...] = ()
+    vouched: bool = False
 
 
 NOBODY = Trust()
@@ -133,7 +137,7 @@ def check_signatures(folder: Path, present: Present, trust: Trust = NOBODY) -> l
 def check_wanted(signatures: list[Signature], trust: Trust) -> Iterator[Finding]:
     """Whether those whom the reader trusts have signed, and what was asked for; nothing where nobody is."""
     good = [each for each in signatures if each.state == "trusted"]
-    if trust.keys and not good:
+    if trust.keys and not good and not trust.vouched:
         yield Finding(SIGNATURES_FOLDER, "no signature is by a key that you trust (--trust)", False)
     for meaning in trust.meanings:
         if not any(each.statement is not None and each.statement.meaning == meaning for each in good):
