@@ -14,6 +14,7 @@ COMMANDS = (
     "inspect",
     "demo",
     "verify",
+    "replay",
     "specs",
     "plugins",
     "phantom",

@@ -47,6 +47,7 @@ from xctrules.records.folder import (
 from xctrules.records.record import build_record
 from xctrules.rules.cellspec import CellSpec
 from xctrules.scans.opening import open_scan
+from xctrules.scans.recorded import Recorded
 
 if TYPE_CHECKING:
     from xctrules.records.signing.keys import SigningKey
@@ -201,7 +202,7 @@ def inspect(
             name = _checked_name(cell_id, scan)
             if out is not None:
                 _check_output(Path(out), name, replace)  # before the long part, not after it
-            labels = None if segmentation is None else _open_labels(segmentation, scan, plan)
+            labels = None if segmentation is None else open_labels(segmentation, scan, plan)
         warming.join()  # two threads that import one library at once may find it half there
         label_image = None if labels is None else labels.slices
         findings = measure(scan, plan, labels=label_image, clock=clock, after_segmenting=label_export)
@@ -245,8 +246,12 @@ def open_for(
     voxel_size_mm: Sequence[float] | None,
     plan: Plan,
     clock: Clock | None = None,
+    recorded: Recorded | None = None,
 ) -> Scan:
-    """Open a scan for what is planned: with the plugins' readers, as a mask where it is one."""
+    """Open a scan for what is planned: with the plugins' readers, as a mask where it is one.
+
+    ``recorded`` takes the place of what the files say of the acquisition.
+    """
     tell = (clock or Clock()).tell
     return open_scan(
         path,
@@ -256,10 +261,11 @@ def open_for(
         readers=[provided.value for provided in plan.registry.readers],
         empty=plan.registry.empty,
         progress=tell,
+        recorded=recorded,
     )
 
 
-def _open_labels(path: str | Path, scan: Scan, plan: Plan) -> Scan:
+def open_labels(path: str | Path, scan: Scan, plan: Plan) -> Scan:
     """A label image of the scan's shape; a two-valued mask as labels of the one class that it shows."""
     readers = [provided.value for provided in plan.registry.readers]
     part = plan.mask_label

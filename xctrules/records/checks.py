@@ -15,9 +15,9 @@ from xctrules.core.measurement import combined_uncertainty
 from xctrules.core.shipped import source_sha256
 from xctrules.core.version import __version__
 from xctrules.core.wording import visible
+from xctrules.records.embedded import embedded_spec
 from xctrules.records.folder import RECORD_NAME, SCAN_LIST_NAME
 from xctrules.records.record import sealed
-from xctrules.rules.cellspec import SpecText, parse_spec
 from xctrules.rules.judging import judge, lacking_of_calibration
 from xctrules.rules.stated_budgets import check_uses
 
@@ -122,18 +122,10 @@ def _check_spec(record: Json) -> Iterator[str]:
     spec = record["spec"]
     if sha256_of(spec["text"]) != spec["sha256"]:
         yield "the text of the spec does not match its SHA-256"
-    parents = [SpecText(str(parent["name"]), str(parent["text"])) for parent in spec["parents"]]
-    for parent, entry in zip(parents, spec["parents"], strict=True):
+    again = embedded_spec(spec)
+    for parent, entry in zip(again.parents, spec["parents"], strict=True):
         if parent.sha256 != entry["sha256"]:
             yield f"the text of the spec's parent {parent.name} does not match its SHA-256"
-    known = {str(rule["measurement"]): str(rule["unit"]) for rule in spec["resolved"]["rules"]}
-    budgets = spec["resolved"].get("budgets", [])
-    known |= {str(entry["measurement"]): str(entry["study"]["unit"]) for entry in budgets}
-    studies = {str(entry["measurement"]): entry["study"] for entry in budgets}
-    again = parse_spec(
-        str(spec["text"]), file=str(spec["file"]), parents=parents, known=known, open_ended=True,
-        studies=studies,
-    )  # fmt: skip
     if (again.name, again.version) != (spec["name"], spec["version"]):
         yield "name or version of the spec is not that of its text"
     resolved = plain(again.resolved, digits=EXACT_DIGITS)

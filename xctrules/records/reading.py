@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from xctrules.core.errors import RecordError
+from xctrules.pages.embedding import embedded_record
+from xctrules.records.folder import RECORD_NAME
 from xctrules.records.record import SCHEMA
 
 
@@ -63,3 +65,20 @@ def parse_record(data: bytes, where: object) -> dict[str, Any]:
             todo="Use the version of xctrules that wrote it.",
         )
     return record
+
+
+def read_record(path: Path) -> tuple[dict[str, Any], bytes]:
+    """A record and its bytes, from a cell's folder, a ``record.json``, or the report that carries it.
+
+    Raises
+    ------
+    RecordError
+    """
+    path = path / RECORD_NAME if path.is_dir() else path
+    data = read_bytes(path)
+    if data.lstrip()[:1] == b"<":
+        try:
+            data, _ = embedded_record(data.decode("utf-8"))
+        except UnicodeDecodeError as error:
+            raise RecordError("the report is not UTF-8 text", where=path) from error
+    return parse_record(data, path), data

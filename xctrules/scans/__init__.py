@@ -9,7 +9,7 @@ The way through, module by module:
 
 * ``opening`` goes the whole way: :func:`~xctrules.scans.opening.open_scan`;
 * ``companions`` finds and reads the files beside a scan, ``acquisition`` knows what they may say and puts it
-  together;
+  together, ``recorded`` takes it from a record instead, to measure again as then;
 * ``bundled`` lists the readers ``tiff``, ``zarr`` and ``raw``, which open a scan as a
   :class:`~xctrules.core.slices.VolumeSource`; ``series`` puts numbered files in order, ``units`` gives
   lengths in millimetres;

@@ -15,6 +15,7 @@ from xctrules.scans import acquisition, companions, reading
 from xctrules.scans.bundled import bundled
 from xctrules.scans.checks import check_export, checked_shape, checked_voxel_size
 from xctrules.scans.formats import Format, common_format, format_of
+from xctrules.scans.recorded import Recorded
 
 
 def open_scan(
@@ -27,6 +28,7 @@ def open_scan(
     progress: Progress = silent,
     memory_limit_bytes: int | None = None,
     empty: reading.Empty | None = None,
+    recorded: Recorded | None = None,
 ) -> Scan:
     """Read a scan from its files, each of them once.
 
@@ -51,6 +53,8 @@ def open_scan(
     empty
         Makes the array that slices come into, in the place of numpy's ``empty``; that of a registry is seen
         by its plugins' processes as well.
+    recorded
+        What a record says of the acquisition: it stands over all files and ``voxel_size_mm``.
 
     Raises
     ------
@@ -68,6 +72,8 @@ def open_scan(
         origin = source.origin if isinstance(source, Originated) else path.name
         found = [*told.scanner, acquisition.found_in_image(origin, source.metadata), *told.sidecar]
     merged = acquisition.merge([*found, *_asked(voxel_size_mm)])
+    if recorded is not None:
+        merged = recorded.over(merged)
     try:
         voxel = checked_voxel_size(merged.voxel_size_mm, shape, path, merged.sources.get("voxel_size_mm"))
     except ScanError as error:
