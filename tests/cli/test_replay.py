@@ -132,7 +132,7 @@ def test_a_record_whose_numbers_are_not_the_scans_does_not_hold(cell: Path, scan
 
 
 def test_malformed_records_end_with_a_sentence(cell: Path, scan: Path) -> None:
-    for part in ("spec", "plugins", "scan", "measurements", "software"):
+    for part in ("spec", "plugins", "scan", "measurements"):
         done = run(
             "replay", rewritten(cell, lambda record, part=part: record.update({part: {"x": []}})), scan
         )
