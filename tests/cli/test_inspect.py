@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,3 +102,21 @@ def test_a_setting_that_the_geometry_does_not_have_is_refused(
     result = run(*tube(), *told)
     assert result.exit_code == 2 and words in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_what_leaves_the_house_names_no_machine_and_no_folder_of_it(
+    tube: Arguments, can: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "node", lambda: "machine-of-the-lab")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "broken.py").write_text("raise OSError('no ' + 'luck')\n")
+    more = ("--plugins-dir", tmp_path / "broken", "--cell-id")
+    assert run(*tube(), *more, "C-1").exit_code == 0
+    assert run(*tube(), *more, "C-2", "--full-paths").exit_code == 0
+    for name, asked in (("C-1", False), ("C-2", True)):
+        for file in ("record.json", "report.html"):
+            text = (tmp_path / "out" / name / file).read_text(encoding="utf-8")
+            assert (str(can.parent) in text) == asked
+            assert ("machine-of-the-lab" in text) == asked
+            assert str(tmp_path) not in text and str(Path.home()) + "/" not in text
+            assert str(Path(__file__).parents[2]) not in text

@@ -80,6 +80,12 @@ def inspect(
     strict: Annotated[
         bool, typer.Option("--strict", help="Any warning or plugin error ends with 2.")
     ] = False,
+    full_paths: Annotated[
+        bool,
+        typer.Option(
+            "--full-paths", help="Name this machine and the scan's whole path in record and report."
+        ),
+    ] = False,
 ) -> int:
     """Inspect one cell: scan in, verdict out."""
     from xctrules.engine import inspection
@@ -107,6 +113,7 @@ def inspect(
             replace=replace,
             sign_key=key,
             strict=strict,
+            full_paths=full_paths,
             progress=progress,
             **options,
         )

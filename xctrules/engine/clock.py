@@ -36,14 +36,18 @@ class Clock:
         if self.progress is not None:
             self.progress(stage, done, of)
 
-    def as_record(self, scan: Scan) -> dict[str, Any]:
-        """The record's ``run``: the only part of it that differs from run to run."""
+    def as_record(self, scan: Scan, *, full_paths: bool = False) -> dict[str, Any]:
+        """The record's ``run``: the only part of it that differs from run to run.
+
+        Records and reports leave the house: they name the machine, and the folders of it, where
+        ``full_paths`` asks for that, and else the scan's own name alone.
+        """
         started = datetime.datetime.fromtimestamp(self.started, datetime.UTC)
         return {
             "started": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
             "seconds": round(time.perf_counter() - self._began, 3),
-            "host": platform.node(),
+            "host": platform.node() if full_paths else None,
             "operator": scan.acquisition.get("operator"),
-            "path": str(scan.path),
+            "path": str(scan.path.absolute()) if full_paths else scan.path.resolve().name,
             "steps": {stage: round(seconds, 4) for stage, seconds in self.seconds.items()},
         }

@@ -140,6 +140,7 @@ def inspect(
     replace: bool = False,
     sign_key: SigningKey | None = None,
     strict: bool = False,
+    full_paths: bool = False,
     progress: Progress | None = None,
     **options: Any,
 ) -> Inspection:
@@ -173,6 +174,8 @@ def inspect(
         Signs what is written as measured; see :func:`xctrules.records.signing.keys.load_private_key`.
     strict
         Raise when there is any warning or any plugin did something wrong.
+    full_paths
+        Whether record and report name this machine and the scan's whole path; else its own name alone.
     options
         What can be chosen about cells of the spec's geometry, such as ``angles=720`` for a cylindrical one;
         ``None`` stands for the default.
@@ -207,19 +210,25 @@ def inspect(
         label_image = None if labels is None else labels.slices
         findings = measure(scan, plan, labels=label_image, clock=clock, after_segmenting=label_export)
         unwritten = () if label_export is None else label_export.warnings
-        inspection = _concluded(name, findings, labels, unwritten, clock, strict)
+        inspection = _concluded(name, findings, labels, unwritten, clock, strict, full_paths)
         return inspection if out is None else inspection.write(out, replace=replace, sign_key=sign_key)
 
 
 def _concluded(
-    cell_id: str, findings: Findings, labels: Scan | None, warnings: Sequence[str], clock: Clock, strict: bool
+    cell_id: str,
+    findings: Findings,
+    labels: Scan | None,
+    warnings: Sequence[str],
+    clock: Clock,
+    strict: bool,
+    full_paths: bool,
 ) -> Inspection:
     """Record and report of what was found."""
     gathered, scan = findings.gathered, findings.scan
     with clock("writing the samples"):
         files = cell_files(gathered.images, gathered.samples, scan.digest_text)
     with clock("judging"):
-        run = _run_entry(clock, scan, findings.plan.registry)
+        run = _run_entry(clock, scan, findings.plan.registry, full_paths)
         record = record_of(findings, cell_id, files, labels=labels, run=run, more_warnings=warnings)
     if strict:
         _refuse_strictly(record)
@@ -452,13 +461,13 @@ def _taking_part(plugin: PluginInfo) -> dict[str, Any]:
     return {key: getattr(plugin, key) for key in keys}
 
 
-def _run_entry(clock: Clock, scan: Scan, registry: Registry) -> dict[str, Any]:
+def _run_entry(clock: Clock, scan: Scan, registry: Registry, full_paths: bool) -> dict[str, Any]:
     """What differs from run to run, and what third parties' plugins were allowed where there are any."""
-    limits = registry.limits
+    limits, run = registry.limits, clock.as_record(scan, full_paths=full_paths)
     if all(plugin.process == "inside" for plugin in registry.plugins):
-        return clock.as_record(scan)
+        return run
     allowed = {"seconds": limits.seconds, "memory_gb": limits.memory_gb}
-    return {**clock.as_record(scan), "plugin_limits": allowed}
+    return {**run, "plugin_limits": allowed}
 
 
 def _parameters(findings: Findings, labels: Scan | None) -> dict[str, Any]:
