@@ -15,6 +15,7 @@ COMMANDS = (
     "demo",
     "verify",
     "replay",
+    "rejudge",
     "specs",
     "plugins",
     "phantom",

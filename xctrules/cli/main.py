@@ -16,6 +16,7 @@ from xctrules.cli import (
     phantom,
     planes,
     plugins,
+    rejudge,
     replay,
     sign,
     specs,
@@ -36,6 +37,7 @@ app.command(epilog=VERDICT_CODES)(inspect.inspect)
 app.command(epilog=VERDICT_CODES)(demo.demo)
 app.command(epilog=verify.EXIT_CODES)(verify.verify)
 app.command(epilog=replay.EXIT_CODES)(replay.replay)
+app.command(epilog=rejudge.EXIT_CODES)(rejudge.rejudge)
 app.command(epilog=sign.EXIT_CODES)(sign.sign)
 app.add_typer(archive.app, name="archive")
 app.add_typer(keys.app, name="keys")

@@ -7,5 +7,7 @@ findings of whether such a folder, record or report still holds.
   all of it down;
 * ``reading`` reads records back, ``checks`` works out again what follows from a record, ``verify`` does so
   for records, reports and folders;
+* ``embedded`` reads the spec inside a record, ``comparing`` holds two records of one scan against each other,
+  ``rejudging`` judges one by another spec;
 * ``signing`` says who vouches for a record.
 """

@@ -17,8 +17,7 @@ from xctrules.core.version import __version__
 from xctrules.core.wording import visible
 from xctrules.records.embedded import embedded_spec
 from xctrules.records.folder import RECORD_NAME, SCAN_LIST_NAME
-from xctrules.records.record import sealed
-from xctrules.rules.judging import judge, lacking_of_calibration
+from xctrules.records.record import judge_record, sealed
 from xctrules.rules.stated_budgets import check_uses
 
 Json = Mapping[str, Any]
@@ -179,17 +178,7 @@ def figure_images(record: Json) -> Iterator[Json]:
 
 
 def _check_verdict(record: Json) -> Iterator[str]:
-    checks, verdict = judge(
-        record["measurements"],
-        record["spec"]["resolved"],
-        record["scope"],
-        record["scale"]["stated"],
-        rejections=record["rejections"],
-        unscreened=record["unscreened"],
-        completeness=record.get("completeness"),
-        descriptions=record.get("descriptions"),
-        calibration_lacks=lacking_of_calibration(record["acquisition"]),
-    )
+    checks, verdict = judge_record(record, record["spec"]["resolved"])
     yield from _check_checks([plain(check) for check in checks], record)
     if verdict.verdict != record["verdict"]:
         yield f"the verdict stated is {record['verdict']}, measurements and spec give {verdict.verdict}"

@@ -186,7 +186,7 @@ def _parts(then: Json, now: Json) -> Iterator[str]:
     """Top-level parts that differ beside those that are compared by themselves."""
     apart = {_RUN, *_SOFTWARE, "measurements", "checks", "verdict", "files", "rejudges"}
     if then.get("rejudges"):
-        apart |= {"fitness", "sections"}  # a rejudged record leaves these to the one that it rejudges
+        apart |= {"fitness", "sections", "warnings"}  # a rejudged record leaves these to the first one
     for key in {**then, **now}:
         if key not in apart and _digest(then.get(key)) != _digest(now.get(key)):
             yield str(key)

@@ -13,7 +13,7 @@ from xctrules.core.names import Description
 from xctrules.core.shipped import source_sha256
 from xctrules.core.version import __version__
 from xctrules.rules.cellspec import CellSpec
-from xctrules.rules.judging import judge, lacking_of_calibration
+from xctrules.rules.judging import CellVerdict, Check, judge, lacking_of_calibration
 
 SCHEMA = "xctrules.record/1"
 
@@ -80,28 +80,21 @@ def build_record(
     completeness = {ledger.part: ledger_to_json(ledger) for ledger in ledgers}
     completeness |= {part: unaccounted(why) for part, why in (nobody_looked or {}).items()}
     said = plain({name: d for name, d in (descriptions or {}).items() if name in entries})
-    checks, verdict = judge(
-        entries, resolved, seen, scale.stated, rejections=rejections, unscreened=unscreened,
-        completeness=completeness, descriptions=said, calibration_lacks=lacking_of_calibration(acquisition),
+    judged = judged_parts(
+        {
+            "measurements": entries, "scope": seen, "scale": {"stated": scale.stated},
+            "rejections": rejections, "unscreened": unscreened, "completeness": completeness,
+            "descriptions": said, "acquisition": acquisition,
+        },
+        resolved,
     )  # fmt: skip
     record = {
         "schema": SCHEMA,
         "cell_id": cell_id,
         "geometry": spec.geometry,
-        "verdict": verdict.verdict,
-        "reasons": list(verdict.reasons),
-        "probability_of_conformity": verdict.probability_of_conformity,
-        "verdict_under_other_rules": dict(verdict.by_decision_rule),
+        **{key: judged[key] for key in _JUDGED_FIRST},
         "scope": seen,
-        "spec": {
-            "name": spec.name,
-            "version": spec.version,
-            "file": spec.file,
-            "sha256": spec.sha256,
-            "text": spec.text,
-            "parents": [{"name": p.name, "sha256": p.sha256, "text": p.text} for p in spec.parents],
-            "resolved": resolved,
-        },
+        "spec": spec_entry(spec),
         "scan": scan,
         "scale": {"relative_uncertainty": scale.relative_uncertainty, "stated": scale.stated},
         "acquisition": acquisition,
@@ -109,7 +102,7 @@ def build_record(
         "measurements": entries,
         "descriptions": said,
         "completeness": completeness,
-        "checks": [plain(check) for check in checks],
+        "checks": judged["checks"],
         "fitness": list(fitness),
         "rejections": list(rejections),
         "unscreened": list(unscreened),
@@ -123,8 +116,60 @@ def build_record(
         "run": run or {},
     }
     # The spec's own numbers stay as they were written; everything measured is rounded.
-    exact = {"spec": plain(record["spec"], digits=EXACT_DIGITS), "sections": list(map(_section, sections))}
+    exact = {"spec": record["spec"], "sections": list(map(_section, sections))}
     return sealed({**plain(record), **exact})
+
+
+_JUDGED_FIRST = ("verdict", "reasons", "probability_of_conformity", "verdict_under_other_rules")
+
+
+def judge_record(record: Mapping[str, Any], resolved: Mapping[str, Any]) -> tuple[list[Check], CellVerdict]:
+    """Judge what a record holds by a resolved spec: the one way, first, again, and by another spec.
+
+    Parameters
+    ----------
+    record
+        ``measurements``, ``scope``, ``scale``, ``rejections``, ``unscreened``, ``completeness``,
+        ``descriptions`` and ``acquisition`` of it.
+    """
+    return judge(
+        record["measurements"],
+        resolved,
+        record["scope"],
+        record["scale"]["stated"],
+        rejections=record["rejections"],
+        unscreened=record["unscreened"],
+        completeness=record.get("completeness"),
+        descriptions=record.get("descriptions"),
+        calibration_lacks=lacking_of_calibration(record["acquisition"]),
+    )
+
+
+def judged_parts(record: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a record that judging gives, as :func:`judge_record` takes it."""
+    checks, verdict = judge_record(record, resolved)
+    return {
+        "verdict": verdict.verdict,
+        "reasons": plain(verdict.reasons),
+        "probability_of_conformity": plain(verdict.probability_of_conformity),
+        "verdict_under_other_rules": dict(verdict.by_decision_rule),
+        "checks": [plain(check) for check in checks],
+    }
+
+
+def spec_entry(spec: CellSpec) -> dict[str, Any]:
+    """The record's ``spec``: its own numbers stay as they were written."""
+    entry = {
+        "name": spec.name,
+        "version": spec.version,
+        "file": spec.file,
+        "sha256": spec.sha256,
+        "text": spec.text,
+        "parents": [{"name": p.name, "sha256": p.sha256, "text": p.text} for p in spec.parents],
+        "resolved": spec.resolved,
+    }
+    exact: dict[str, Any] = plain(entry, digits=EXACT_DIGITS)
+    return exact
 
 
 def _section(section: Mapping[str, Any]) -> dict[str, Any]:

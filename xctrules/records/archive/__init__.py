@@ -9,5 +9,6 @@ whether it is still whole.
   ``store`` writes;
 * ``membership`` checks one record, ``checking`` all; ``verify_xctrules.py`` does so for who has no xctrules,
   and lies in every archive;
+* ``rejudging`` puts away what another spec says of its records;
 * ``index`` is a database to search, made from the log at any time.
 """

@@ -68,6 +68,7 @@ def summary(record: Json) -> dict[str, Any]:
         "not_passed": [
             str(c["rule"]) for c in record["checks"] if c["outcome"] not in ("PASS", "NOT_APPLICABLE")
         ],
+        **({"rejudges": str(record["rejudges"]["record_sha256"])} if record.get("rejudges") else {}),
     }
 
 
