@@ -6,9 +6,10 @@ import json
 import math
 
 import numpy as np
+import pytest
 from record_examples import example
 
-from xctrules.core.canonical import canonical_bytes, plain
+from xctrules.core.canonical import canonical_bytes, canonical_text, plain
 
 
 def test_numbers_have_nine_significant_digits_and_none_is_nan():
@@ -29,3 +30,31 @@ def test_bytes_are_canonical_and_repeatable():
     assert canonical_bytes(json.loads(data)) == data
     assert data.endswith(b"}\n")
     assert canonical_bytes(example()[0]) == data
+
+
+def test_each_kind_of_value_is_written_as_the_json_library_writes_it() -> None:
+    """Alone, in a list and in a mapping; what is no JSON is refused wherever it stands."""
+    for value in (
+        "",
+        'a"b\\c\n\x00é\u2028',
+        1.0,
+        -0.5,
+        1e22,
+        1.5e-7,
+        0,
+        -3,
+        True,
+        False,
+        None,
+        [],
+        {},
+        [1, 2.5],
+    ):
+        told = json.dumps(value, ensure_ascii=False)
+        assert canonical_text(value) == told
+        assert canonical_text({"k": value, "é": "x"}) == f'{{\n "k": {told},\n "é": "x"\n}}'
+        assert canonical_text(["x", value]) == f'[\n "x",\n {told}\n]'
+    for wrong in (float("nan"), float("inf"), -float("inf")):
+        for value in (wrong, {"k": wrong}, ["x", wrong], [1.0, wrong]):
+            with pytest.raises(ValueError):
+                canonical_text(value)

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy as np
 SIGNIFICANT_DIGITS = 9
 EXACT_DIGITS = 17
 """Enough to give every float back as it was."""
+_ENCODE = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+"""One for all: ``json.dumps`` with options makes an encoder for every value that it writes."""
 
 
 def plain(value: Any, *, digits: int = SIGNIFICANT_DIGITS) -> Any:
@@ -66,16 +69,19 @@ def canonical_text(value: Any) -> str:
 
 
 def _write(value: Any, depth: int) -> str:
+    kind = type(value)
+    if kind is str:
+        return encode_basestring(value)
+    if kind is float and math.isfinite(value):
+        return float.__repr__(value)
     if isinstance(value, Mapping) and value:
         pad = "\n" + " " * (depth + 1)
-        items = (
-            f"{json.dumps(str(k), ensure_ascii=False)}: {_write(v, depth + 1)}" for k, v in value.items()
-        )
+        items = [f"{encode_basestring(str(k))}: {_write(v, depth + 1)}" for k, v in value.items()]
         return "{" + pad + ("," + pad).join(items) + "\n" + " " * depth + "}"
     if isinstance(value, list | tuple) and value and not _is_numeric(value):
         pad = "\n" + " " * (depth + 1)
-        return "[" + pad + ("," + pad).join(_write(v, depth + 1) for v in value) + "\n" + " " * depth + "]"
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return "[" + pad + ("," + pad).join([_write(v, depth + 1) for v in value]) + "\n" + " " * depth + "]"
+    return _ENCODE(value)
 
 
 def _is_numeric(items: Sequence[Any]) -> bool:
