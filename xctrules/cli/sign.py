@@ -23,8 +23,12 @@ def sign(
     record: Annotated[Path, typer.Argument(help="A cell's folder, or the record in it.", metavar="RECORD")],
     key: Annotated[Path | None, typer.Option(help="Private key of who signs.", metavar="FILE.key")] = None,
     meaning: Annotated[
-        Literal["measured", "reviewed", "released"] | None,
+        Literal["measured", "reviewed", "released", "concession", "amendment", "withdrawal"] | None,
         typer.Option(help="What the signature says of the record."),
+    ] = None,
+    reason: Annotated[
+        str | None,
+        typer.Option(help="Why; a concession, amendment or withdrawal needs it.", metavar="TEXT"),
     ] = None,
     timestamp: Annotated[
         Path | None,
@@ -40,7 +44,7 @@ def sign(
     """
     folder = _folder(record)
     if timestamp is not None:
-        if key is not None or meaning is not None:
+        if key is not None or meaning is not None or reason is not None:
             raise XctrulesError(
                 "a time stamp is of a signature that is there already",
                 where="--timestamp",
@@ -50,7 +54,7 @@ def sign(
     if key is None or meaning is None:
         missing = "--key" if key is None else "--meaning"
         raise XctrulesError("is missing", where=missing, todo="Give --key FILE.key and --meaning MEANING.")
-    return _sign(folder, key, meaning)
+    return _sign(folder, key, meaning, reason)
 
 
 def _folder(record: Path) -> Path:
@@ -66,10 +70,12 @@ def _folder(record: Path) -> Path:
     return record.parent
 
 
-def _sign(folder: Path, key_file: Path, meaning: str) -> int:
+def _sign(folder: Path, key_file: Path, meaning: str, reason: str | None) -> int:
     from xctrules.records.signing.making import sign_folder
+    from xctrules.records.signing.statement import check_reason
     from xctrules.records.verify import verify_path
 
+    check_reason(meaning, reason)
     key = signing_key(key_file)
     result = verify_path(folder)
     if result.answer != "holds":
@@ -77,7 +83,7 @@ def _sign(folder: Path, key_file: Path, meaning: str) -> int:
         for finding in (*result.failures, *(f for f in result.unchecked if f.needed)):
             complain(str(finding))
         return DOES_NOT_HOLD
-    path = sign_folder(folder, key, meaning)
+    path = sign_folder(folder, key, meaning, reason=reason)
     say(visible(f"{result.cell_id}, {result.verdict}: signed as {meaning} by {key.name}"))
     say(f"Signature  {path}")
     return FINE

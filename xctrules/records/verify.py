@@ -56,7 +56,8 @@ class VerifyResult:
     @property
     def standing(self) -> str:
         """Whether it is signed, and what may be said for that: one sentence, for the first lines."""
-        trusted = [each for each in self.signatures if each.state == "trusted"]
+        good = (each for each in self.signatures if each.state == "trusted")
+        trusted = sorted(good, key=lambda each: each.order, reverse=True)  # the newest state first
         if trusted:
             who = "; ".join(each.line for each in trusted)
             return f"signed: {who}: {wording.SIGNED}" if self.answer == "holds" else f"signed: {who}"

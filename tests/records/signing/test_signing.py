@@ -102,3 +102,36 @@ def _holds(folder: Path, pub: Path) -> bool:
         return verify_path(folder, trusting(pub)).ok
     except XctrulesError:  # not even readable
         return False
+
+
+def test_what_is_said_later_stands_on_top_and_the_verdict_underneath_stays(signed, tmp_path):
+    folder, pub = signed
+    key = next(tmp_path.glob("*.key"))
+    before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    def said(meaning, *more):
+        return command("sign", folder, "--key", key, "--meaning", meaning, *more, cwd=tmp_path).returncode
+
+    assert (
+        said("concession")
+        == said("concession", "--reason", " ")
+        == said("amendment", "--reason", "a\nb")
+        == 2
+    )
+    assert said("released") == 0 and said("released") == 2
+    released = Trust((load_public_key(pub),), meanings=("released",))
+    assert verify_path(folder, released).ok
+    assert said("amendment", "--reason", "lot 7") == said("amendment", "--reason", "lot 8") == 0
+    assert verify_path(folder, released).ok
+    assert said("withdrawal", "--reason", "wrong voxel size") == 0
+    assert not verify_path(folder, released).ok, "withdrawn is released no more"
+    result = verify_path(folder, trusting(pub))
+    assert result.ok and result.verdict == json.loads(before[folder / "record.json"])["verdict"]
+    places = [result.standing.index(words) for words in ("wrong voxel size", "lot 8", "lot 7", "released by")]
+    assert places == sorted(places)
+    assert all(path.read_bytes() == data for path, data in before.items())
+    envelope = next(folder.glob("signatures/withdrawal-*"))
+    told = json.loads(envelope.read_bytes())
+    payload = base64.b64decode(told["payload"]).replace(b"wrong voxel size", b"wrong label here")
+    envelope.write_bytes(envelope.read_bytes().replace(told["payload"].encode(), base64.b64encode(payload)))
+    assert not verify_path(folder, trusting(pub)).ok, "the reason is signed as well"

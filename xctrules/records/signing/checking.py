@@ -92,7 +92,14 @@ class Signature:
         if self.statement is None:
             return ""
         when = self.statement.time.replace("T", " ").replace("Z", " UTC")
-        return f"{self.statement.meaning} by {self.name}, {when}"
+        why = "" if self.statement.reason is None else f": {self.statement.reason}"
+        return f"{self.statement.meaning} by {self.name}, {when}{why}"
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Later ones are larger: each signs those that were there; then by the signers' clocks."""
+        said = self.statement
+        return (0, "") if said is None else (len(said.subjects), said.time)
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,13 @@ def check_wanted(signatures: list[Signature], trust: Trust) -> Iterator[Finding]
     good = [each for each in signatures if each.state == "trusted"]
     if trust.keys and not good and not trust.vouched:
         yield Finding(SIGNATURES_FOLDER, "no signature is by a key that you trust (--trust)", False)
+    withdrawn = [e for e in good if e.statement is not None and e.statement.meaning == "withdrawal"]
+    if trust.meanings and withdrawn:
+        yield Finding(
+            SIGNATURES_FOLDER,
+            f"the record was withdrawn: {max(withdrawn, key=lambda e: e.order).line}",
+            False,
+        )
     for meaning in trust.meanings:
         if not any(each.statement is not None and each.statement.meaning == meaning for each in good):
             what = f"nobody whom you trust has signed it as {meaning} (--require)"
@@ -200,6 +214,8 @@ def _said(
     if name != statement.signer.name:
         who += f" (who signs as {statement.signer.name!r})"
     who += f", {statement.time} by the signer's clock, key {statement.signer.key_id[:16]}"
+    if statement.reason is not None:
+        who += f", because: {statement.reason}"
     if wrong:
         return f"broken: {who}: {'; '.join(wrong)}", False
     if trusted is None:

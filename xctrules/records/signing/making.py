@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,22 @@ from xctrules.records.folder import (
 from xctrules.records.reading import parse_record, read_bytes
 from xctrules.records.signing.dsse import IN_TOTO, signed
 from xctrules.records.signing.keys import SigningKey
-from xctrules.records.signing.statement import statement_bytes
+from xctrules.records.signing.statement import WITH_REASON, statement_bytes
 from xctrules.records.signing.timestamps import is_about, now, read_token, time_of
 
 Json = Mapping[str, Any]
 
 
-def signature_name(meaning: str, key: SigningKey) -> str:
-    """Where a signature stands in a cell's folder: one for each meaning and key."""
-    return f"{SIGNATURES_FOLDER}/{meaning}-{key.key_id[:16]}{SIGNATURE_SUFFIX}"
+def signature_name(meaning: str, key: SigningKey, there: Collection[str] = ()) -> str:
+    """Where a signature stands in a cell's folder: one for each meaning and key.
+
+    What is said with a reason may be said again with another one: each has a number that is free ``there``.
+    """
+    stem = f"{SIGNATURES_FOLDER}/{meaning}-{key.key_id[:16]}"
+    if meaning not in WITH_REASON:
+        return stem + SIGNATURE_SUFFIX
+    names = (f"{stem}-{number}{SIGNATURE_SUFFIX}" for number in itertools.count(1))
+    return next(name for name in names if name not in there)
 
 
 def signature_of(
@@ -37,6 +45,7 @@ def signature_of(
     key: SigningKey,
     meaning: str,
     when: datetime | None = None,
+    reason: str | None = None,
 ) -> tuple[str, bytes]:
     """A signature of a cell's files.
 
@@ -53,11 +62,13 @@ def signature_of(
         The envelope as a file of the cell's folder.
     """
     digests = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    payload = statement_bytes(record, digests, key, meaning, when or now())
-    return signature_name(meaning, key), signed(payload, IN_TOTO, key).to_bytes()
+    payload = statement_bytes(record, digests, key, meaning, when or now(), reason)
+    return signature_name(meaning, key, contents.keys()), signed(payload, IN_TOTO, key).to_bytes()
 
 
-def sign_folder(folder: Path, key: SigningKey, meaning: str, when: datetime | None = None) -> Path:
+def sign_folder(
+    folder: Path, key: SigningKey, meaning: str, when: datetime | None = None, reason: str | None = None
+) -> Path:
     """Sign what stands in a cell's folder; whether it holds is for the caller to look at before.
 
     Returns
@@ -77,7 +88,7 @@ def sign_folder(folder: Path, key: SigningKey, meaning: str, when: datetime | No
     names = [REPORT_NAME, *(str(entry["name"]) for entry in record["files"])]
     names += [f"{SIGNATURES_FOLDER}/{path.name}" for path in envelopes(folder)]
     contents = {RECORD_NAME: data, **{name: read_bytes(folder / name) for name in names}}
-    name, envelope = signature_of(record, contents, key, meaning, when)
+    name, envelope = signature_of(record, contents, key, meaning, when, reason)
     try:
         with whole_file(folder / name, replace=False) as temporary:
             temporary.write_bytes(envelope)

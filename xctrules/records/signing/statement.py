@@ -30,8 +30,14 @@ MEANINGS = {
     "measured": "this scan was inspected, and this is what came out",
     "reviewed": "I looked at the report, and its figures stand for what is said of them",
     "released": "the verdict may be acted upon",
+    "concession": "the cell is used as it is, whatever the verdict, for the reason given",
+    "amendment": "what the reason says is to be read along with the record",
+    "withdrawal": "nobody is to act upon this record any more, for the reason given",
 }
 """What a signature can mean, in the first person of who signs."""
+
+WITH_REASON = frozenset({"concession", "amendment", "withdrawal"})
+"""Meanings that say nothing without a reason. The verdict underneath stays as it is."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -53,6 +59,8 @@ class Statement:
         By the signer's clock, in UTC.
     cell_id, verdict
         As in the record that was signed.
+    reason
+        Why, in the signer's words; ``None`` where none was given.
     """
 
     subjects: Mapping[str, str]
@@ -61,14 +69,36 @@ class Statement:
     time: str
     cell_id: str
     verdict: str
+    reason: str | None = None
 
 
 class UnknownKind(RecordError):
     """Something is signed as it should be, but this version does not know what it says."""
 
 
+def check_reason(meaning: str, reason: str | None) -> None:
+    """Refuse a reason that is missing where one is needed, or that is no line of text.
+
+    Raises
+    ------
+    RecordError
+    """
+    if reason is None and meaning not in WITH_REASON:
+        return
+    if reason is None or not reason.strip():
+        raise RecordError(f"a {meaning} needs a reason", where="--reason", todo="Say why in a sentence.")
+    if not reason.isprintable() or len(reason) > 2000:
+        what = "the reason is longer than 2000 characters, or holds what cannot be printed"
+        raise RecordError(what, where="--reason", todo="Give one line of text.")
+
+
 def statement_bytes(
-    record: Json, subjects: Mapping[str, str], key: SigningKey, meaning: str, when: datetime
+    record: Json,
+    subjects: Mapping[str, str],
+    key: SigningKey,
+    meaning: str,
+    when: datetime,
+    reason: str | None = None,
 ) -> bytes:
     """The payload of a signature: canonical JSON of the statement.
 
@@ -76,9 +106,12 @@ def statement_bytes(
     ------
     ValueError
         For a meaning that there is not.
+    RecordError
+        As :func:`check_reason`.
     """
     if meaning not in MEANINGS:
         raise ValueError(f"a signature cannot mean {meaning!r}: {', '.join(MEANINGS)}")
+    check_reason(meaning, reason)
     return canonical_bytes(
         {
             "_type": STATEMENT,
@@ -86,6 +119,7 @@ def statement_bytes(
             "predicateType": PREDICATE,
             "predicate": {
                 "meaning": meaning,
+                **({} if reason is None else {"reason": reason}),
                 "signer": {
                     "name": key.name,
                     "key_id": key.key_id,
@@ -148,7 +182,8 @@ def _statement(value: Json, signer: PublicKey) -> Statement:
         raise UnknownKind(f"it means {predicate['meaning']!r}, which this version does not know")
     if not _TIME.fullmatch(predicate["time"]):
         raise RecordError(f"its time {predicate['time']!r} is none")
+    check_reason(str(predicate["meaning"]), predicate.get("reason"))
     return Statement(
         subjects, str(predicate["meaning"]), signer, str(predicate["time"]), str(predicate["cell_id"]),
-        str(predicate["verdict"]),
+        str(predicate["verdict"]), predicate.get("reason"),
     )  # fmt: skip
