@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -19,6 +19,7 @@ from xctrules.cli.console import (
     say_table,
 )
 from xctrules.core.errors import OutputError, RecordError, XctrulesError
+from xctrules.core.wording import visible
 
 if TYPE_CHECKING:
     from xctrules.records.archive.log import Log
@@ -129,6 +130,47 @@ def show(
         say(f"entry {entry['index']}, {entry['added']}: {_about(entry)}")
         for file in entry["files"]:
             say(f"  {file['sha256']}  {file['name']}")
+    return FINE
+
+
+@app.command()
+@command
+def sign(
+    archive: Archive,
+    record: Annotated[str, typer.Argument(help="SHA-256 of the record, or how it begins.", metavar="RECORD")],
+    sign_key: Annotated[Path, typer.Option(help="Private key of who signs.", metavar="FILE.key")],
+    meaning: Annotated[
+        Literal["reviewed", "released", "concession", "amendment", "withdrawal"],
+        typer.Option(help="What is said of the record."),
+    ],
+    reason: Annotated[
+        str | None, typer.Option(help="Why; a concession, amendment or withdrawal needs it.", metavar="TEXT")
+    ] = None,
+    key: KeyFile = None,
+) -> int:
+    """Say something of a record, signed, in an entry of its own; the record stays as it is."""
+    from xctrules.records.archive.layout import record_folder
+    from xctrules.records.archive.membership import verify_member
+    from xctrules.records.archive.store import add_to_record
+    from xctrules.records.signing.making import signature_in
+
+    known = {entry["record"] for entry in _opened(archive).entries() if entry["kind"] == "record"}
+    found = [sha256 for sha256 in known if len(record) >= 8 and sha256.startswith(record)]
+    if len(found) != 1:
+        what = f"{len(found)} records begin with {record!r}"
+        raise RecordError(what, where=archive, todo="See xctrules archive list --json.")
+    (sha256,) = found
+    folder = archive / record_folder(sha256)
+    signer, own = _signing(sign_key), _signing(key)
+    assert signer is not None
+    result = verify_member(folder, archive)
+    if result.failures:
+        complain(f"nothing was signed: {result.failures[0]}")
+        return DOES_NOT_HOLD
+    name, envelope = signature_in(folder, signer, meaning, reason=reason)
+    added = add_to_record(archive, sha256, {name: envelope}, "signature", own)
+    say(visible(f"{result.cell_id}, {result.verdict}: signed as {meaning} by {signer.name}"))
+    say(f"Record {added.record_sha256}, {added.new_entries} new entry")
     return FINE
 
 

@@ -42,7 +42,11 @@ def sign(
 
     The record is checked first; what does not hold is not signed.
     """
+    from xctrules.records.archive.layout import archive_around
+
     folder = _folder(record)
+    if archive_around(folder / "record.json") is not None:
+        raise XctrulesError("lies in an archive", where=folder, todo="Use xctrules archive sign.")
     if timestamp is not None:
         if key is not None or meaning is not None or reason is not None:
             raise XctrulesError(

@@ -17,6 +17,8 @@ from xctrules.records.samples import samples_csv
 RECORD_NAME = "record.json"
 REPORT_NAME = "report.html"
 SCAN_LIST_NAME = "samples/scan.sha256"
+ADDED_FOLDER = "added"
+"""Where an archive puts what comes to a record later, signatures among it, by content."""
 SIGNATURES_FOLDER, SIGNATURE_SUFFIX, TIMESTAMP_SUFFIX = "signatures", ".dsse.json", ".tsr"
 
 

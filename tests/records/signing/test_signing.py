@@ -135,3 +135,23 @@ def test_what_is_said_later_stands_on_top_and_the_verdict_underneath_stays(signe
     payload = base64.b64decode(told["payload"]).replace(b"wrong voxel size", b"wrong label here")
     envelope.write_bytes(envelope.read_bytes().replace(told["payload"].encode(), base64.b64encode(payload)))
     assert not verify_path(folder, trusting(pub)).ok, "the reason is signed as well"
+
+
+def test_in_an_archive_it_is_an_entry_and_read_like_any_signature(signed, tmp_path):
+    folder, pub = signed
+    key = next(tmp_path.glob("*.key"))
+    archive = tmp_path / "archive"
+    for words in (("init", archive, "--key", key), ("add", archive, folder, "--key", key)):
+        assert command("archive", *words).returncode == 0
+    (kept,) = archive.glob("records/*/*")
+    before = {p: p.read_bytes() for p in kept.rglob("*") if p.is_file()}
+    asked = ("archive", "sign", archive, kept.name, "--sign-key", key, "--key", key)
+    for words in (("--meaning", "released"), ("--meaning", "withdrawal", "--reason", "recalled")):
+        done = command(*asked, *words)
+        assert done.returncode == 0, done.stderr
+    assert command("sign", kept, "--key", key, "--meaning", "released").returncode == 2
+    done = command("verify", archive, "--trust", pub)
+    assert done.returncode == 0, done.stdout
+    top = next(line for line in done.stdout.splitlines() if "signed: withdrawal" in line)
+    assert "recalled" in top and top.index("recalled") < top.index("released by") < top.index("reviewed by")
+    assert all(path.read_bytes() == data for path, data in before.items())

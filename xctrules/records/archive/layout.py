@@ -21,10 +21,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from xctrules.records.folder import ADDED_FOLDER
+
 CHECKPOINT, LOG, RECORDS = "checkpoint", "log", "records"
 README, CHECKER = "README.txt", "verify_xctrules.py"
 PROOF = "archive.tlog-proof"
-ADDED = "added"
+ADDED = ADDED_FOLDER
 PENDING, LOCK = "pending", "lock"
 UNFINISHED = ".new"
 """Ending of a file that is about to take another one's place."""

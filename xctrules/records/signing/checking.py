@@ -11,6 +11,7 @@ from xctrules.core.errors import RecordError
 from xctrules.core.wording import counted
 from xctrules.records.checks import Finding, sha256_of
 from xctrules.records.folder import (
+    ADDED_FOLDER,
     RECORD_NAME,
     REPORT_NAME,
     SIGNATURE_SUFFIX,
@@ -21,7 +22,7 @@ from xctrules.records.folder import (
 from xctrules.records.reading import read_bytes
 from xctrules.records.signing.dsse import read_envelope, read_payload
 from xctrules.records.signing.keys import PublicKey
-from xctrules.records.signing.making import envelopes
+from xctrules.records.signing.making import envelopes, name_in
 from xctrules.records.signing.statement import MEANINGS, Statement, UnknownKind, read_statement
 from xctrules.records.signing.timestamps import is_about, read_token, time_of, vouched_for
 
@@ -125,20 +126,20 @@ def digests_beside(record: Json, record_data: bytes, folder: Path) -> dict[str, 
     """SHA-256 of the record, and of what stands beside it of what is signed with it, by name."""
     listed = (str(entry["name"]) for entry in _files(record))
     names = [REPORT_NAME, *filter(can_be_listed, listed)]
-    names += [f"{SIGNATURES_FOLDER}/{path.name}" for path in envelopes(folder)]
+    names += [name_in(folder, path) for path in envelopes(folder)]
     there = {name: sha256_of(read_bytes(folder / name)) for name in names if (folder / name).is_file()}
     return {**there, RECORD_NAME: sha256_of(record_data)}
 
 
 def signing_files(folder: Path) -> set[str]:
     """Signatures, and the time stamps beside them, by name."""
-    names = [f"{SIGNATURES_FOLDER}/{path.name}" for path in envelopes(folder)]
+    names = [name_in(folder, path) for path in envelopes(folder)]
     return {*names, *(name + TIMESTAMP_SUFFIX for name in names)}
 
 
 def check_signatures(folder: Path, present: Present, trust: Trust = NOBODY) -> list[Signature]:
     """Check every signature in a cell's folder, in the order of their names."""
-    return [_check(path, present, trust) for path in envelopes(folder)]
+    return [_check(folder, path, present, trust) for path in envelopes(folder)]
 
 
 def check_wanted(signatures: list[Signature], trust: Trust) -> Iterator[Finding]:
@@ -159,8 +160,8 @@ def check_wanted(signatures: list[Signature], trust: Trust) -> Iterator[Finding]
             yield Finding(SIGNATURES_FOLDER, what, False)
 
 
-def _check(path: Path, present: Present, trust: Trust) -> Signature:
-    file = f"{SIGNATURES_FOLDER}/{path.name}"
+def _check(folder: Path, path: Path, present: Present, trust: Trust) -> Signature:
+    file = name_in(folder, path)
     try:
         data = read_bytes(path)
         envelope = read_envelope(data)
@@ -191,14 +192,21 @@ def _differences(statement: Statement, present: Present) -> Iterator[str]:
     for name in sorted(needed - signed.keys()):
         yield f"it does not sign {name}"
     for name in sorted(signed.keys() - needed):
-        if not (name.startswith(f"{SIGNATURES_FOLDER}/") and name.endswith(SIGNATURE_SUFFIX)):
+        if not _is_a_signatures(name):
             yield f"it signs {name!r}, of which the record knows nothing"
     for name in sorted(signed.keys() - {RECORD_NAME}):
         found = present.digests.get(name)
+        if _is_a_signatures(name) and signed[name] in present.digests.values():
+            continue  # an archive keeps it under another name
         if found is None and present.whole:
             yield f"{name} was signed and is missing"
         elif found is not None and found != signed[name]:
             yield f"{name} is not as it was signed"
+
+
+def _is_a_signatures(name: str) -> bool:
+    loose = name.startswith(f"{SIGNATURES_FOLDER}/") and name.endswith(SIGNATURE_SUFFIX)
+    return loose or (name.startswith(f"{ADDED_FOLDER}/") and name.endswith(".json"))
 
 
 def _files(record: Json) -> list[Json]:

@@ -12,6 +12,7 @@ from typing import Any
 from xctrules.core.errors import OutputError, RecordError
 from xctrules.core.files import AlreadyThere, whole_file
 from xctrules.records.folder import (
+    ADDED_FOLDER,
     RECORD_NAME,
     REPORT_NAME,
     SIGNATURE_SUFFIX,
@@ -66,10 +67,33 @@ def signature_of(
     return signature_name(meaning, key, contents.keys()), signed(payload, IN_TOTO, key).to_bytes()
 
 
+def signature_in(
+    folder: Path, key: SigningKey, meaning: str, when: datetime | None = None, reason: str | None = None
+) -> tuple[str, bytes]:
+    """A signature of what stands in a cell's folder; whether it holds is for the caller to look at before.
+
+    Returns
+    -------
+    name, data
+        The envelope as a file of the cell's folder; nothing is written.
+
+    Raises
+    ------
+    RecordError
+        When record, report or a file that the record lists is missing or cannot be read.
+    """
+    data = read_bytes(folder / RECORD_NAME)
+    record = parse_record(data, folder / RECORD_NAME)
+    names = [REPORT_NAME, *(str(entry["name"]) for entry in record["files"])]
+    names += [name_in(folder, path) for path in envelopes(folder)]
+    contents = {RECORD_NAME: data, **{name: read_bytes(folder / name) for name in names}}
+    return signature_of(record, contents, key, meaning, when, reason)
+
+
 def sign_folder(
     folder: Path, key: SigningKey, meaning: str, when: datetime | None = None, reason: str | None = None
 ) -> Path:
-    """Sign what stands in a cell's folder; whether it holds is for the caller to look at before.
+    """Sign what stands in a cell's folder, and write the envelope there; it never replaces another one.
 
     Returns
     -------
@@ -79,16 +103,11 @@ def sign_folder(
     Raises
     ------
     RecordError
-        When record, report or a file that the record lists is missing or cannot be read.
+        As :func:`signature_in`.
     OutputError
         When that key has signed with that meaning already, or the envelope cannot be written.
     """
-    data = read_bytes(folder / RECORD_NAME)
-    record = parse_record(data, folder / RECORD_NAME)
-    names = [REPORT_NAME, *(str(entry["name"]) for entry in record["files"])]
-    names += [f"{SIGNATURES_FOLDER}/{path.name}" for path in envelopes(folder)]
-    contents = {RECORD_NAME: data, **{name: read_bytes(folder / name) for name in names}}
-    name, envelope = signature_of(record, contents, key, meaning, when, reason)
+    name, envelope = signature_in(folder, key, meaning, when, reason)
     try:
         with whole_file(folder / name, replace=False) as temporary:
             temporary.write_bytes(envelope)
@@ -100,8 +119,14 @@ def sign_folder(
 
 
 def envelopes(folder: Path) -> list[Path]:
-    """The signatures in a cell's folder, sorted by name."""
-    return sorted((folder / SIGNATURES_FOLDER).glob(f"*{SIGNATURE_SUFFIX}"))
+    """The signatures in a cell's folder, sorted by name; those that came to it in an archive last."""
+    later = (p for p in sorted((folder / ADDED_FOLDER).glob("*.json")) if b'"payloadType"' in read_bytes(p))
+    return [*sorted((folder / SIGNATURES_FOLDER).glob(f"*{SIGNATURE_SUFFIX}")), *later]
+
+
+def name_in(folder: Path, path: Path) -> str:
+    """A file's name in a cell's folder."""
+    return path.relative_to(folder).as_posix()
 
 
 def attach_timestamp(folder: Path, token_file: Path) -> tuple[Path, str]:
