@@ -376,9 +376,18 @@ def smallest_groove_told_apart(depth_mm: float) -> Contribution:
     return Contribution("smallest groove told apart", depth_mm / math.sqrt(3), type="B")
 
 
-def scatter_of_the_straight_radii(scatter_mm: float) -> Contribution:
-    """Of the radius that a groove is counted from: the standard deviation of the straight ones. Type A."""
-    return Contribution("scatter of the straight part's radii", scatter_mm)
+def noise_of_the_straight_radii(noise_mm: float) -> Contribution:
+    """Of one height's radius, from second differences along the height. Type A."""
+    return Contribution("noise of the straight part's radii", noise_mm)
+
+
+def groove_or_bulge(outward_mm: float) -> Contribution:
+    """Half of how far the can goes out beyond its usual radius, over sqrt(3). Type B.
+
+    If that is a bulge, the groove is as deep as it lies under the usual radius; if all else lies in a groove,
+    it is deeper by the bulge. Half-way between them is stated.
+    """
+    return Contribution("groove or bulge", outward_mm / 2 / math.sqrt(3), type="B")
 
 
 def half_height_along_the_can(voxels_mm: float) -> Contribution:

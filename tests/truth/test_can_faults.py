@@ -243,3 +243,27 @@ def test_a_groove_at_the_bottom_is_no_corner() -> None:
     ring = Ring(depth_mm=0.2, height_mm=0.5, out_mm=0.6, end="bottom")
     found, _ = measured(spec_of({}, view="bottom", rings=(ring,)))
     assert holds(found["groove_depth"], 0.2)
+
+
+MOSTLY = {"groove": 1.0, "bulge": -1.0}
+
+
+@pytest.mark.parametrize("inward", MOSTLY.values(), ids=MOSTLY.keys())
+def test_a_ring_over_most_of_the_height_in_view_is_no_straight_can(inward: float) -> None:
+    """0.94 mm of 1.6: most of the straight part lies in the ring, all of it within a voxel of its middle."""
+    ring = Ring(depth_mm=inward * 0.113, height_mm=0.94, out_mm=0.2)
+    spec = spec_of(COARSE, view="roll", roll_in_view_mm=1.6, rings=(ring,))
+    found, ledger = measured(spec)
+    assert sum(place.extent for place in ledger.unexplained) > 1.0
+    assert holds(found["groove_depth"], max(ring.depth_mm, 0.0), 0.1 * spec.voxel_size_mm[2])
+
+
+def test_a_groove_beside_a_bulge_cannot_be_told_from_either() -> None:
+    """Neither leaves 0.1 mm to the can between them; together they are more than a can may vary."""
+    rings = tuple(
+        Ring(depth_mm=depth, height_mm=0.6, out_mm=out) for depth, out in ((0.07, -0.5), (-0.07, 0.5))
+    )
+    found, ledger = measured(spec_of({}, view="roll", roll_in_view_mm=2.2, rings=rings))
+    assert any("cannot be told apart" in place.reason for place in ledger.unexplained)
+    groove = found["groove_depth"]
+    assert holds(groove, 0.07) and holds(groove, 0.14)
