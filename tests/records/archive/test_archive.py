@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from archive_examples import KEY, cell, filled, holds
 from command_line import command
-from record_examples import example
 
 from xctrules.records.archive.checking import verify_archive
 from xctrules.records.archive.checkpoint import parse_checkpoint
 from xctrules.records.archive.collecting import read_item
 from xctrules.records.archive.log import Log
-from xctrules.records.archive.store import append, create_archive
-from xctrules.records.binding import bound_report
-from xctrules.records.folder import write_cell
+from xctrules.records.archive.store import append
 from xctrules.records.signing.checking import Trust
-from xctrules.records.signing.keys import SigningKey, new_key, save_key
-
-KEY = new_key("Cell laboratory")
-
-
-def cell(folder: Path, name: str, diameter: float = 21.2) -> Path:
-    record, files = example(name, diameter=diameter)
-    record, page = bound_report(record, files)
-    return write_cell(folder, record, files, page)
-
-
-def filled(folder: Path, key: SigningKey | None = KEY, count: int = 3) -> Path:
-    archive = folder / "archive"
-    create_archive(archive, "example.org/cells", key)
-    for i in range(count):
-        append(archive, [read_item(cell(folder / "cells", f"cell-{i}"))], key)
-    return archive
-
-
-def holds(archive: Path) -> bool:
-    return all(result.ok for result in verify_archive(archive, Trust((KEY.public,)), recompute=False))
+from xctrules.records.signing.keys import new_key, save_key
 
 
 def checker_holds(archive: Path, pub: Path, checker: Path) -> bool:
@@ -159,57 +133,6 @@ def test_a_record_that_does_not_hold_is_not_put_away(kept, tmp_path):
     done = command("archive", "add", archive, folder, "--key", next((tmp_path / "keys").glob("*.key")))
     assert done.returncode == 1 and "not put away" in done.stderr
     assert Log.open(archive).head.size == 4
-
-
-def _write_many(archive: Path, folder: Path, first: int, count: int) -> None:
-    for i in range(first, first + count):
-        append(archive, [read_item(cell(folder, f"cell-{i}"))])
-        with (folder / f"acknowledged-{first}").open("a") as told:
-            told.write(f"cell-{i}\n")
-
-
-def _in_log(archive: Path) -> list[str]:
-    return [entry["cell_id"] for entry in Log.open(archive).entries() if entry["kind"] == "record"]
-
-
-def test_several_writers_at_once_lose_and_double_nothing(tmp_path):
-    archive = filled(tmp_path, None, count=0)
-    context = multiprocessing.get_context("spawn")
-    writers = [
-        context.Process(target=_write_many, args=(archive, tmp_path / str(i), 100 * i, 5)) for i in range(4)
-    ]
-    for i, writer in enumerate(writers):
-        (tmp_path / str(i)).mkdir()
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
-    expected = [f"cell-{100 * i + k}" for i in range(4) for k in range(5)]
-    assert sorted(_in_log(archive)) == sorted(expected)
-    assert all(result.ok for result in verify_archive(archive, recompute=False))
-
-
-@pytest.mark.skipif(os.name != "posix", reason="kills its writers by a signal")
-def test_a_killed_writer_loses_nothing_that_it_acknowledged(tmp_path):
-    archive = filled(tmp_path, None, count=0)
-    context = multiprocessing.get_context("fork")
-    rng = np.random.default_rng(2)
-    for attempt in range(12):
-        folder = tmp_path / str(attempt)
-        folder.mkdir()
-        writer = context.Process(target=_write_many, args=(archive, folder, 1000 * attempt, 500))
-        writer.start()
-        time.sleep(float(rng.uniform(0.05, 0.4)))
-        assert writer.pid is not None
-        os.kill(writer.pid, signal.SIGKILL)
-        writer.join()
-        append(archive, [read_item(cell(folder, f"after-{attempt}"))])  # the next writer cleans up
-        told = folder / f"acknowledged-{1000 * attempt}"
-        acknowledged = told.read_text().split() if told.exists() else []
-        logged = _in_log(archive)
-        assert set(acknowledged) <= set(logged) and len(set(logged)) == len(logged)
-        assert all(result.ok for result in verify_archive(archive, recompute=False)), attempt
-        assert not list(archive.glob("*.new")) and not (archive / "pending").exists()
 
 
 def test_the_commands_from_key_to_check(tmp_path):

@@ -148,7 +148,7 @@ def append(
     KeyFileError
         When the key is not the archive's.
     OutputError
-        When it cannot be written: nothing was added then.
+        When it cannot be written: what was not made to last is not part of the archive then.
     """
     disk = disk or Disk()
     with only_writer(folder), _reported(folder):
@@ -321,7 +321,7 @@ def _reported(folder: Path) -> Iterator[None]:
         ) from error
     except OSError as error:
         raise OutputError(
-            f"nothing was added: it cannot be written ({error.strerror or error})",
+            f"it cannot be written ({error.strerror or error})",
             where=error.filename or folder,
-            todo="Check permissions and free space, and add it again.",
+            todo="Check permissions and free space, and add it again: nothing is added twice.",
         ) from error
