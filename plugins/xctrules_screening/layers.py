@@ -38,6 +38,9 @@ SECTOR_DEG = 30.0
 """Even and odd sectors of this width are averaged by themselves: wide enough for twenty voxels at a radius,
 narrow enough that both see all sides of the roll."""
 
+HALF_HEIGHT = 0.5
+"""Share of the usual step from gap to cathode below which a sector of a turn has no cathode."""
+
 LEAST_VOXELS, LEAST_RADII = 20, 20
 """Voxels in an average at one radius, and radii that rings are judged by."""
 
@@ -171,7 +174,8 @@ def ring_sd(roll: Unrolled, layers: Layers, frame: CellFrame) -> tuple[float, in
     averages, noise in neither: their covariance is the rings' variance.
     """
     phases = np.unique([*layers.cathode, *layers.gaps])
-    total, number = _by_distance(_without_turns(roll.grey[:, :, phases], layers.noise), phases, roll, frame)
+    grey = np.where(_whole_turns(roll, layers)[:, None, None], roll.grey[:, :, phases], np.nan)
+    total, number = _by_distance(_without_turns(grey, layers.noise), phases, roll, frame)
     enough = (number >= LEAST_VOXELS).all(axis=0)
     if enough.sum() < LEAST_RADII:
         return math.nan, 0
@@ -181,6 +185,22 @@ def ring_sd(roll: Unrolled, layers: Layers, frame: CellFrame) -> tuple[float, in
     slow = np.stack([np.convolve(row, kernel, mode="valid") for row in padded])
     fast = mean - slow
     return math.sqrt(max(float(np.mean(fast[0] * fast[1])), 0.0)), int(enough.sum())
+
+
+def _whole_turns(roll: Unrolled, layers: Layers) -> NDArray[np.bool_]:
+    """Which turns (nturns,) show a cathode in every sector where they were located.
+
+    Where the cathode begins or ends within a turn, its pattern has no mean that could be taken off, and the
+    step would look like a ring.
+    """
+    per_sector = max(1, round(SECTOR_DEG * roll.theta_deg.size / 360.0))
+    count = roll.theta_deg.size // per_sector
+    grey = roll.grey[..., : count * per_sector]
+    by_sector = mean_of_finite(grey.reshape(*grey.shape[:-1], count, per_sector), (0, 4))
+    height = by_sector[:, layers.cathode].mean(axis=1) - by_sector[:, list(layers.gaps)].mean(axis=1)
+    with np.errstate(invalid="ignore"):
+        without = height < HALF_HEIGHT * (layers.cathode_grey - layers.gap_grey)
+    return ~without.any(axis=1)
 
 
 def _without_turns(grey: NDArray[np.float32], noise: float) -> Floats:

@@ -31,6 +31,10 @@ FIT_BIAS_VOXELS = 0.05
 GAP_EDGE_VOXELS = 0.1
 """The same of the can's inner edge where a roll lies close to it. From drawn cans."""
 
+ONE_SIDED_VOXELS = 0.2
+"""Half-width, in voxels, of how far the flank of its one cathode draws the fitted line of a foil that has one
+on one side only. From drawn rolls."""
+
 TAKEN_UP = 0.08
 """Standard uncertainty of a root-mean-square error, as a share of it: how much of a buckle's flanks the path
 of its turn still takes up (found on phantoms)."""
@@ -74,6 +78,16 @@ def slice_to_slice_of_largest(by_height: Floats) -> Contribution:
     n = max(1, by_height.size)
     scatter = float(np.std(by_height, ddof=1)) if by_height.size > 1 else 0.0
     return Contribution("slice to slice", scatter / math.sqrt(n), degrees_of_freedom=max(1, n - 1))
+
+
+def pitch_beside_the_gap(by_sector: Floats) -> Contribution:
+    """Standard deviation of the pitch (nsectors,) over the sectors of the roll. Type B.
+
+    Which of them is the pitch of sound layers beside a gap is not known.
+    """
+    good = by_sector[np.isfinite(by_sector)]
+    spread = float(good.std(ddof=1)) if good.size > 1 else 0.0
+    return Contribution("pitch of sound layers beside the gap", spread, type="B")
 
 
 def pitch_of_sectors(by_sector: Floats) -> Contribution:
@@ -132,15 +146,22 @@ def position_of_the_line(sigma_mm: float, angles: int) -> Contribution:
     return Contribution("position of the fitted line", sigma_mm / math.sqrt(angles), type="B")
 
 
-def pattern_of_voxels(voxel_mm: float) -> Contribution:
-    """:data:`PATTERN_VOXELS`. Type B."""
-    return Contribution("pattern of voxels along a thin foil", PATTERN_VOXELS * voxel_mm, type="B")
+def pattern_of_voxels(voxel_mm: float, foils: int = 1) -> Contribution:
+    """:data:`PATTERN_VOXELS` for each of the ``foils`` that a distance lies between. Type B."""
+    pattern = PATTERN_VOXELS * voxel_mm * math.sqrt(foils)
+    return Contribution("pattern of voxels along a thin foil", pattern, type="B")
 
 
 def bias_of_the_fit_over_the_turns(voxel_mm: float, turns: int) -> Contribution:
     """:data:`FIT_BIAS_VOXELS` between the first and the last of the full turns. Type B."""
     bias = FIT_BIAS_VOXELS * voxel_mm / max(float(turns), 1.0)
     return Contribution("bias of the foil's fit, over the roll's turns", bias, type="B")
+
+
+def fit_of_a_foil_without_a_cathode(voxel_mm: float) -> Contribution:
+    """:data:`ONE_SIDED_VOXELS` of the first and last turn against their neighbours, rectangular. Type B."""
+    drawn = ONE_SIDED_VOXELS * voxel_mm / math.sqrt(3)
+    return Contribution("fit of a foil with a cathode on one side only", drawn, type="B")
 
 
 def bias_of_the_fit_beside_unequal_gaps(voxel_mm: float) -> Contribution:

@@ -64,16 +64,17 @@ def largest_by_height(values: Floats) -> Floats:
 
 
 def lines_of_largest(
-    cell: CylinderCell, foil: FoilTrace, found: Corrected, by_height: Floats
+    cell: CylinderCell, foil: FoilTrace, found: Corrected, by_height: Floats, foils: int = 1
 ) -> tuple[Contribution, ...]:
-    """What all extremes of the foil's place have in common; ``by_height`` (nz,) are those of each height."""
+    """What all extremes of the foil's place have in common; ``by_height`` (nz,) are those of each height, and
+    the value is a distance between so many ``foils``."""
     angles = foil.theta_deg.size
     return (
         cell.scale.contribution(found.value),
         budget.noise_in_the_largest(found.noise),
         budget.position_of_the_line(foil.sigma_mm, angles),
         budget.slice_to_slice_of_largest(by_height),
-        budget.pattern_of_voxels(max(cell.frame.voxel_mm[1:])),
+        budget.pattern_of_voxels(max(cell.frame.voxel_mm[1:]), foils),
     )
 
 

@@ -17,6 +17,7 @@ from xctrules.core.measurement import MetricResult
 from xctrules.core.names import Description
 from xctrules.cylinder.frame import GEOMETRY
 from xctrules.cylinder.surfaces import CylinderCell, FoilTrace
+from xctrules_winding.delamination import DELAMINATION, delamination
 from xctrules_winding.errors import TABLE, core_collapse, errors
 from xctrules_winding.figures import figures
 from xctrules_winding.paths import Fits, fit_all
@@ -41,6 +42,10 @@ DESCRIPTIONS: Mapping[str, Description] = {
     ),
     "winding.core_collapse": Description(
         "mm", "Core collapse", "deepest inward departure of the innermost turns", "smaller",
+        zero_when_good=True,
+    ),
+    DELAMINATION: Description(
+        "mm", "Widest gap in the roll", "widest gap between neighbouring layers beyond the pitch", "smaller",
         zero_when_good=True,
     ),
     "winding.concentricity": Description(
@@ -90,6 +95,7 @@ class WindingMetric:
                     pitch(cell, fits),
                     *errors(cell, foil, fits),
                     core_collapse(cell, foil, fits),
+                    delamination(cell, foil, fits, account),
                     *seat(cell, foil, fits),
                 ],
                 figures=figures(cell, foil, fits),

@@ -21,6 +21,7 @@ from xctrules.core.measurement import Measurement
 from xctrules.cylinder.surfaces import CylinderCell, Floats, FoilTrace
 from xctrules_winding import budget
 from xctrules_winding.seat import can_gap
+from xctrules_winding.slips import slipped
 
 COMPLETENESS = "winding.completeness"
 PART = "roll cross-section"
@@ -49,6 +50,10 @@ no layer: the copper of a layer is ten times thinner."""
 
 LEAST_LAYER = 0.5
 """Thinnest strip, in pitches, that can be a layer: half a turn holds one electrode."""
+
+APART = "neighbouring turns lie further apart than a layer is thick"
+
+SLIPPED = "the followed line steps from one layer onto another, and back"
 
 ALLOWED_MM2 = 1.0
 """Largest place with which a cell may still pass: some 3 mm along one layer."""
@@ -96,15 +101,17 @@ def unfollowed(cell: CylinderCell, foil: FoilTrace, pitch_mm: float) -> Ledger |
     dark = float(np.nanpercentile(section.grey[inside], 1.0))
     roll = float(np.nanmean(section.grey[own & inside])) if (own & inside).any() else dark
     level, metal = dark + ELECTRODE_SHARE * (roll - dark), dark + METAL_SHARE * (frame.can_grey - dark)
+    slips = _own(np.where(slipped(radius, pitch_mm), radius, np.nan), section.r_mm, pitch_mm) & inside
     layers = _bright_layers(section, inside & ~own & ~apart, level, metal, pitch_mm)
     places = [
         *_places(section, layers, "layers lie that no followed foil explains"),
-        *_places(section, apart & inside, "neighbouring turns lie further apart than a layer is thick"),
+        *_places(section, apart & inside, APART),
+        *_places(section, slips, SLIPPED),
     ]
     total = np.where(inside, section.area_mm2[None, :], 0.0)
     free = float(total[inside & ~own & ~apart & ~layers].sum())
     return Ledger(
-        PART, "mm2", float(total.sum()), float(total[own & inside].sum()), ALLOWED_MM2,
+        PART, "mm2", float(total.sum()), float(total[own & inside & ~slips].sum()), ALLOWED_MM2,
         {"free space in the core and before the can": free}, tuple(places),
     )  # fmt: skip
 
@@ -123,18 +130,24 @@ def _section(cell: CylinderCell, foil: FoilTrace, outermost_mm: float) -> _Secti
 
 def _by_turn(radius: Floats, r: Floats, pitch_mm: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Samples that belong to a turn's own layer, and those between two turns that lie too far apart."""
-    own = np.zeros((radius.shape[1], r.size), dtype=bool)
+    own = _own(radius, r, pitch_mm)
     apart = np.zeros_like(own)
     for column in range(radius.shape[1]):
         turns = radius[:, column]
         turns = np.sort(turns[np.isfinite(turns)])
-        if not turns.size:
-            continue
-        own[column] = (np.abs(r[:, None] - turns[None, :]) < OWN_LAYER * pitch_mm).any(axis=1)
         for low, high in pairwise(turns):
             if high - low > WIDEST_STEP * pitch_mm:
                 apart[column] |= (r > low + 0.5 * pitch_mm) & (r < high - 0.5 * pitch_mm)
     return own & ~apart, apart
+
+
+def _own(radius: Floats, r: Floats, pitch_mm: float) -> NDArray[np.bool_]:
+    """Samples (nt, nr) that lie in the layer of one of the turns (nturns, nt)."""
+    own = np.zeros((radius.shape[1], r.size), dtype=bool)
+    for turn in radius:
+        with np.errstate(invalid="ignore"):
+            own |= np.abs(r[None, :] - turn[:, None]) < OWN_LAYER * pitch_mm
+    return own
 
 
 def _bright_layers(

@@ -11,7 +11,8 @@ MEASUREMENTS = {
         canister.wall_thickness.min canister.wall_thickness.max canister.wall_thickness.std
         canister.ovality canister.roundness canister.dent_depth winding.pitch winding.max_abs_error
         winding.rms_error winding.spiral_rms_error winding.core_collapse winding.concentricity
-        winding.can_gap.min winding.can_gap.mean screening.resolution screening.axis_residual
+        winding.can_gap.min winding.can_gap.mean winding.delamination.largest
+        screening.resolution screening.axis_residual
         segmentation.threshold_sensitivity overhang.length.mean overhang.length.std
         overhang.length.min overhang.length.max overhang.base_height.std overhang.base_height.range
         contamination.largest

@@ -222,6 +222,8 @@ def test_cupping_is_what_was_painted(cupping: float) -> None:
 def test_rings_are_found_about_the_scanners_axis_and_turns_are_none(offset: tuple[float, float]) -> None:
     none, _, _ = screened(drawn(offset_mm=offset))
     assert value(none, "ring_index") < 0.2
+    begun_late, _, _ = screened(drawn(offset_mm=offset, lead_in_turns=1.4, lead_out_turns=1.7))
+    assert value(begun_late, "ring_index") < 0.2
     found, _, _ = screened(drawn(offset_mm=offset, imaging=Imaging(noise=0.02, rings=0.02)))
     more, result, _ = screened(drawn(offset_mm=offset, imaging=Imaging(noise=0.01, rings=0.04)))
     # Rings were painted as strong as the noise, one value for each radius, linear between: that and the bins

@@ -95,3 +95,22 @@ def test_a_turn_missing_between_its_neighbours(sound: CylinderCell) -> None:
     # Between the layers of the two neighbours one pitch is left: an arc of 120 degrees, one pitch wide.
     assert largest.extent == pytest.approx(ring_mm2(at - pitch / 2, at + pitch / 2, 120.0), rel=0.15)
     assert abs(largest.at["theta_deg"] - 120.0) < 5 and abs(largest.at["r_mm"] - at) < 0.1
+
+
+@pytest.mark.parametrize("lifted", [0.0, 0.3])
+def test_a_line_that_left_its_foil_and_came_back(sound: CylinderCell, lifted: float) -> None:
+    """Onto the cathode's edge over 80 degrees; a tab that lifts all turns outside it changes nothing."""
+    radius = trace(sound).radius_mm.copy()
+    pitch = float(np.nanmedian(np.diff(radius, axis=1)))
+    theta = trace(sound).theta_deg
+    over = (theta >= 250.0) & (theta < 330.0)
+    at = float(np.nanmean(radius[:, 4, over]))
+    radius[:, 5:, (theta >= 220.0) & (theta < 345.0)] += lifted * pitch
+    assert not any("steps from one layer" in p.reason for p in account(sound, radius).unexplained)
+    radius[:, 4, over] += 0.4 * pitch
+    largest = max(account(sound, radius).unexplained, key=lambda place: place.extent)
+    assert "steps from one layer" in largest.reason
+    # The turn's own layer, three quarters of a pitch to either side of the line.
+    low, high = at - 0.35 * pitch, at + 1.15 * pitch
+    assert largest.extent == pytest.approx(ring_mm2(low, high, 80.0), rel=0.15)
+    assert abs(largest.at["theta_deg"] - 290.0) < 5

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from xctrules.core.errors import NotMeasurable
 from xctrules.core.measurement import Measurement, Scale
 from xctrules.core.slices import ArraySlices, Scan
 from xctrules.cylinder.frame import CellFrame
-from xctrules.cylinder.phantom import CentrePin, Imaging, PhantomSpec, small
+from xctrules.cylinder.phantom import CentrePin, Gap, Imaging, PhantomSpec, small
 from xctrules.cylinder.phantom import draw as draw_cell
 from xctrules.cylinder.surfaces import (
     CanSurface,
@@ -343,6 +344,9 @@ def test_sound_cells_show_their_turns_and_no_collapse(name: str) -> None:
     for quantity in ("winding.core_collapse", "winding.max_abs_error"):
         value = got[quantity].value
         assert value is not None and value < limit * voxel, quantity
+    # Noise as slow as a bend of the foil stays in the largest value: a quarter of a voxel.
+    apart = got["winding.delamination.largest"]
+    assert apart.value is not None and apart.value < (apart.expanded_uncertainty or 0.0) + 0.25 * voxel
 
 
 @pytest.mark.parametrize("depth", [1.5, 3.0, 6.0])
@@ -358,6 +362,39 @@ def test_core_collapse_has_the_depth_and_place_that_were_drawn(depth: float, han
     assert got.worst_at is not None
     # A raised cosine 90 degrees wide is flat at its top: at 20 degrees it still has six tenths of its depth.
     assert abs((got.worst_at["theta_deg"] - roll.buckle_deg + 180) % 360 - 180) < 20
+
+
+@pytest.mark.parametrize(
+    ("gap_mm", "outside"), [(0.11, "anode"), (0.11, "cathode"), (0.32, "anode"), (0.32, "separator")]
+)
+def test_layers_apart_are_stated_as_far_as_they_were_drawn(gap_mm: float, outside: Any) -> None:
+    gap = Gap(turn=3, theta_deg=200.0, width_deg=120.0, gap_mm=gap_mm, outside=outside)
+    wide = small().outer_diameter_mm + 2 * gap_mm
+    spec = small(view="roll", roll_in_view_mm=0.5, turns=7.3, gaps=(gap,), outer_diameter_mm=wide)
+    cell, _ = phantom_cell(draw_cell(spec), segmented=False, angles=180)
+    found = measure(cell, trace_with_cathodes(cell)[0])["winding.delamination.largest"]
+    # Averaged over 3 degrees of a raised cosine, beside the pattern of voxels along a thin foil.
+    assert found.value == pytest.approx(gap_mm, abs=0.5 * spec.voxel_size_mm[1])
+    assert abs(found.value - gap_mm) <= (found.expanded_uncertainty or 0.0)
+    assert found.worst_at is not None
+    assert abs((found.worst_at["theta_deg"] - 200.0 + 180) % 360 - 180) < 25
+    assert abs(found.worst_at["turn"] - 3) <= 1
+
+
+def test_a_coating_off_its_foil_is_not_followed_in_silence() -> None:
+    """Half of a cathode between two gaps looks like a foil, and lies nearer to the next turn than it."""
+    gap = Gap(turn=3, theta_deg=200.0, width_deg=120.0, gap_mm=0.32, outside="cathode")
+    wide = small().outer_diameter_mm + 2 * gap.gap_mm
+    spec = small(view="roll", roll_in_view_mm=0.5, turns=7.3, gaps=(gap,), outer_diameter_mm=wide)
+    cell, _ = phantom_cell(draw_cell(spec), angles=180)
+    found = {m.name: m for m in WindingMetric().measure(cell).measurements}
+    apart, left = found["winding.delamination.largest"], found["winding.completeness"]
+    if apart.value is None:
+        assert left.value is not None and left.value > 1.0
+        assert left.worst_at is not None
+        assert abs((left.worst_at["theta_deg"] - 200.0 + 180) % 360 - 180) < 30
+    else:
+        assert abs(apart.value - gap.gap_mm) <= (apart.expanded_uncertainty or 0.0)
 
 
 def test_largest_error_is_the_drawn_one_where_it_was_drawn() -> None:

@@ -165,6 +165,7 @@ _FORMULAS: Sequence[tuple[str, str, _Formula]] = (
     ("winding.pitch", "", _pitch),
     ("winding.", "error", _foil_place),
     ("winding.core_collapse", "", _foil_place),
+    ("winding.delamination", "", _foil_place),
     ("winding.concentricity", "", _foil_place),
     ("winding.can_gap", "", _foil_place),
 )  # fmt: skip

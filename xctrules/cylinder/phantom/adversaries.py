@@ -107,13 +107,15 @@ def _judged_by(spec: PhantomSpec, nominal: float) -> JudgedBy:
     on a measurement that nothing makes is left out.
     """
     d = DETECTED_MM
+    strip = max((tab.thickness_mm for tab in spec.tabs), default=0.0)
     wanted: tuple[tuple[str, Side, float], ...] = (
         ("canister.dent_depth", "max", d["dent"]),
         ("canister.wall_thickness.min", "min", spec.wall_mm - d["wall"]),
         ("canister.groove_depth", "max", d["ring"]),
         # half of the area that must be found: that of a small opening lies within its own uncertainty
         ("canister.opening.largest", "max", 2 * d["opening"] ** 2),
-        ("winding.delamination.largest", "max", d["delamination"]),
+        # a tab's strip parts its neighbours by its thickness
+        ("winding.delamination.largest", "max", d["delamination"] + strip),
         ("winding.core_collapse", "max", d["core"]),
         ("contamination.largest", "max", d["particle"]),
         ("overhang.length.max", "max", spec.overhang_mm + spec.overhang_wave_mm + d["tall"]),
