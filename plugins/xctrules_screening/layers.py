@@ -200,7 +200,7 @@ def _whole_turns(roll: Unrolled, layers: Layers) -> NDArray[np.bool_]:
     height = by_sector[:, layers.cathode].mean(axis=1) - by_sector[:, list(layers.gaps)].mean(axis=1)
     with np.errstate(invalid="ignore"):
         without = height < HALF_HEIGHT * (layers.cathode_grey - layers.gap_grey)
-    return ~without.any(axis=1)
+    return np.asarray(~without.any(axis=1))
 
 
 def _without_turns(grey: NDArray[np.float32], noise: float) -> Floats:
