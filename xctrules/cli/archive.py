@@ -150,7 +150,7 @@ def sign(
 ) -> int:
     """Say something of a record, signed, in an entry of its own; the record stays as it is."""
     from xctrules.records.archive.layout import record_folder
-    from xctrules.records.archive.membership import verify_member
+    from xctrules.records.archive.member import verify_member
     from xctrules.records.archive.store import add_to_record
     from xctrules.records.signing.making import signature_in
 

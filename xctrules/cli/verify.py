@@ -94,7 +94,8 @@ def _check(path: Path, trust: Trust, earlier: Mapping[str, Checkpoint]) -> Itera
     """An archive as a whole, one of its records as a part of it, anything else by itself."""
     from xctrules.records.archive.checking import verify_archive
     from xctrules.records.archive.layout import archive_around, is_archive
-    from xctrules.records.archive.membership import check_proof_beside, verify_member, vouched_by_proof
+    from xctrules.records.archive.member import verify_member
+    from xctrules.records.archive.membership import check_proof_beside, vouched_by_proof
     from xctrules.records.folders import verify_all
 
     if is_archive(path):

@@ -7,8 +7,8 @@ whether it is still whole.
 * ``layout`` says where everything lies, ``entries`` what the log says of it, ``log`` reads it;
 * ``disk`` and ``lock`` are all that touches the file system, ``pending`` what a stopped writer left,
   ``store`` writes;
-* ``membership`` checks one record, ``checking`` all; ``verify_xctrules.py`` does so for who has no xctrules,
-  and lies in every archive;
+* ``membership`` checks one entry, ``member`` one record and what was said of it, ``checking`` all;
+  ``verify_xctrules.py`` does so for who has no xctrules, and lies in every archive;
 * ``rejudging`` puts away what another spec says of its records;
 * ``index`` is a database to search, made from the log at any time.
 """

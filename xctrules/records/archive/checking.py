@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -61,9 +62,12 @@ def verify_archive(
     findings += _check_surplus(log, checks)
     findings += [f for check in checks if check.record_sha256 is None for f in check.findings]
     yield VerifyResult(folder, "", "", tuple(findings))
+    by_record = defaultdict(list)
+    for entry in (check.entry for check in checks if check.entry is not None):
+        by_record[entry.get("record")].append(entry)
     for check in checks:
         if check.record_sha256 is not None:
-            yield _of_record(folder, check, trust, recompute)
+            yield _of_record(folder, check, by_record[check.record_sha256], trust, recompute)
 
 
 @dataclass
@@ -165,8 +169,10 @@ def _is_derived(name: str) -> bool:
     return name in layout.DERIVED_FILES or name.split("/")[0] in layout.DERIVED_FOLDERS
 
 
-def _of_record(folder: Path, check: EntryCheck, trust: Trust, recompute: bool) -> VerifyResult:
-    """A record's result: what its entry gave, and what it gives by itself."""
+def _of_record(
+    folder: Path, check: EntryCheck, entries: Sequence[Mapping[str, Any]], trust: Trust, recompute: bool
+) -> VerifyResult:
+    """A record's result: what its entry gave, and what it gives by itself; ``entries`` are all of it."""
     entry = check.entry
     assert entry is not None
     where = folder / layout.record_folder(entry["record"])
@@ -184,4 +190,4 @@ def _of_record(folder: Path, check: EntryCheck, trust: Trust, recompute: bool) -
     except RecordError as error:
         finding = Finding(layout.file_path(entry, "record.json"), error.what, False)
         return with_findings(bare, [finding, *logged], set())
-    return with_findings(result, logged, known_names(entry, where))
+    return with_findings(result, logged, known_names(entries))

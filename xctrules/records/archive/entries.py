@@ -103,6 +103,35 @@ def _problem(entry: Any) -> str | None:
         return "it states no place in the log"
     if entry["kind"] != "archive" and not is_sha256(entry.get("record")):
         return "it names no record"
+    if not all(isinstance(entry.get(name), str) for name in _WORDS[entry["kind"]]):
+        return f"it lacks one of {', '.join(_WORDS[entry['kind']])}"
+    return _problem_of_summary(entry) or _problem_of_files(entry)
+
+
+_WORDS = {
+    "archive": ("added", "origin"),
+    "record": ("added", "cell_id", "verdict"),
+    "addition": ("added", "about"),
+}
+"""What an entry of each kind says in words."""
+
+
+def _problem_of_summary(entry: Json) -> str | None:
+    if entry["kind"] != "record":
+        return None
+    spec, rules = entry.get("spec"), entry.get("not_passed")
+    if not isinstance(spec, Mapping) or not all(
+        isinstance(spec.get(key), str) for key in ("name", "version", "sha256")
+    ):
+        return "it does not say by which spec was judged"
+    if not isinstance(rules, list) or not all(isinstance(rule, str) for rule in rules):
+        return "it does not say which rules were not passed"
+    if not all(isinstance(entry.get(name), str | None) for name in ("lot", "started")):
+        return "its lot or time is no text"
+    return None
+
+
+def _problem_of_files(entry: Json) -> str | None:
     files = entry.get("files")
     if not isinstance(files, list) or not files:
         return "it lists no files"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,15 @@ from xctrules.records.archive import layout
 from xctrules.records.archive.checkpoint import Checkpoint
 from xctrules.records.archive.entries import parse_entry, summary
 from xctrules.records.archive.log import Log
-from xctrules.records.archive.merkle import leaf_hash, root_by_inclusion
+from xctrules.records.archive.merkle import leaf_hash
 from xctrules.records.archive.proof import InclusionProof, parse_proof
-from xctrules.records.archive.store import entry_of_record
 from xctrules.records.archive.trust import key_of_archive
 from xctrules.records.checks import Finding
 from xctrules.records.folder import RECORD_NAME, REPORT_NAME
 from xctrules.records.reading import parse_record, read_bytes
-from xctrules.records.signing.checking import NOBODY, Trust
+from xctrules.records.signing.checking import Trust
 from xctrules.records.signing.keys import PublicKey
-from xctrules.records.verify import VerifyResult, verify_path
+from xctrules.records.verify import VerifyResult
 
 Json = Mapping[str, Any]
 
@@ -136,44 +135,6 @@ def _check_summary(folder: Path, entry: Json) -> list[Finding]:
     return [Finding(where, what, False)] if differing else []
 
 
-def verify_member(path: Path, archive: Path, trust: Trust = NOBODY) -> VerifyResult:
-    """Check a record, a report or a cell's folder that lies in an archive, and that it belongs there.
-
-    Raises
-    ------
-    RecordError
-        As :func:`xctrules.records.verify.verify_path`, and when the archive's checkpoint cannot be read.
-    """
-    result = verify_path(path, dataclasses.replace(trust, vouched=True))
-    folder = path if path.is_dir() else path.parent
-    log = Log.open(archive)
-    try:
-        index, entry = entry_of_record(log, folder.resolve().name)
-        findings = _as_member(log, index, trust.keys)
-    except RecordError as error:
-        return with_findings(result, [Finding(str(error.where), error.what, False)], known={layout.PROOF})
-    return with_findings(result, findings, known=known_names(entry, folder))
-
-
-def _as_member(log: Log, index: int, keys: Sequence[PublicKey]) -> list[Finding]:
-    key, findings = whose_log(log, keys)
-    check = check_entry(log, index, key)
-    findings += check.findings
-    if check.leaf is not None and not any(f.holds is False for f in check.findings):
-        try:
-            root = root_by_inclusion(index, log.head.size, check.leaf, log.path_to_head(index))
-            holds, what = (
-                root == log.head.root,
-                f"entry {index} of {log.head.size} stands in the newest checkpoint",
-            )
-        except (RecordError, ValueError):
-            holds, what = False, ""
-        if not holds:
-            what = "the log's newest checkpoint does not lead to this entry: verify the whole archive"
-        findings.append(Finding(layout.CHECKPOINT, what, holds))
-    return findings
-
-
 def whose_log(log: Log, keys: Sequence[PublicKey]) -> tuple[PublicKey | None, list[Finding]]:
     """The archive's key, and what can be said of it and of the newest checkpoint."""
     try:
@@ -229,7 +190,7 @@ def check_proof_beside(result: VerifyResult, keys: Sequence[PublicKey] = ()) -> 
         entry = parse_entry(proof.entry, layout.PROOF)
     except RecordError as error:
         return with_findings(result, [Finding(layout.PROOF, error.what, False)], known={layout.PROOF})
-    return with_findings(result, _check_alone(result, proof, entry, keys), known=known_names(entry, folder))
+    return with_findings(result, _check_alone(result, proof, entry, keys), known=known_names([entry]))
 
 
 def _check_alone(
@@ -260,10 +221,9 @@ def _check_alone(
     ]
 
 
-def known_names(entry: Json, folder: Path) -> set[str]:
-    """Names in a record's folder that the archive answers for, although the record does not list them."""
-    added = {f"{layout.ADDED}/{path.name}" for path in (folder / layout.ADDED).glob("*")}
-    return {layout.PROOF, *added, *(file["name"] for file in entry["files"])}
+def known_names(entries: Iterable[Json]) -> set[str]:
+    """Names in a record's folder that these entries of it answer for, listed in the record or not."""
+    return {layout.PROOF, *(file["name"] for entry in entries for file in entry["files"])}
 
 
 def with_findings(result: VerifyResult, findings: Sequence[Finding], known: set[str]) -> VerifyResult:

@@ -108,9 +108,9 @@ def key_of(entry):
     """The key (32 bytes) that the archive's first entry names; None where it has none."""
     if entry.get("kind") != "archive":
         raise Wrong("the log does not begin with an archive's first entry")
-    if entry["key"] is None:
-        return None
     try:
+        if entry["key"] is None:
+            return None
         name, key_hash, code = entry["key"]["verifier"].split("+", 2)
         raw = decoded(code, 33)[1:]
         if name != entry["origin"] or sha256(name.encode(), b"\n\x01", raw)[:4].hex() != key_hash:
@@ -156,8 +156,12 @@ def parse_entry(data, index):
         plain = json.dumps(entry, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
         names = [file["name"] for file in entry["files"]]
         safe = all(not n.startswith("/") and "\\" not in n and ".." not in n.split("/") for n in names)
-        hashes = [file["sha256"] for file in entry["files"]] + [entry.get("record", "0" * 64)]
+        hashes = [file["sha256"] for file in entry["files"]] + (
+            [] if entry["kind"] == "archive" else [entry["record"]]
+        )
         safe = safe and all(re.fullmatch("[0-9a-f]{64}", h) for h in hashes)
+        safe = safe and entry["kind"] in ("archive", "record", "addition")
+        safe = safe and all(type(file["size"]) is int for file in entry["files"])
         if plain != data or entry["index"] != index or not safe or sorted(set(names)) != names:
             raise Wrong("it is not the entry that belongs here, or was changed")
         own = {file["name"]: file["sha256"] for file in entry["files"]}
@@ -195,11 +199,13 @@ def check(root, key_file=None, earlier=None, say=print):
         faults += 1
         say(f"DOES NOT HOLD: {where}: {what}")
 
+    where = "checkpoint"
     try:
-        head = parse_checkpoint((root / "checkpoint").read_bytes())
-        key = key_of(parse_entry((root / entry_path(0)).read_bytes(), 0))
+        head = parse_checkpoint((root / where).read_bytes())
+        where = entry_path(0)
+        key = key_of(parse_entry((root / where).read_bytes(), 0))
     except (OSError, Wrong) as error:
-        wrong("checkpoint or first entry", error)
+        wrong(where, error)
         return faults
     if key is None and (head[4] or key_file):
         wrong("checkpoint", "the archive has no key, but is signed, or a key was given to check it with")
@@ -244,7 +250,12 @@ def check(root, key_file=None, earlier=None, say=print):
         where = proof_path(entry, index)
         known.add(where)
         try:
-            if check_proof((root / where).read_bytes(), data, index, before, key) != head[0]:
+            proof = (root / where).read_bytes()
+            if b"\nextra " + base64.b64encode(data) + b"\n" not in proof:
+                wrong(
+                    entry_path(index), "it is not the entry that its proof holds: one of the two was changed"
+                )
+            if check_proof(proof, data, index, before, key) != head[0]:
                 raise Wrong("the proof is of another log")
         except (OSError, Wrong) as error:
             wrong(where, f"the proof is missing: {error}" if isinstance(error, OSError) else error)
