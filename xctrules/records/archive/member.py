@@ -42,16 +42,19 @@ def verify_member(path: Path, archive: Path, trust: Trust = NOBODY) -> VerifyRes
 def _as_member(
     log: Log, folder: Path, index: int, keys: Sequence[PublicKey]
 ) -> tuple[list[Finding], set[str]]:
-    """What the log says of a record's folder, and the names in it that the log answers for."""
+    """What the log says of a record's folder, and the names in it that the log answers for.
+
+    The first entry is looked at as well: it names the key that all the others are held against.
+    """
     key, findings = whose_log(log, keys)
-    checks = [check_entry(log, each, key) for each in (index, *_additions(log, folder.name, index))]
+    checks = [check_entry(log, each, key) for each in (0, index, *_additions(log, folder.name, index))]
     for check in checks:
         findings += check.findings
         findings += _stands_in_head(log, check)
-    entries = [check.entry for check in checks if check.entry is not None]
+    entries = [check.entry for check in checks[1:] if check.entry is not None]
     known = known_names(entries)
     findings += _check_strays(log, folder, known)
-    findings.append(_said_later(log, len(checks) - 1))
+    findings.append(_said_later(log, len(checks) - 2))
     return findings, known
 
 
