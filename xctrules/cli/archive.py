@@ -19,7 +19,7 @@ from xctrules.cli.console import (
     say_table,
 )
 from xctrules.core.errors import OutputError, RecordError, XctrulesError
-from xctrules.core.wording import visible
+from xctrules.core.wording import counted, visible
 
 if TYPE_CHECKING:
     from xctrules.records.archive.log import Log
@@ -29,6 +29,10 @@ app = group("A folder of records with a log that shows when one was changed, dro
 
 KeyFile = Annotated[
     Path | None, typer.Option("--key", help="Private key of the archive.", metavar="FILE.key")
+]
+IndexUrl = Annotated[
+    str | None,
+    typer.Option("--index", help="Database of the index; ARCHIVE/index.sqlite unless given.", metavar="URL"),
 ]
 Archive = Annotated[Path, typer.Argument(help="The archive's folder.", metavar="ARCHIVE")]
 
@@ -90,13 +94,48 @@ def add(
 
 @app.command("list")
 @command
-def list_(archive: Archive, as_json: AsJson = False) -> int:
-    """List the records, in the order in which they came."""
-    records = [entry for entry in _opened(archive).entries() if entry["kind"] == "record"]
+def list_(
+    archive: Archive,
+    verdict: Annotated[str | None, typer.Option(help="PASS, FAIL, MARGINAL or INCOMPLETE.")] = None,
+    lot: Annotated[str | None, typer.Option(help="The lot that the acquisition names.")] = None,
+    failed: Annotated[str | None, typer.Option(help="A rule that was not passed.", metavar="RULE")] = None,
+    since: Annotated[str | None, typer.Option(help="Measured then or later.", metavar="DATE")] = None,
+    cell_format: Annotated[str | None, typer.Option("--format", help="Cell format, such as 21700.")] = None,
+    spec: Annotated[str | None, typer.Option(help="Name of the spec that was judged by.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="What was said last, such as released or withdrawal; or none.")
+    ] = None,
+    index: IndexUrl = None,
+    as_json: AsJson = False,
+) -> int:
+    """List the records that fit, in the order in which they came; the index is brought up to date first."""
+    from xctrules.records.archive.index import Wanted, open_index
+
+    _opened(archive)
+    wanted = Wanted(verdict, lot, failed, _day(since), cell_format, spec, state)
+    with open_index(archive, index) as opened:
+        records = opened.records(wanted)
     if as_json:
         say_json(records)
     else:
-        say_table([("entry", "added", "cell", "verdict", "spec", "record"), *map(_row, records)])
+        say_table([_HEAD, *map(_row, records)])
+    return FINE
+
+
+@app.command("index")
+@command
+def index_(archive: Archive, index: IndexUrl = None) -> int:
+    """Make the index anew from the log: a database to search, on which nothing that is verified relies."""
+    import time
+
+    from xctrules.records.archive.index import INDEX, open_index
+
+    _opened(archive)
+    began = time.perf_counter()
+    with open_index(archive, index, anew=True) as opened:
+        count = opened.count()
+    where = "the database that was given" if index else archive / INDEX
+    say(f"{counted(count, 'record')} in {where}, {time.perf_counter() - began:.1f} s")
     return FINE
 
 
@@ -182,11 +221,28 @@ def checkpoint(archive: Archive) -> int:
     return FINE
 
 
-def _row(entry: dict[str, Any]) -> tuple[str, ...]:
-    spec = f"{entry['spec']['name']} {entry['spec']['version']}"
+_HEAD = ("entry", "measured", "cell", "lot", "verdict", "state", "spec", "not passed", "record")
+
+
+def _row(record: dict[str, Any]) -> tuple[str, ...]:
     return (
-        str(entry["index"]), entry["added"], entry["cell_id"], entry["verdict"], spec, entry["record"][:16],
+        str(record["entry"]), (record["measured"] or "")[:10], record["cell_id"], record["lot"] or "",
+        record["verdict"], "" if record["state"] == "none" else record["state"],
+        f"{record['spec']} {record['spec_version']}", ", ".join(record["failed"]), record["record"][:16],
     )  # fmt: skip
+
+
+def _day(text: str | None) -> str | None:
+    """A date or time as the index holds it, in UTC."""
+    from xctrules.records.archive.indexing import utc
+
+    if text is None:
+        return None
+    when = utc(text)
+    if when is None:
+        todo = "Give a day such as 2026-11-30, or a time such as 2026-11-30T12:00Z."
+        raise XctrulesError(f"{text!r} is no date", where="--since", todo=todo)
+    return when
 
 
 def _about(entry: dict[str, Any]) -> str:
