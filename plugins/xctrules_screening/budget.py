@@ -102,6 +102,14 @@ def choice_of_slices(share: float) -> Contribution:
     return Contribution("choice of slices", math.sqrt(variance / PLACES), type="B")
 
 
+def noise_of_two_places(ratio: float, n: int) -> Contribution:
+    """Of the ratio of two noises, each a standard deviation known from n differences. Type A.
+
+    Neighbouring differences share places: two in three count.
+    """
+    return Contribution("noise of two places", ratio * math.sqrt(2 / (2 * max(n * 2 / 3, 1))))
+
+
 # --- by the can's edge -------------------------------------------------------------------------------------
 
 

@@ -35,6 +35,9 @@ DESCRIPTIONS: Mapping[str, Description] = {
     "screening.saturated_wall": Description(
         "1", "Saturated wall", "share of the can wall's voxels at the upper end of the grey scale", "smaller"
     ),
+    "screening.grey_linearity": Description(
+        "1", "Grey linearity", "noise in the gap inside the can over that in its wall", "smaller"
+    ),
     "screening.truncation": Description(
         "1", "Truncation", "share of the can's outline cut off by the field of view", "smaller"
     ),

@@ -56,6 +56,11 @@ SATURATED_WALL = 0.5
 """Where more than half of the wall's voxels are at the end of the scale its own grey is not known, and so not
 where half of its height is."""
 
+LINEARITY_WARN, LINEARITY_REJECT = 1.25, 1.41
+"""Noise of the gap over that of the wall beside it. With slopes of the grey scale in the ratio k at its ends
+an edge is found 0.63 (k - 1) / (k + 1) of its blur's standard deviation from where it is: at the root of 2 by
+a tenth, which is a tenth of a voxel in a scan as sharp as its voxels, and what edges are located to."""
+
 _LESS_NOISE = "average more frames, expose longer, or take more projections"
 _EXPORT_AGAIN = "export or reconstruct the slices again"
 _HOLD = "see that the cell stands firm and the parts of the scan are joined rightly; scan again"
@@ -101,6 +106,10 @@ LEVELS: Mapping[str, Level] = {
         "high", SATURATED_WALL, None,
         "the can's wall is as white as the grey scale goes, so that its faces cannot be located",
         "save the scan again with a wider grey window, or as 16-bit or floating point",
+    ),
+    "screening.grey_linearity": Level(
+        "high", LINEARITY_WARN, LINEARITY_REJECT, "the grey scale is not linear",
+        "save the scan again without gamma or contrast curve, as the reconstruction gave it",
     ),
     "screening.truncation": Level(
         "high", 0.0, 0.02, "the can runs out of the field of view",

@@ -22,6 +22,7 @@ from xctrules_screening.field import Saturation, undersampling
 from xctrules_screening.figures import levels_table
 from xctrules_screening.findings import Conclusion, Findings, absent, conclude
 from xctrules_screening.layers import find_layers
+from xctrules_screening.linearity import linearity
 from xctrules_screening.sampling import Unrolled, unroll
 from xctrules_screening.sharpness import sharpness
 
@@ -89,7 +90,12 @@ def _by_grey(cell: CylinderCell) -> list[Findings]:
     saturated, grey = roll_saturation(cell, roll)
     # Without a followed foil the frame's rough period may be anything, a multiple of the pitch included.
     pitch = USUAL_PITCH_MM if roll is None else roll.pitch_mm
-    return [saturated, _layers(cell, roll, grey), sharpness(cell, pitch, grey.wall > SATURATED_WALL)]
+    return [
+        saturated,
+        linearity(cell, grey.wall),
+        _layers(cell, roll, grey),
+        sharpness(cell, pitch, grey.wall > SATURATED_WALL),
+    ]
 
 
 def _layers(cell: CylinderCell, roll: Unrolled | None, grey: Saturation) -> Findings:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from xctrules_screening.layers import find_layers
+from xctrules_screening.linearity import beside_each_other
 from xctrules_screening.metric import Screening
 from xctrules_screening.sampling import unroll
 
@@ -279,6 +280,38 @@ def test_a_saturated_wall_alone_is_no_fault() -> None:
     assert value(found, "saturation") < 0.01
     assert value(found, "saturated_wall") > 0.9
     assert any("its faces cannot be located" in w for w in result.warnings)
+
+
+def _raised(phantom: Phantom, power: float) -> np.ndarray:
+    """Greys over the wall's, raised to a power, in the volume's own type."""
+    volume = phantom.volume.astype(np.float64)
+    wall = float(np.percentile(volume[len(volume) // 2], 99.5))
+    return (wall * (np.maximum(volume, 0) / wall) ** power).astype(phantom.volume.dtype)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(("power", "outcome"), [(1.0, "good"), (0.88, "warned"), (0.6, "rejected")])
+def test_a_curved_grey_scale_shows_as_noise_of_what_is_dark(power: float, outcome: str, dtype: str) -> None:
+    scale = 100.0 if dtype == "uint16" else 1.0
+    phantom = drawn(imaging=Imaging(noise=0.03, dtype=dtype, grey_scale=scale))  # type: ignore[arg-type]
+    found, result, cell = screened(phantom, _raised(phantom, power))
+    ratio = value(found, "grey_linearity")
+    # The curve's own slopes at the greys that gap and wall have in it.
+    beside = beside_each_other(cell, cell.segmentation.can)  # type: ignore[union-attr, arg-type]
+    assert not isinstance(beside, str)
+    slope = (beside.gap_grey / beside.wall_grey) ** ((power - 1) / power)
+    assert ratio / slope == pytest.approx(1.0, abs=0.12)
+    assert any("grey scale is not linear" in text for text in result.rejections) == (outcome == "rejected")
+    assert any("grey scale is not linear" in text for text in result.warnings) == (outcome == "warned")
+
+
+def test_linearity_is_not_told_without_noise_or_with_a_wall_at_the_end_of_the_scale() -> None:
+    clean = drawn(imaging=Imaging(noise=0.0))
+    assert "noise" in (screened(clean)[0]["grey_linearity"].reason or "")
+    noisy = drawn(imaging=Imaging(noise=0.03))
+    wall = np.percentile(noisy.volume[len(noisy.volume) // 2], 99.5)
+    found, _, _ = screened(noisy, np.minimum(noisy.volume, np.uint8(0.97 * wall)))
+    assert "cut off" in (found["grey_linearity"].reason or "")
 
 
 def test_a_wall_of_which_half_is_cut_off() -> None:
