@@ -89,8 +89,25 @@ def departures(motions: Motions) -> Departures:
     alike = np.abs(beyond - mean[:, None]) < close
     several = weight.max(axis=1) < ONE_RING * safe
     several[:, [0, 1, 3]] = True  # the straight wall is shifted or scaled by nothing but the slice
-    agreed = (alike.sum(axis=1) >= LEAST_RINGS) & several
+    agreed = (alike.sum(axis=1) >= LEAST_RINGS) & several & _seen_by_the_can(motions, mean)
     return Departures(mean, u, agreed)
+
+
+def _seen_by_the_can(motions: Motions, mean: Floats) -> NDArray[np.bool_]:
+    """Whether the can's outer face moves, or is scaled, by as much as the mean of the rings; (n, 4).
+
+    Foils that lean, and layers that end over several turns, look like a change of scale in every ring but for
+    the can, which neither leans nor ends. Of a turn a round face says nothing, nor of anything where it is
+    not seen.
+    """
+    beyond = motions.face[:, :4] - usual(motions.face[:, :4])
+    sigma = motions.face_sigma[:, :4]
+    seen = np.isfinite(sigma)
+    spread = np.array([[robust_sd(beyond[seen[:, i], i]) if seen[:, i].any() else 0.0 for i in range(4)]])
+    close = np.maximum(SURE * np.maximum(sigma, spread), LINEAR * np.abs(mean))
+    alike = np.abs(beyond - mean) < close
+    alike[:, 2] = True
+    return np.asarray(alike | ~seen)
 
 
 def usual(values: Floats) -> Floats:
@@ -167,7 +184,7 @@ def _refined(
     for _ in range(STEPS):
         other = grid.by_arc(sampler.slice(k, motion))
         value, sigma = motion_between(_blurred(one.arcs, blur), _blurred(other, blur), grid)
-        value, sigma = value[rings, :4], sigma[rings, :4]
+        value, sigma = value[:RINGS][rings, :4], sigma[:RINGS][rings, :4]
         with np.errstate(divide="ignore"):
             weight = np.where(np.isfinite(sigma), 1 / sigma**2, 0.0)
         total = weight.sum(axis=0)

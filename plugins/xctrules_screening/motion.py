@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -21,6 +22,10 @@ RINGS = 4
 """Rings of the cross-section that are fitted by themselves; the outermost holds the can's wall."""
 
 UNKNOWNS = ("x", "y", "turn", "scale", "gain", "offset")
+
+FACE_SAMPLES = 6
+"""Outermost samples of the radius, which hold the can's outer face and nothing of the roll: three voxels on
+either side of it."""
 
 ALIKE = 4.0
 """Samples that stand for one independent residual: neighbouring radii share their blur and noise."""
@@ -57,22 +62,29 @@ class Grid:
 class Motions:
     """Of each pair of slices and ring: values and standard uncertainties, (n, RINGS, 6) each.
 
-    In the order of :data:`UNKNOWNS`: x and y in mm, turn in degrees, scale and gain relative.
+    In the order of :data:`UNKNOWNS`: x and y in mm, turn in degrees, scale and gain relative. ``face`` and
+    ``face_sigma`` (n, 6) are those of the can's outer face by itself, of which the turn says nothing.
     """
 
     value: Floats
     sigma: Floats
+    face: Floats
+    face_sigma: Floats
 
     @classmethod
     def of(cls, pairs: Sequence[tuple[Floats, Floats]]) -> Motions:
         empty = np.zeros((0, RINGS, len(UNKNOWNS)))
         if not pairs:
-            return cls(empty, empty)
-        return cls(np.array([v for v, _ in pairs]), np.array([s for _, s in pairs]))
+            return cls(empty, empty, empty[:, 0], empty[:, 0])
+        value, sigma = np.array([v for v, _ in pairs]), np.array([s for _, s in pairs])
+        return cls(value[:, :RINGS], sigma[:, :RINGS], value[:, RINGS], sigma[:, RINGS])
 
 
 def motion_between(one: Greys, other: Greys, grid: Grid) -> tuple[Floats, Floats]:
-    """Motion from one slice's arcs (narcs, nr) to the other's, by ring: values and their uncertainties."""
+    """Motion from one slice's arcs (narcs, nr) to the other's, by ring: values and their uncertainties.
+
+    (RINGS + 1, 6) each; the last row is of the can's outer face by itself.
+    """
     theta = grid.arc_theta[:, None]
     cos, sin = np.cos(theta).astype(np.float32), np.sin(theta).astype(np.float32)
     r = grid.r_mm[None, :].astype(np.float32)
@@ -92,10 +104,10 @@ def motion_between(one: Greys, other: Greys, grid: Grid) -> tuple[Floats, Floats
     )
     change = other - one
     edges = np.linspace(0, grid.r_mm.size, RINGS + 1).astype(int)
-    value = np.zeros((RINGS, len(UNKNOWNS)))
+    parts = [slice(low, high) for low, high in pairwise(edges)]
+    value = np.zeros((RINGS + 1, len(UNKNOWNS)))
     sigma = np.full_like(value, np.inf)
-    for ring in range(RINGS):
-        within = slice(edges[ring], edges[ring + 1])
+    for ring, within in enumerate([*parts, slice(-FACE_SAMPLES, None)]):
         value[ring], sigma[ring] = _solve(
             rows[:, :, within].reshape(len(UNKNOWNS), -1), np.ascontiguousarray(change[:, within]).ravel()
         )

@@ -6,6 +6,7 @@ import dataclasses
 from functools import cache
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from xctrules_screening.by_stack import STACKED, stack_figures
@@ -13,7 +14,8 @@ from xctrules_screening.findings import Judged
 
 from xctrules.core.slices import ArraySlices
 from xctrules.cylinder.phantom import Imaging, Phantom, draw, small
-from xctrules.cylinder.phantom.spec import CentrePin, Tab
+from xctrules.cylinder.phantom.named_faults import with_faults
+from xctrules.cylinder.phantom.spec import CentrePin, Layers, Tab
 from xctrules.cylinder.phantom.stack_faults import StackFault, spoil
 from xctrules.cylinder.surfaces import CylinderCell
 from xctrules.engine.testing import phantom_cell
@@ -235,3 +237,43 @@ def test_too_few_slices_are_told() -> None:
     frame = dataclasses.replace(cell.frame, shape=few.shape)
     figures = stack_figures(dataclasses.replace(cell, scan=few, frame=frame)).judged
     assert all("slices" in str(j.measurement.reason) for j in figures)
+
+
+# --- what only the can tells -------------------------------------------------------------------------------
+
+
+def _enlarged(phantom: Phantom, share: float, first: int) -> np.ndarray:
+    """Slices from ``first`` on larger by a share about the middle of the image, by Lanczos' kernel."""
+    volume = phantom.volume.copy()
+    ny, nx = volume.shape[1:]
+    matrix = cv2.getRotationMatrix2D(((nx - 1) / 2, (ny - 1) / 2), 0.0, 1 + share)
+    for k in range(first, len(volume)):
+        volume[k] = cv2.warpAffine(volume[k], matrix, (nx, ny), flags=cv2.INTER_LANCZOS4)
+    return volume
+
+
+@pytest.mark.parametrize("share", [0.005, -0.01])
+def test_a_change_of_scale_is_found_and_measured(share: float) -> None:
+    phantom = drawn()
+    first = round(MIDDLE * len(phantom.volume))
+    found = looked_at(phantom, _enlarged(phantom, share, first))
+    assert found["slice_scale"].measurement.value == pytest.approx(abs(share), rel=0.25)
+    assert f"from slice {first + 1} on" in complaints(found)["slice_scale"]
+
+
+def test_what_changes_in_the_roll_alone_is_no_change_of_scale() -> None:
+    """Foils lean in the first slices in view, and cathodes stand high over four turns and 115 degrees: the
+    rings see what looks like 0.27 % of scale, and the can's face less than half of it."""
+    raised = [f"cathode-high:0.96,turn={turn},theta=303.31,width=114.73" for turn in (2, 3, 4, 5)]
+    cell = small(
+        outer_diameter_mm=9.5762, wall_mm=0.32451, height_mm=9.5, voxel_size_mm=(0.0395737,) * 3,
+        roll_in_view_mm=1.49264, beyond_mm=1.36005, border_mm=0.326142, tilt_deg=1.0,
+        tilt_direction_deg=330.56, offset_mm=(-0.22048, -0.29793), turns=7.929307,
+        pitch_mm=0.427037, core_radius_mm=0.731058,
+        handedness=-1, start_deg=52.332, layers=Layers(0.012, 0.014, 0.0867418, 0.014),
+        roll_offset_mm=(0.0, 0.0457638), overhang_mm=0.50839, overhang_sd_mm=0.0389217,
+        anode_margin_mm=0.615634, telescope_mm=-0.0738250, edge_wave_mm=0.0160143,
+        deflection_inner_deg=5.4555, deflection_outer_deg=-0.164216, deflection_sd_deg=1.81363,
+        imaging=Imaging(blur_px=0.735221, noise=0.0152183), seed=2022687935,
+    )  # fmt: skip
+    assert "slice_scale" not in complaints(looked_at(draw(with_faults(cell, ";".join(raised)))))
