@@ -96,7 +96,7 @@ def add(
 @command
 def list_(
     archive: Archive,
-    verdict: Annotated[str | None, typer.Option(help="PASS, FAIL, MARGINAL or INCOMPLETE.")] = None,
+    verdict: Annotated[str | None, typer.Option(help="PASS, FAIL, ... as records say it.")] = None,
     lot: Annotated[str | None, typer.Option(help="The lot that the acquisition names.")] = None,
     failed: Annotated[str | None, typer.Option(help="A rule that was not passed.", metavar="RULE")] = None,
     since: Annotated[str | None, typer.Option(help="Measured then or later.", metavar="DATE")] = None,
@@ -136,6 +136,18 @@ def index_(archive: Archive, index: IndexUrl = None) -> int:
         count = opened.count()
     where = "the database that was given" if index else archive / INDEX
     say(f"{counted(count, 'record')} in {where}, {time.perf_counter() - began:.1f} s")
+    return FINE
+
+
+@app.command()
+@command
+def pages(archive: Archive, index: IndexUrl = None) -> int:
+    """Write index.html and pages/: the cells to look through from a file share, without a server."""
+    from xctrules.records.archive.site import write_site
+
+    _opened(archive)
+    count = write_site(archive, index)
+    say(f"{counted(count, 'cell')} in {archive / 'index.html'}")
     return FINE
 
 

@@ -10,5 +10,6 @@ whether it is still whole.
 * ``membership`` checks one entry, ``member`` one record and what was said of it, ``checking`` all;
   ``verify_xctrules.py`` does so for who has no xctrules, and lies in every archive;
 * ``rejudging`` puts away what another spec says of its records;
-* ``index`` is a database to search, made from the log at any time.
+* ``indexing`` turns the log into rows, ``index`` keeps these in a database to search, ``site`` writes pages
+  from it: made from the log at any time, and never asked by what checks.
 """
