@@ -19,6 +19,7 @@ from xctrules.scans.greys import (
     without_far_values,
     without_outside,
 )
+from xctrules.scans.single_voxels import SingleVoxels
 
 VOXEL_RANGE_MM = (0.0005, 0.5)
 """Voxel sizes from 0.5 um, below which no whole cell fits a detector, to 0.5 mm, wider than a can's wall."""
@@ -189,12 +190,15 @@ class Values:
         self._field: FieldOfView | None = None
         self._looked_at = {round(k) for k in np.linspace(0, slices - 1, LOOKED_AT)}
         self._some: list[Volume] = []
+        self._single = SingleVoxels()
 
     def add(self, image: Volume, k: int) -> None:
         """Look at slice ``k``; ScanError for a value that cannot be."""
         if k == 0 and not self._mask:
             self._field = FieldOfView.told_by(image)
         values = image if self._field is None else image[self._field.live(image)]
+        if not self._mask:
+            self._single.add(image if self._field is None else self._field.filled(image))
         if values.size == 0:
             return
         if k in self._looked_at:
@@ -219,6 +223,7 @@ class Values:
 
     def finish(self) -> None:
         """After the last slice; ScanError when nothing was scanned."""
+        self._single.finish()
         if self._field is not None and not self._field.is_circle and not np.isfinite(self._field.corner):
             raise ScanError(
                 "some of the field of view holds values that are no numbers (NaN or infinite)",
@@ -247,5 +252,10 @@ class Values:
         some = np.concatenate(self._some)
         between = some[(some != low) & (some != high)]  # a value for nothing may fill a region
         typical = typical_range(between if between.size else some)
-        single = without_far_values(outside.slices, typical, low, high, self._path)
-        return Replaced(single.slices, {**outside.parameters, **single.parameters}, single.warnings)
+        far = without_far_values(outside.slices, typical, low, high, self._path)
+        single = self._single.replaced(far.slices)
+        return Replaced(
+            single.slices,
+            {**outside.parameters, **far.parameters, **single.parameters},
+            (*far.warnings, *single.warnings),
+        )
