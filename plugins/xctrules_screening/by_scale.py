@@ -22,6 +22,31 @@ def scale_figures(cell: CylinderCell) -> Findings:
     return Findings((_slice_spacing(cell), _height_scale(cell)))
 
 
+UNEVEN = 0.03
+"""Relative difference between the slices' spacing and the voxels in them from which on it needs a witness: a
+reconstruction's voxels are cubes, and slices are left out or averaged by whole numbers."""
+
+
+def unconfirmed_spacing(cell: CylinderCell, found: Findings) -> str | None:
+    """A warning where slices are said to lie otherwise than the voxels in them and nothing in view shows it.
+
+    Parameters
+    ----------
+    found
+        Of :func:`scale_figures`.
+    """
+    along, *across = cell.frame.voxel_mm
+    if abs(along / max(across) - 1) <= UNEVEN or len(cell.scan.slices) == 1:
+        return None
+    if any(figure.measurement.value is not None for figure in found.judged):
+        return None
+    return (
+        f"the slices are said to be {along:.3g} mm apart and the voxels in them {max(across):.3g} mm wide, "
+        "and nothing in view shows whether that is so (a bead, or both ends of the cell): every length along "
+        "the axis rests on that number alone; see that slices were left out or averaged, and how many"
+    )
+
+
 def _slice_spacing(cell: CylinderCell) -> Judged:
     """Thickness of the can's sheet along the axis over that across it; its factor from 1 is judged."""
     name = SCALES[0]

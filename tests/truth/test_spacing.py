@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xctrules_screening.by_scale import scale_figures
+from xctrules_screening.by_scale import scale_figures, unconfirmed_spacing
 from xctrules_screening.findings import Judged
 from xctrules_screening.sheet import chords
 
@@ -16,6 +16,7 @@ from xctrules.core.slices import ArraySlices
 from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.phantom import Imaging, Phantom, draw, preset, small
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
+from xctrules.engine.testing import phantom_cell
 
 
 @cache
@@ -136,3 +137,16 @@ def test_chords_are_measured_between_half_heights() -> None:
     # From 1.5, where 0.25 rises to 0.75, to 4.5; the last run ends only where the image does.
     assert found[2:5] == pytest.approx([3.0] * 3)
     assert np.isnan(found[[0, 1, 5, 6]]).all()
+
+
+@pytest.mark.parametrize(("z_mm", "warned"), [(0.04, False), (0.0404, False), (0.06, True), (0.02, True)])
+def test_a_spacing_that_nothing_in_view_shows_is_told(z_mm: float, warned: bool) -> None:
+    """Neither a bead nor both ends; the image is the same in all, and only what is said of it differs."""
+    phantom = draw(small(view="bottom", roll_in_view_mm=1.0))
+    cell, _ = phantom_cell(phantom, segmented=False)
+    said = dataclasses.replace(cell.frame, voxel_mm=(z_mm, *cell.frame.voxel_mm[1:]))
+    cell = dataclasses.replace(cell, frame=said, nominal={})
+    found = scale_figures(cell)
+    assert all(figure.measurement.value is None for figure in found.judged)
+    text = unconfirmed_spacing(cell, found)
+    assert (text is not None and "nothing in view shows" in text) == warned
