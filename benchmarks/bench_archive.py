@@ -18,9 +18,12 @@ import numpy as np
 
 from xctrules.core.canonical import canonical_bytes
 from xctrules.core.measurement import Measurement, Scale
+from xctrules.records.archive.checking import verify_archive
+from xctrules.records.archive.index import Wanted, open_index
 from xctrules.records.archive.layout import record_folder
 from xctrules.records.archive.log import Log
 from xctrules.records.archive.member import verify_member
+from xctrules.records.archive.site import write_site
 from xctrules.records.archive.store import Item, append, create_archive
 from xctrules.records.record import build_record, sealed
 from xctrules.records.signing.checking import Trust
@@ -114,6 +117,24 @@ def main() -> None:
         rng, log, trust = np.random.default_rng(1), Log.open(archive), Trust((key.public,))
         some = [archive / record_folder(log.entry(int(i))["record"]) for i in rng.integers(1, size, 20)]
         timed("verifying one record of it", lambda i: verify_member(some[i], archive, trust), 20)
+
+        timed("making the index anew", lambda _: index_anew(archive))
+        timed("listing the failed ones of a lot", lambda _: list_some(archive), 5)
+        timed("writing the pages", lambda _: write_site(archive))
+        timed(
+            "checking the whole log and all files",
+            lambda _: [*verify_archive(archive, trust, recompute=False)],
+        )
+
+
+def index_anew(archive: Path) -> None:
+    with open_index(archive, anew=True):
+        pass
+
+
+def list_some(archive: Path) -> int:
+    with open_index(archive) as index:
+        return len(index.records(Wanted(verdict="FAIL", lot="lot-1")))
 
 
 if __name__ == "__main__":

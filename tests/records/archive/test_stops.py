@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,10 @@ class FailingDisk(Disk):
     def __init__(self, at: int, fault: BaseException) -> None:
         self.at, self.fault, self.steps = at, fault, 0
         self.undo: list[tuple[Path, Callable[[], object]]] = []
+
+    def at_once(self, do: Callable[[Any], None], of: Sequence[Any]) -> None:
+        for each in of:
+            do(each)
 
     def _step(self) -> None:
         self.steps += 1

@@ -9,12 +9,22 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Disk:
     """The file system under an archive."""
+
+    def at_once(self, do: Callable[[T], None], of: Sequence[T]) -> None:
+        """Do the same to several things, in any order; all have ended when this returns or raises."""
+        with ThreadPoolExecutor(min(8, len(of) or 1)) as threads:
+            for _ in threads.map(do, of):
+                pass
 
     def make_folder(self, path: Path) -> None:
         """Make a folder whose parent is there; its name lasts once the parent is synced."""
@@ -56,15 +66,17 @@ class Disk:
 
 
 def create_all(disk: Disk, root: Path, files: Iterable[tuple[str, bytes]]) -> None:
-    """Write new files below ``root``, with the folders that they need, so that all of it lasts."""
+    """Write new files below ``root``, with the folders that they need, so that all of it lasts.
+
+    Files are flushed at the same time: a disk that is asked for several at once waits once for all of them.
+    """
     touched: set[Path] = set()
-    for name, data in files:
-        path = root / name
+    paths = [(root / name, data) for name, data in files]
+    for path, _ in paths:
         _make_folders(disk, root, path.parent, touched)
-        disk.create(path, data)
         touched.add(path.parent)
-    for folder in sorted(touched, key=lambda p: len(p.parts), reverse=True):
-        disk.sync_folder(folder)
+    disk.at_once(lambda each: disk.create(*each), paths)
+    disk.at_once(disk.sync_folder, sorted(touched, key=lambda p: len(p.parts), reverse=True))
 
 
 def _make_folders(disk: Disk, root: Path, folder: Path, touched: set[Path]) -> None:

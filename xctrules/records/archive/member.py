@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -47,42 +48,49 @@ def _as_member(
     The first entry is looked at as well: it names the key that all the others are held against.
     """
     key, findings = whose_log(log, keys)
-    checks = [check_entry(log, each, key) for each in (0, index, *_additions(log, folder.name, index))]
+    own_proofs = _with_own_proof(log)
+    additions = _additions(log, folder.name, own_proofs, index)
+    checks = [check_entry(log, each, key) for each in (0, index, *additions)]
     for check in checks:
         findings += check.findings
         findings += _stands_in_head(log, check)
     entries = [check.entry for check in checks[1:] if check.entry is not None]
     known = known_names(entries)
     findings += _check_strays(log, folder, known)
-    findings.append(_said_later(log, len(checks) - 2))
+    findings.append(_said_later(log, own_proofs, len(additions)))
     return findings, known
 
 
-def _additions(log: Log, record_sha256: str, index: int) -> list[int]:
-    """Entries of what came to a record later.
-
-    Those are the ones whose proof lies beside them, so that not all entries have to be read.
-    """
+def _additions(log: Log, record_sha256: str, own_proofs: Sequence[int], index: int) -> list[int]:
+    """Entries of what came to a record after its own entry ``index``."""
     named = record_sha256.encode()
-    found = (int(name) for name in _with_own_proof(log) if index < int(name) < log.head.size)
-    return sorted(each for each in found if named in log.entry_bytes(each))
+    found = (each for each in own_proofs if index < each < log.head.size)
+    return [each for each in found if named in log.entry_bytes(each)]
 
 
-def _with_own_proof(log: Log) -> Iterator[str]:
-    for path in (log.folder / layout.LOG).glob("*/*.tlog-proof"):
-        if path.stem.isdigit():
-            yield path.stem
+def _with_own_proof(log: Log) -> list[int]:
+    """Entries that bring no record: their proof lies beside them, so that not all entries need be read."""
+    names = (name for folder in _listed(log.folder / layout.LOG) for name in _names(folder))
+    proofs = (name.removesuffix(".tlog-proof") for name in names if name.endswith(".tlog-proof"))
+    return sorted(int(number) for number in proofs if number.isdigit())
 
 
-def _said_later(log: Log, count: int) -> Finding:
+def _listed(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+
+
+def _names(folder: Path) -> list[str]:
+    return os.listdir(folder)  # noqa: PTH208 - a Path for each of 100 000 names would take most of the time
+
+
+def _said_later(log: Log, own_proofs: Sequence[int], count: int) -> Finding:
     """How much was said of the record later, and whether the log has entries that were not looked at."""
-    seen = sum(1 for _ in _with_own_proof(log)) + sum(1 for _ in log.folder.glob(f"{layout.RECORDS}/*/*"))
-    where = layout.LOG
-    if seen < log.head.size:
+    records = sum(len(_names(folder)) for folder in _listed(log.folder / layout.RECORDS))
+    if len(own_proofs) + records < log.head.size:
         what = "whether all that was said of it later is there: proofs are missing; verify the whole archive"
-        return Finding(where, what, None)
+        return Finding(layout.LOG, what, None)
     what = "nothing was said of it later" if count == 0 else f"{counted(count, 'addition')} to it"
-    return Finding(where, f"{what}, by all entries that bring no record of their own", True)
+    return Finding(layout.LOG, f"{what}, by all entries that bring no record of their own", True)
 
 
 def _stands_in_head(log: Log, check: EntryCheck) -> list[Finding]:
