@@ -165,6 +165,15 @@ def test_one_record_is_read_for_each_spec_and_none_twice(tmp_path, monkeypatch):
     assert len(ids(archive, None)) == 7 and len(read) == 1
 
 
+def test_the_format_is_the_last_spec_that_was_extended(tmp_path):
+    archive, parents = filled(tmp_path, None, count=0), [{"name": "ours.yaml"}, {"name": "21700.yaml"}]
+    spec = {**small_item("any").record["spec"], "name": "acme", "sha256": "1" * 64, "parents": parents}
+    append(archive, [small_item("plain"), small_item("extended", spec=spec)])
+    assert ids(archive, None, format="21700") == ["extended"]
+    assert ids(archive, None, format="mine") == ["plain"]
+    assert ids(archive, None, spec="acme") == ["extended"]
+
+
 def test_the_commands_say_what_is_wrong(tmp_path):
     archive, _ = mixed(tmp_path)
     done = command("archive", "list", archive, "--failed", "od")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from xctrules.core.errors import RecordError
@@ -82,10 +83,10 @@ def _format(log: Log, entry: Json) -> str:
     spec = entry["spec"]
     try:
         record, _ = read_record(log.folder / layout.file_path(entry, RECORD_NAME))
-        names = [str(parent["name"]) for parent in record["spec"]["parents"]]
+        names = [Path(str(parent["name"])).name for parent in record["spec"]["parents"]]
     except (RecordError, KeyError, TypeError):
         names = []  # the archive no longer holds there; its index is no place to say so
-    return str(clean([spec["name"], *names][-1]))
+    return str(clean([spec["name"], *names][-1])).removesuffix(".yaml").removesuffix(".yml")
 
 
 def _picture(entry: Json) -> str | None:
