@@ -15,7 +15,7 @@ from xctrules.cylinder.surfaces import CylinderCell, Followed
 from xctrules_screening.by_geometry import GEOMETRIC, geometric_figures
 from xctrules_screening.by_greys import roll_saturation, why_no_layers
 from xctrules_screening.by_layers import LAYERED, layer_figures
-from xctrules_screening.by_scale import scale_figures, unconfirmed_spacing
+from xctrules_screening.by_scale import scale_figures
 from xctrules_screening.by_stack import stack_figures
 from xctrules_screening.descriptions import DESCRIPTIONS
 from xctrules_screening.field import Saturation, undersampling
@@ -45,13 +45,11 @@ class Screening:
 
     def measure(self, cell: CylinderCell) -> MetricResult:
         """All figures that the scan allows; a mask is judged by its geometry alone."""
-        stack = _of_the_stack(cell)
-        parts = [*stack, *_by_grey(cell), geometric_figures(cell)]
+        parts = [*_of_the_stack(cell), *_by_grey(cell), geometric_figures(cell)]
         by_name = {figure.measurement.name: figure for part in parts for figure in part.judged}
         judged = [by_name[name] for name in self.declares]
         conclusion = _of_a_mask(parts) if cell.settings.mask_of else conclude(parts, _waived(cell))
-        spacing = unconfirmed_spacing(cell, stack[-1]) if stack else None
-        told = [text for text in (undersampling(cell), spacing) if text]
+        short = undersampling(cell)
         return MetricResult(
             measurements=[figure.measurement for figure in judged],
             figures=[levels_table(judged), *(figure for part in parts for figure in part.figures)],
@@ -61,7 +59,7 @@ class Screening:
                 if (level := figure.level)
             },
             rejections=conclusion.rejections,
-            warnings=(*conclusion.warnings, *told),
+            warnings=(*conclusion.warnings, *((short,) if short else ())),
         )
 
 

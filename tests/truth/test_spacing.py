@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from xctrules_screening.by_scale import scale_figures, unconfirmed_spacing
-from xctrules_screening.findings import Judged
+from xctrules_screening.by_scale import scale_figures
+from xctrules_screening.findings import Findings, Judged
 from xctrules_screening.sheet import chords
 
 from xctrules.core.slices import ArraySlices
 from xctrules.cylinder.finding import CylinderFinder
 from xctrules.cylinder.phantom import Imaging, Phantom, draw, preset, small
 from xctrules.cylinder.surfaces import CylinderCell, CylinderSettings
-from xctrules.engine.testing import phantom_cell
 
 
 @cache
@@ -31,15 +30,27 @@ def told(
     nominal: dict[str, float] | None = None,
 ) -> tuple[Judged, Judged]:
     """Figures of a scan whose slices are said to be ``spacing`` times as far apart as they are."""
+    sheet, height = judged_scale(phantom, spacing, volume, nominal).judged
+    return sheet, height
+
+
+def judged_scale(
+    phantom: Phantom,
+    spacing: float = 1.0,
+    volume: np.ndarray | None = None,
+    nominal: dict[str, float] | None = None,
+    **acquisition: Any,
+) -> Findings:
+    """The same with what it rejects; ``acquisition`` is said of the scan as well."""
     scan = phantom.scan()
     z, y, x = scan.voxel_size_mm
-    scan = dataclasses.replace(scan, voxel_size_mm=(spacing * z, y, x))
+    scan = dataclasses.replace(
+        scan, voxel_size_mm=(spacing * z, y, x), acquisition={**scan.acquisition, **acquisition}
+    )
     if volume is not None:
         scan = dataclasses.replace(scan, slices=ArraySlices(volume))
     frame = CylinderFinder().find(scan, {})
-    cell = CylinderCell(scan, frame, scan.scale, CylinderSettings(), nominal or {})
-    sheet, height = scale_figures(cell).judged
-    return sheet, height
+    return scale_figures(CylinderCell(scan, frame, scan.scale, CylinderSettings(), nominal or {}))
 
 
 SOUND: list[dict[str, Any]] = [
@@ -108,6 +119,44 @@ def test_a_sheet_of_one_slice_is_not_measured() -> None:
     assert figure.measurement.value is None
 
 
+# --- voxels that are no cubes ------------------------------------------------------------------------------
+
+UNEVEN = {"voxel_size_mm": (0.08, 0.04, 0.04)}
+
+
+@pytest.mark.parametrize("view", ["top", "bottom", "roll"])
+@pytest.mark.parametrize("spacing", [0.55, 0.8, 1.25, 1.48])
+def test_a_spacing_unlike_the_voxels_width_is_not_believed_of_cubes(view: str, spacing: float) -> None:
+    """Whether the bead shows that these are cubes, or nothing shows anything."""
+    (said,) = judged_scale(drawn(view=view), spacing).rejections
+    assert f"the spacing of the slices is given as {0.04 * spacing:.2g} mm" in said
+    assert f"{spacing:.2f} times the width" in said and "slice_step" in said
+
+
+@pytest.mark.parametrize("view", ["top", "bottom", "roll"])
+def test_cubes_and_slices_whose_step_is_told_are_believed(view: str) -> None:
+    assert judged_scale(drawn(view=view)).rejections == ()
+    assert judged_scale(drawn(view=view), 1.01).rejections == ()  # rounded in the file
+    uneven = drawn(view=view, **UNEVEN)  # its scan says why
+    assert judged_scale(uneven).rejections == ()
+    (wrong,) = judged_scale(uneven, 0.5).rejections
+    assert "given as 0.04 mm" in wrong and "a slice_step of 2 makes it 0.08 mm" in wrong
+
+
+@pytest.mark.parametrize(
+    "changes", [UNEVEN, {"voxel_size_mm": (0.02, 0.04, 0.04)}, {"voxel_size_mm": (0.054, 0.04, 0.04)}]
+)
+def test_what_the_bead_shows_needs_no_word(changes: dict[str, Any]) -> None:
+    assert judged_scale(drawn(**changes), slice_step=None).rejections == ()
+    (hidden,) = judged_scale(drawn(view="bottom", **changes), slice_step=None).rejections
+    assert "nothing in view shows" in hidden
+
+
+def test_what_the_height_shows_needs_no_word() -> None:
+    cell = drawn(view="both", height_mm=9.0, fittings=False, **UNEVEN)
+    assert judged_scale(cell, slice_step=None, nominal={"height": 9.0}).rejections == ()
+
+
 # --- the height --------------------------------------------------------------------------------------------
 
 
@@ -137,16 +186,3 @@ def test_chords_are_measured_between_half_heights() -> None:
     # From 1.5, where 0.25 rises to 0.75, to 4.5; the last run ends only where the image does.
     assert found[2:5] == pytest.approx([3.0] * 3)
     assert np.isnan(found[[0, 1, 5, 6]]).all()
-
-
-@pytest.mark.parametrize(("z_mm", "warned"), [(0.04, False), (0.0404, False), (0.06, True), (0.02, True)])
-def test_a_spacing_that_nothing_in_view_shows_is_told(z_mm: float, warned: bool) -> None:
-    """Neither a bead nor both ends; the image is the same in all, and only what is said of it differs."""
-    phantom = draw(small(view="bottom", roll_in_view_mm=1.0))
-    cell, _ = phantom_cell(phantom, segmented=False)
-    said = dataclasses.replace(cell.frame, voxel_mm=(z_mm, *cell.frame.voxel_mm[1:]))
-    cell = dataclasses.replace(cell, frame=said, nominal={})
-    found = scale_figures(cell)
-    assert all(figure.measurement.value is None for figure in found.judged)
-    text = unconfirmed_spacing(cell, found)
-    assert (text is not None and "nothing in view shows" in text) == warned

@@ -117,6 +117,9 @@ class Acquisition(BaseModel):
     detector_pixels_x: Count | None = None
     detector_pixels_y: Count | None = None
     detector_binning: Count | None = None
+    slice_step: Positive | None = None
+    """Distance between slices in voxels of the reconstruction: 2 where every second slice was kept, or two
+    were averaged."""
     reconstruction: str | None = None
     notes: str | None = None
     shape: tuple[Count, Count, Count] | None = None

@@ -7,6 +7,7 @@ would find. The cell is drawn from its geometry by area, so the truth holds far 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -168,12 +169,19 @@ def _acquisition(spec: PhantomSpec) -> dict[str, Any]:
         "slice_order": spec.slice_order,
         "voxel_size_mm": told_voxel_size_mm(spec.voxel_size_mm, spec.stack_faults),
         "voxel_scale_relative_uncertainty": spec.voxel_scale_relative_uncertainty,
+        **_slice_step(spec),
         **_calibration(spec),
         "sleeve": spec.sleeve_mm > 0,
         "instrument": "xctrules phantom",
         **_tube(spec),
         "notes": "Synthetic cell; its true dimensions are in truth.json.",
     }
+
+
+def _slice_step(spec: PhantomSpec) -> dict[str, Any]:
+    """How far apart the slices truly are in voxels, where these are no cubes."""
+    z, y, x = spec.voxel_size_mm
+    return {} if z == y == x else {"slice_step": z / math.sqrt(y * x)}
 
 
 def _calibration(spec: PhantomSpec) -> dict[str, Any]:
