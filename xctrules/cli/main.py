@@ -10,6 +10,7 @@ import typer
 
 from xctrules.cli import (
     archive,
+    certificate,
     demo,
     inspect,
     keys,
@@ -39,6 +40,7 @@ app.command(epilog=verify.EXIT_CODES)(verify.verify)
 app.command(epilog=replay.EXIT_CODES)(replay.replay)
 app.command(epilog=rejudge.EXIT_CODES)(rejudge.rejudge)
 app.command(epilog=sign.EXIT_CODES)(sign.sign)
+app.command(epilog=certificate.EXIT_CODES)(certificate.certificate)
 app.add_typer(archive.app, name="archive")
 app.add_typer(keys.app, name="keys")
 app.add_typer(specs.app, name="specs")

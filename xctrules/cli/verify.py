@@ -96,6 +96,7 @@ def _check(path: Path, trust: Trust, earlier: Mapping[str, Checkpoint]) -> Itera
     from xctrules.records.archive.layout import archive_around, is_archive
     from xctrules.records.archive.member import verify_member
     from xctrules.records.archive.membership import check_proof_beside, vouched_by_proof
+    from xctrules.records.certificates.checking import check_certificate_beside
     from xctrules.records.folders import verify_all
 
     if is_archive(path):
@@ -104,7 +105,7 @@ def _check(path: Path, trust: Trust, earlier: Mapping[str, Checkpoint]) -> Itera
     if archive is not None:
         return [verify_member(path, archive, trust)]
     results = verify_all(path, vouched_by_proof(path, trust))
-    return [check_proof_beside(result, trust.keys) for result in results]
+    return [check_certificate_beside(check_proof_beside(result, trust.keys)) for result in results]
 
 
 def _show(result: VerifyResult, quiet: bool) -> None:

@@ -19,6 +19,9 @@ REPORT_NAME = "report.html"
 SCAN_LIST_NAME = "samples/scan.sha256"
 ADDED_FOLDER = "added"
 """Where an archive puts what comes to a record later, signatures among it, by content."""
+CERTIFICATE_STEM = "certificate"
+CERTIFICATE_NAMES = (f"{CERTIFICATE_STEM}.html", f"{CERTIFICATE_STEM}.pdf")
+"""A record's certificate, drawn from it later: not listed in it, and gone when it is replaced."""
 SIGNATURES_FOLDER, SIGNATURE_SUFFIX, TIMESTAMP_SUFFIX = "signatures", ".dsse.json", ".tsr"
 
 
@@ -112,7 +115,8 @@ def write_cell(
 ) -> Path:
     """Write a cell's folder, whole or not at all.
 
-    Signatures of a record that is replaced go with it: they are of nothing that is there any more.
+    Signatures and certificate of a record that is replaced go with it: they are of nothing that is there any
+    more.
 
     Returns
     -------
@@ -149,7 +153,7 @@ def _others_files(folder: Path, to_be_written: Iterable[str]) -> list[Path]:
     """
     if not folder.is_dir():
         return []
-    own = {RECORD_NAME, REPORT_NAME}
+    own = {RECORD_NAME, REPORT_NAME, *CERTIFICATE_NAMES}
     try:
         record = json.loads((folder / RECORD_NAME).read_bytes())
         own |= {str(entry["name"]) for entry in record["files"]}

@@ -172,6 +172,7 @@ def _acquisition(spec: PhantomSpec) -> dict[str, Any]:
         **_slice_step(spec),
         **_calibration(spec),
         "sleeve": spec.sleeve_mm > 0,
+        "scanned_at": "2026-01-02",  # any day: the same phantom is the same to the byte
         "instrument": "xctrules phantom",
         **_tube(spec),
         "notes": "Synthetic cell; its true dimensions are in truth.json.",
