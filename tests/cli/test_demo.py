@@ -38,6 +38,19 @@ def test_demo_goes_the_whole_way_and_shows_truth(tmp_path: Path, monkeypatch: py
     )
 
 
+def test_the_demo_ends_with_a_signed_certificate_and_the_command_that_checks_it(
+    demo: Demo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (line,) = (line for line in demo.printed.splitlines() if line.startswith("To check all of it: xctrules "))
+    (page,) = (line.split()[1] for line in demo.printed.splitlines() if line.startswith("Certificate "))
+    monkeypatch.chdir(demo.folder)
+    assert "it certifies nothing" in Path(page).read_text(encoding="utf-8")
+    verified = run(*line.split("xctrules ", 1)[1].split())
+    assert verified.exit_code == 0, verified.output
+    assert "signed: released by demo-key" in verified.stdout
+    assert "shows this record and its signatures" in verified.stdout
+
+
 def test_the_demos_own_cell_passes_and_every_interval_holds_its_truth(demo: Demo) -> None:
     assert demo.exit_code == 0
     rows = demo.printed[demo.printed.index("Interval covers the truth") :].splitlines()[1:]

@@ -108,7 +108,7 @@ def _write(drawn: Certificate, folder: Path, out: Path | None) -> None:
     stem = CERTIFICATE_STEM if out is None else f"{safe_file_stem(drawn.cell_id)}-{CERTIFICATE_STEM}"
     page = (folder if out is None else out) / f"{stem}.html"
     write_file(page, drawn.html.encode("utf-8"))
-    say(visible(f"{drawn.cell_id}, {drawn.verdict}: certificate {drawn.number}"))
+    say(visible(f"{drawn.cell_id}, {drawn.verdict}: certified by {drawn.laboratory}"))
     say(f"Certificate  {page}")
     paper = page.with_suffix(".pdf")
     try:
@@ -116,5 +116,6 @@ def _write(drawn: Certificate, folder: Path, out: Path | None) -> None:
     except NoPdf as error:
         paper.unlink(missing_ok=True)  # one of an earlier certificate would be taken for this one's
         warn(str(error))
-        return
-    say(f"PDF          {paper}")
+    else:
+        say(f"PDF          {paper}")
+    say(f"Number       {drawn.number}")

@@ -43,6 +43,7 @@ class Certificate:
 
     cell_id: str
     verdict: str
+    laboratory: str
     number: str
     html: str
 
@@ -94,8 +95,13 @@ def issue_certificate(folder: Path, laboratory: LaboratoryFile, result: VerifyRe
         against.append("the record was changed while it was read")
     if against:
         raise Refused(folder, against)
-    page = draw(record, folder, issue)
-    return Certificate(str(record["cell_id"]), str(record["verdict"]), str(issue["number"]), page)
+    return Certificate(
+        cell_id=str(record["cell_id"]),
+        verdict=str(record["verdict"]),
+        laboratory=str(issue["laboratory"]["laboratory"]["name"]),
+        number=str(issue["number"]),
+        html=draw(record, folder, issue),
+    )
 
 
 def draw(record: Json, folder: Path, issue: Json) -> str:
