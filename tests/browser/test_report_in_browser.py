@@ -204,3 +204,27 @@ def test_notebook_frame_shows_the_report(show: Any, report: str) -> None:
     frame = shown.page.frame_locator("iframe")
     assert frame.get_by_role("heading", name="Cell UCL-21700-A").is_visible()
     assert [url for url in shown.asked if url.startswith("http")] == []
+
+
+@pytest.mark.parametrize("size", [PHONE, DESKTOP])
+def test_certificate_is_quiet_and_as_wide_as_the_screen(show: Any, size: tuple[int, int]) -> None:
+    """With text in each field of its record that would be a script, and names that have no space."""
+    from xctrules.pages.certificate import render_certificate
+
+    record, images = full_record()
+    hostile_texts(record, "<script>document.title='run'</script>" + "x" * 60)
+    words = "<img src=x onerror=\"document.title='run'\">"
+    profile = {
+        "laboratory": {"name": words, "address": words, "contact": words, "accreditation": None},
+        "authorised_by": {"name": words, "role": words},
+        "customer": {"name": words},
+    }
+    issue = {
+        "record_sha256": "0" * 64, "number": "A-1", "issued": "2026-01-01", "signatures": [],
+        "validation": None, "laboratory": profile,
+    }  # fmt: skip
+    shown = show(render_certificate(record, images, issue), size)
+    assert shown.said == []
+    assert [url for url in shown.asked if not url.startswith("data:")] == [shown.page.url]
+    assert shown.page.title() != "run"
+    assert shown.page.evaluate("document.documentElement.scrollWidth") <= size[0]
