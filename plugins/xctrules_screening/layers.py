@@ -188,10 +188,11 @@ def ring_sd(roll: Unrolled, layers: Layers, frame: CellFrame) -> tuple[float, in
 
 
 def _whole_turns(roll: Unrolled, layers: Layers) -> NDArray[np.bool_]:
-    """Which turns (nturns,) show a cathode in every sector where they were located.
+    """Which turns (nturns,) lie between the first and the last one with a cathode in every sector.
 
     Where the cathode begins or ends within a turn, its pattern has no mean that could be taken off, and the
-    step would look like a ring.
+    step would look like a ring. It does so at the core and at the can; further in it is a strong ring itself
+    that hides a cathode. Without any whole turn all of them count.
     """
     per_sector = max(1, round(SECTOR_DEG * roll.theta_deg.size / 360.0))
     count = roll.theta_deg.size // per_sector
@@ -200,7 +201,10 @@ def _whole_turns(roll: Unrolled, layers: Layers) -> NDArray[np.bool_]:
     height = by_sector[:, layers.cathode].mean(axis=1) - by_sector[:, list(layers.gaps)].mean(axis=1)
     with np.errstate(invalid="ignore"):
         without = height < HALF_HEIGHT * (layers.cathode_grey - layers.gap_grey)
-    return np.asarray(~without.any(axis=1))
+    whole = np.flatnonzero(~without.any(axis=1) & np.isfinite(height).any(axis=1))
+    first, last = (whole[0], whole[-1]) if whole.size else (0, without.shape[0] - 1)
+    turn = np.arange(without.shape[0])
+    return np.asarray((turn >= first) & (turn <= last))
 
 
 def _without_turns(grey: NDArray[np.float32], noise: float) -> Floats:

@@ -10,7 +10,7 @@ thick, one is missing between them, or they have come apart.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -53,7 +53,7 @@ LEAST_LAYER = 0.5
 
 APART = "neighbouring turns lie further apart than a layer is thick"
 
-SLIPPED = "the followed line steps from one layer onto another, and back"
+SLIPPED = "the followed line steps from one layer onto another and back, as where the foil is missing"
 
 ALLOWED_MM2 = 1.0
 """Largest place with which a cell may still pass: some 3 mm along one layer."""
@@ -106,7 +106,7 @@ def unfollowed(cell: CylinderCell, foil: FoilTrace, pitch_mm: float) -> Ledger |
     places = [
         *_places(section, layers, "layers lie that no followed foil explains"),
         *_places(section, apart & inside, APART),
-        *_places(section, slips, SLIPPED),
+        *(_with_turn(place, foil, radius) for place in _places(section, slips, SLIPPED)),
     ]
     total = np.where(inside, section.area_mm2[None, :], 0.0)
     free = float(total[inside & ~own & ~apart & ~layers].sum())
@@ -190,3 +190,12 @@ def _places(section: _Section, mask: NDArray[np.bool_], reason: str) -> list[Pla
         at = {"r_mm": float(section.r_mm[columns].mean()), "theta_deg": middle}
         found.append(Place(float(section.area_mm2[columns].sum()), at, reason))
     return found
+
+
+def _with_turn(place: Place, foil: FoilTrace, radius: Floats) -> Place:
+    """A place of the cross-section with the number of the turn whose foil (nturns, nt) is the nearest."""
+    column = int(np.argmin(np.abs(np.asarray(foil.theta_deg) - place.at["theta_deg"])))
+    away = np.abs(radius[:, column] - place.at["r_mm"])
+    return (
+        replace(place, at={**place.at, "turn": int(np.nanargmin(away))}) if np.isfinite(away).any() else place
+    )

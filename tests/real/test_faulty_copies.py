@@ -64,7 +64,7 @@ def test_a_particle_that_no_rule_judges_is_named_with_size_and_place(
         ("cathode_12_raised_all_round", ("electrode edges", "turn 13")),
         ("anode_8_lowered_6deg", ("overhang", "turn 8", "theta 25")),
         ("anode_15_lowered_20deg", ("overhang", "turn 15")),
-        ("anode_14_missing_60deg", ("overhang", "turn 14")),
+        ("anode_14_missing_60deg", ("foil is missing", "turn 14", "theta 19")),
         ("anode_9_missing", ("roll cross-section", "layers")),
         ("core_crumpled", ("roll cross-section", "layers")),
         ("wall_open_8deg", ("can wall", "no wall", "theta 2")),
