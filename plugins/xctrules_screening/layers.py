@@ -188,22 +188,25 @@ def ring_sd(roll: Unrolled, layers: Layers, frame: CellFrame) -> tuple[float, in
 
 
 def _whole_turns(roll: Unrolled, layers: Layers) -> NDArray[np.bool_]:
-    """Which turns (nturns,) lie between the first and the last one with a cathode in every sector.
+    """Which turns (nturns,) are none in which the cathode begins or ends, nor lie beyond.
 
-    Where the cathode begins or ends within a turn, its pattern has no mean that could be taken off, and the
-    step would look like a ring. It does so at the core and at the can; further in it is a strong ring itself
-    that hides a cathode. Without any whole turn all of them count.
+    Where it does so within a turn, its pattern has no mean that could be taken off, and the step would look
+    like a ring. That is the innermost and the outermost turn with any cathode; further in, what hides a
+    cathode is itself a strong ring.
     """
     per_sector = max(1, round(SECTOR_DEG * roll.theta_deg.size / 360.0))
     count = roll.theta_deg.size // per_sector
     grey = roll.grey[..., : count * per_sector]
     by_sector = mean_of_finite(grey.reshape(*grey.shape[:-1], count, per_sector), (0, 4))
     height = by_sector[:, layers.cathode].mean(axis=1) - by_sector[:, list(layers.gaps)].mean(axis=1)
+    least = HALF_HEIGHT * (layers.cathode_grey - layers.gap_grey)
     with np.errstate(invalid="ignore"):
-        without = height < HALF_HEIGHT * (layers.cathode_grey - layers.gap_grey)
-    whole = np.flatnonzero(~without.any(axis=1) & np.isfinite(height).any(axis=1))
-    first, last = (whole[0], whole[-1]) if whole.size else (0, without.shape[0] - 1)
-    turn = np.arange(without.shape[0])
+        some, lacks = (height >= least).any(axis=1), (height < least).any(axis=1)
+    turns = np.flatnonzero(some)
+    if turns.size == 0:
+        return np.zeros(some.size, dtype=bool)
+    first, last = turns[0] + bool(lacks[turns[0]]), turns[-1] - bool(lacks[turns[-1]])
+    turn = np.arange(some.size)
     return np.asarray((turn >= first) & (turn <= last))
 
 
