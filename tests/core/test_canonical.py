@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from record_examples import example
 
-from xctrules.core.canonical import canonical_bytes, canonical_text, plain
+from xctrules.core.canonical import bytes_of_parts, canonical_bytes, canonical_parts, canonical_text, plain
 
 
 def test_numbers_have_nine_significant_digits_and_none_is_nan():
@@ -30,6 +30,11 @@ def test_bytes_are_canonical_and_repeatable():
     assert canonical_bytes(json.loads(data)) == data
     assert data.endswith(b"}\n")
     assert canonical_bytes(example()[0]) == data
+
+
+def test_a_mapping_written_in_parts_has_the_same_bytes() -> None:
+    for value in (example()[0], {}, {"a": {}, "b\n": [], "c": [[1.5, None]], "d": {"e": [{"f": True}]}}):
+        assert bytes_of_parts(canonical_parts(value)) == canonical_bytes(value)
 
 
 def test_each_kind_of_value_is_written_as_the_json_library_writes_it() -> None:

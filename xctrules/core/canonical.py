@@ -58,6 +58,22 @@ def canonical_bytes(value: Any) -> bytes:
     return (canonical_text(value) + "\n").encode("utf-8")
 
 
+def canonical_parts(value: Mapping[str, Any]) -> dict[str, str]:
+    """The canonical text of each value of a mapping, as it stands within the mapping's own.
+
+    Where one of them changes, the others need not be written again: a record is long, and sealing it changes
+    one line.
+    """
+    return {str(key): _write(item, 1) for key, item in value.items()}
+
+
+def bytes_of_parts(parts: Mapping[str, str]) -> bytes:
+    """The canonical bytes of the mapping whose :func:`canonical_parts` these are, in their order."""
+    items = [f"{encode_basestring(key)}: {text}" for key, text in parts.items()]
+    text = "{\n " + ",\n ".join(items) + "\n}" if items else "{}"
+    return (text + "\n").encode("utf-8")
+
+
 def canonical_text(value: Any) -> str:
     """The canonical text of plain JSON.
 
@@ -69,18 +85,22 @@ def canonical_text(value: Any) -> str:
 
 
 def _write(value: Any, depth: int) -> str:
-    kind = type(value)
+    kind = type(value)  # asked for by itself first: a record holds ten thousands of plain values
     if kind is str:
         return encode_basestring(value)
     if kind is float and math.isfinite(value):
         return float.__repr__(value)
-    if isinstance(value, Mapping) and value:
-        pad = "\n" + " " * (depth + 1)
-        items = [f"{encode_basestring(str(k))}: {_write(v, depth + 1)}" for k, v in value.items()]
-        return "{" + pad + ("," + pad).join(items) + "\n" + " " * depth + "}"
+    if kind is int:
+        return int.__repr__(value)
+    if value is None or kind is bool:
+        return "null" if value is None else "true" if value else "false"
     if isinstance(value, list | tuple) and value and not _is_numeric(value):
         pad = "\n" + " " * (depth + 1)
         return "[" + pad + ("," + pad).join([_write(v, depth + 1) for v in value]) + "\n" + " " * depth + "]"
+    if (kind is dict or isinstance(value, Mapping)) and value:
+        pad = "\n" + " " * (depth + 1)
+        items = [f"{encode_basestring(str(k))}: {_write(v, depth + 1)}" for k, v in value.items()]
+        return "{" + pad + ("," + pad).join(items) + "\n" + " " * depth + "}"
     return _ENCODE(value)
 
 

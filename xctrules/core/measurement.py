@@ -6,6 +6,7 @@ record, so that the two can never disagree.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,6 +123,7 @@ class Measurement:
         return None if u is None else self.coverage_factor * u
 
 
+@functools.lru_cache(maxsize=4096)
 def coverage_factor_95(degrees_of_freedom: float) -> float:
     """Student's t for a two-sided 95 % interval (JCGM 100, table G.2)."""
     from scipy.special import stdtrit  # scipy.stats would cost half a second of import time

@@ -59,9 +59,17 @@ class Embedded:
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Embedded:
-        data = canonical_bytes(record)
+        return cls.of_bytes(canonical_bytes(record))
+
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Embedded:
+        """From a record's canonical bytes."""
         text = data.decode("utf-8").replace("<", "\\u003c")
         return cls(text, hashlib.sha256(data).hexdigest())
+
+
+NOTHING = Embedded("", "")
+"""What a page carries before its record is put in: see :func:`without_record`."""
 
 
 def embedded_record(html_text: str) -> tuple[bytes, str]:

@@ -75,8 +75,13 @@ class Page:
     decision_rules: Mapping[str, str] = field(default_factory=lambda: DECISION_RULES)
 
 
-def page(record: Json, images: Mapping[str, bytes]) -> Page:
+def page(record: Json, images: Mapping[str, bytes], inside: Embedded | None = None) -> Page:
     """All that the report says about a record, as text: the template adds nothing of its own.
+
+    Parameters
+    ----------
+    inside
+        The record as the page carries it, where that is known already.
 
     Raises
     ------
@@ -87,11 +92,11 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
     measurements: Mapping[str, Json] = record.get("measurements") or {}
     rows = [rule_row(check, measurements) for check in record.get("checks") or ()]
     rows.sort(key=lambda row: row.outcome.code == "NOT_APPLICABLE")  # stable: the others keep their order
-    views = sections(record, images, anchors)
+    views = sections({**record, "measurements": _of_this_page(record)}, images, anchors)
     quality = tuple(v for v in views if v.about_the_scan)
     shown = tuple(v for v in views if v not in quality)
     in_sections = {failure for view in views for failure in view.failures}
-    inside = Embedded.of(record)
+    inside = inside or Embedded.of(record)
     known, unknown = provenance.acquisition(record)
     run = record.get("run") or {}
     spec = record.get("spec") or {}
@@ -136,6 +141,18 @@ def page(record: Json, images: Mapping[str, bytes]) -> Page:
     )
 
 
+def _of_this_page(record: Json) -> Mapping[str, Json]:
+    """The measurements to show: all; of a record judged again, those that were judged.
+
+    The others stand unchanged on the page of the record that it judges again, and in the record itself.
+    """
+    measurements: Mapping[str, Json] = record.get("measurements") or {}
+    if not record.get("rejudges"):
+        return measurements
+    judged = {str(check.get("measurement")) for check in record.get("checks") or ()}
+    return {name: entry for name, entry in measurements.items() if name in judged}
+
+
 def _probability(probability: float | None) -> str:
     return "cannot be given" if probability is None else typeset(wording.percent(probability))
 
@@ -151,7 +168,7 @@ def _verdicts_under_other_rules(record: Json) -> tuple[tuple[str, str, Outcome, 
     )
 
 
-def render_report(record: Json, images: Mapping[str, bytes]) -> str:
+def render_report(record: Json, images: Mapping[str, bytes], inside: Embedded | None = None) -> str:
     """The report as one HTML document.
 
     Parameters
@@ -160,6 +177,8 @@ def render_report(record: Json, images: Mapping[str, bytes]) -> str:
         The record, ``record.json`` as a dict, with ``sections`` holding the figures.
     images
         PNG or JPEG bytes by the name under which a figure refers to them.
+    inside
+        As :func:`page` takes it.
 
     Returns
     -------
@@ -171,7 +190,7 @@ def render_report(record: Json, images: Mapping[str, bytes]) -> str:
     RecordError
         Where a figure's image is missing or its kind unknown.
     """
-    return environment().get_template("report.html.j2").render(page=page(record, images))
+    return environment().get_template("report.html.j2").render(page=page(record, images, inside))
 
 
 def notebook_html(report_html: str, height_px: int = 900) -> str:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from xctrules.core.errors import RecordError
-from xctrules.pages.embedding import Embedded, with_record, without_record
+from xctrules.pages.embedding import NOTHING, Embedded, with_record, without_record
 from xctrules.pages.report import render_report
-from xctrules.records.record import sealed
+from xctrules.records.record import sealed_bytes
 
 Json = Mapping[str, Any]
 
@@ -35,10 +35,16 @@ def bound_report(record: Json, images: Mapping[str, bytes]) -> tuple[dict[str, A
     RecordError
         As :func:`xctrules.pages.report.render_report`.
     """
-    emptied = without_record(render_report(record, images))
+    bound, _, page = bound_bytes(record, images)
+    return bound, page
+
+
+def bound_bytes(record: Json, images: Mapping[str, bytes]) -> tuple[dict[str, Any], bytes, str]:
+    """As :func:`bound_report`, with the record's canonical bytes between record and page."""
+    emptied = render_report(record, images, NOTHING)
     run = {**record["run"], "page_sha256": _sha256(emptied)}
-    bound = sealed({**record, "run": run})
-    return bound, with_record(emptied, Embedded.of(bound))
+    bound, data = sealed_bytes({**record, "run": run})
+    return bound, data, with_record(emptied, Embedded.of_bytes(data))
 
 
 def stated_page(record: Json) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xctrules.core.canonical import EXACT_DIGITS, canonical_bytes, plain
+from xctrules.core.canonical import EXACT_DIGITS, bytes_of_parts, canonical_parts, plain
 from xctrules.core.ledger import Ledger, ledger_to_json, unaccounted
 from xctrules.core.measurement import Measurement, Scale, measurement_to_json
 from xctrules.core.names import Description
@@ -180,6 +181,11 @@ def _section(section: Mapping[str, Any]) -> dict[str, Any]:
 
 def software_versions() -> dict[str, str]:
     """Versions of everything whose change could change a number, and a hash of the program's own source."""
+    return dict(_software_versions())
+
+
+@functools.cache
+def _software_versions() -> dict[str, str]:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
@@ -202,9 +208,15 @@ def sealed(record: Mapping[str, Any]) -> dict[str, Any]:
     It shows any change made by accident or by hand. Whoever changes a record on purpose can renew it: proof
     of origin takes a signature. It stands in ``run`` because it covers what differs from run to run.
     """
+    return sealed_bytes(record)[0]
+
+
+def sealed_bytes(record: Mapping[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """As :func:`sealed`, and the canonical bytes of what it returns: all but ``run`` is written once."""
     run = {key: value for key, value in record["run"].items() if key != "integrity_sha256"}
-    bare = {**record, "run": run}
-    return {**bare, "run": {**run, "integrity_sha256": _sha256(canonical_bytes(bare))}}
+    parts = canonical_parts({**record, "run": run})
+    run = {**run, "integrity_sha256": _sha256(bytes_of_parts(parts))}
+    return {**record, "run": run}, bytes_of_parts({**parts, **canonical_parts({"run": run})})
 
 
 def _sha256(data: bytes) -> str:

@@ -18,7 +18,7 @@ from xctrules.core.errors import RecordError
 from xctrules.core.measurement import Measurement, measurement_to_json
 from xctrules.records.checks import check_record
 from xctrules.records.folder import SCAN_LIST_NAME
-from xctrules.records.record import judged_parts, sealed, software_versions, spec_entry
+from xctrules.records.record import judged_parts, software_versions, spec_entry
 from xctrules.rules.cellspec import CellSpec
 
 Json = Mapping[str, Any]
@@ -35,7 +35,8 @@ class Rejudged:
     Attributes
     ----------
     then, now
-        The record as it was, and the new one.
+        The record as it was, and the new one, which its page seals once it is drawn
+        (:func:`xctrules.records.binding.bound_report`).
     causes
         Why the verdict is another one, a sentence each; empty where it is not.
     """
@@ -50,7 +51,9 @@ class Rejudged:
         return bool(self.then["verdict"] != self.now["verdict"])
 
 
-def rejudge(record: Json, data: bytes, spec: CellSpec, when: datetime | None = None) -> Rejudged:
+def rejudge(
+    record: Json, data: bytes, spec: CellSpec, when: datetime | None = None, *, logged: bool = False
+) -> Rejudged:
     """Judge a record's measurements by another spec.
 
     The new record holds the same measurements, scope and completeness. What was drawn and every single value
@@ -60,6 +63,8 @@ def rejudge(record: Json, data: bytes, spec: CellSpec, when: datetime | None = N
     ----------
     record, data
         The record and the bytes that it was read from.
+    logged
+        Whether a log that was checked holds the SHA-256 of these bytes.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def rejudge(record: Json, data: bytes, spec: CellSpec, when: datetime | None = N
         spec asks for something of which the measuring itself would have to know, such as another nominal
         diameter.
     """
-    _require_sound(record, data)
+    _require_sound(record, data, logged)
     try:
         _require_measured_alike(record, spec)
         now = _judged_again(record, data, spec, when or datetime.now(UTC))
@@ -77,8 +82,9 @@ def rejudge(record: Json, data: bytes, spec: CellSpec, when: datetime | None = N
     return Rejudged(record, now, tuple(_causes(record, now)))
 
 
-def _require_sound(record: Json, data: bytes) -> None:
-    broken = next((finding for finding in check_record(record, data) if finding.holds is False), None)
+def _require_sound(record: Json, data: bytes, logged: bool) -> None:
+    findings = check_record(record, data, logged=logged)
+    broken = next((finding for finding in findings if finding.holds is False), None)
     if broken is not None:
         raise RecordError(
             f"the record does not hold and is not judged again: {broken.what}",
@@ -132,25 +138,23 @@ def _judged_again(record: Json, data: bytes, spec: CellSpec, when: datetime) -> 
     parts = {**record, "measurements": measurements}
     entry = spec_entry(spec)
     sha256 = hashlib.sha256(data).hexdigest()
-    return sealed(
-        {
-            **parts,
-            **judged_parts(parts, entry["resolved"]),
-            "spec": entry,
-            "warnings": [*record["warnings"], _said(record, spec, sha256)],
-            "fitness": [],
-            "sections": [],
-            "files": [file for file in record["files"] if file["name"] == SCAN_LIST_NAME],
-            "software": software_versions(),
-            "rejudges": _pointer(record, sha256),
-            "run": {
-                "started": when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-                "seconds": None,
-                "host": None,
-                "operator": None,
-            },
-        }
-    )
+    return {
+        **parts,
+        **judged_parts(parts, entry["resolved"]),
+        "spec": entry,
+        "warnings": [*record["warnings"], _said(record, spec, sha256)],
+        "fitness": [],
+        "sections": [],
+        "files": [file for file in record["files"] if file["name"] == SCAN_LIST_NAME],
+        "software": software_versions(),
+        "rejudges": _pointer(record, sha256),
+        "run": {
+            "started": when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+            "seconds": None,
+            "host": None,
+            "operator": None,
+        },
+    }
 
 
 def _said(record: Json, spec: CellSpec, sha256: str) -> str:
@@ -158,8 +162,8 @@ def _said(record: Json, spec: CellSpec, sha256: str) -> str:
     old = record["spec"]
     return (
         f"Judged again by the spec {spec.name} {spec.version} from the measurements of the record "
-        f"{sha256[:12]}..., which was {record['verdict']} by {old['name']} {old['version']}; pictures and "
-        "single values stand with that one"
+        f"{sha256[:12]}..., which was {record['verdict']} by {old['name']} {old['version']}; its page shows "
+        "the pictures and all other measurements"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,11 +122,18 @@ def _over_one_factor(parts: Sequence[_Part]) -> float:
     """Integral over one standard normal factor, in panels that break where a probability jumps."""
     marks = [point for part in parts for point in part.breakpoints() if abs(point) < _REACH]
     edges = np.unique(np.concatenate([np.linspace(-_REACH, _REACH, 35), marks]))
-    nodes, weights = np.polynomial.legendre.leggauss(16)
+    nodes, weights = _gauss_legendre()
     half = np.diff(edges)[:, None] / 2
     z = (edges[:-1, None] + half * (nodes + 1)).ravel()
     mass = (half * weights).ravel() * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     return float(mass @ _product(parts, z[:, None]))
+
+
+@functools.cache
+def _gauss_legendre() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Nodes and weights on each panel: finding them takes longer than using them."""
+    nodes, weights = np.polynomial.legendre.leggauss(16)
+    return nodes, weights
 
 
 def _over_factors(parts: Sequence[_Part], count: int, points: int = 1 << 15) -> float:

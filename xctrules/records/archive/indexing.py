@@ -60,7 +60,7 @@ def _add_entry(rows: Rows, log: Log, index: int, entry: Json, formats: dict[str,
             {"record": entry["record"], "rule": clean(rule)} for rule in sorted(set(entry["not_passed"]))
         ]
     rows.said += [
-        _said_row(index, entry, file, log) for file in entry["files"] if _may_be_signed(file["name"])
+        _said_row(index, entry, file, log) for file in entry["files"] if may_be_signed(file["name"])
     ]
 
 
@@ -95,7 +95,8 @@ def _picture(entry: Json) -> str | None:
     return min(names, key=lambda name: ("slice" not in name, name), default=None)
 
 
-def _may_be_signed(name: str) -> bool:
+def may_be_signed(name: str) -> bool:
+    """Whether a file of a record may be a signature, by its name."""
     loose = name.startswith(f"{SIGNATURES_FOLDER}/") and name.endswith(SIGNATURE_SUFFIX)
     return loose or (name.startswith(f"{layout.ADDED}/") and name.endswith(".json"))
 
